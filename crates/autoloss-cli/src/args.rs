@@ -1,0 +1,304 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Searches loss functions from scratch for an evaluation metric (AutoLoss-Zero).
+///
+/// Losses are given as a formula over `yhat` and `y`, as `zoo:NAME` (a hand-written loss), as `@DIR`
+/// (a run's best) or `@DIR#ID` (a candidate of a run).
+#[derive(Parser)]
+#[command(version, about, long_about, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Search a loss for a task and its metric.
+    #[command(after_help = "Examples:
+  autoloss search
+  autoloss search --task digits --metric bf1 --time 30m --run runs/bf1
+  autoloss search --task voc --data VOC2012 --evaluations 200 --set screening.threshold=0.5")]
+    Search(Search),
+    /// Go on with a run that was interrupted, or give a finished one a larger budget.
+    #[command(after_help = "Example:
+  autoloss resume runs/digits-miou-1 --time 1h")]
+    Resume(Resume),
+    /// Show a run: its best losses, what became of the candidates, the comparison.
+    #[command(after_help = "Example:
+  autoloss show runs/digits-miou-1 --top 20")]
+    Show(Show),
+    /// Train with one loss in full: checkpoints, final network, all metrics.
+    #[command(after_help = "Example:
+  autoloss retrain --task voc --data VOC2012 --net deeplabv3plus-resnet50 --loss @runs/voc-miou-1 \\
+      --set task.training.steps=30000 --set task.training.crop=513 --out trained")]
+    Retrain(Retrain),
+    /// Train with several losses alike, over several seeds, and compare the scores.
+    #[command(after_help = "Example:
+  autoloss compare --task digits --loss @runs/digits-miou-1 --loss zoo:cross_entropy --loss zoo:dice")]
+    Compare(Compare),
+    /// Compute a loss on arrays: its value and, if asked for, its gradient.
+    #[command(after_help = "Example:
+  autoloss eval --loss '-(y * log(yhat))' --yhat yhat.npy --y y.npy --grad gradient.npy")]
+    Eval(Eval),
+    /// Screen random candidates: what becomes of them, how many a minute.
+    #[command(after_help = "Example:
+  autoloss screen --task digits --count 10000")]
+    Screen(Screen),
+    /// Score predictions in files, without any network.
+    #[command(subcommand)]
+    Score(Score),
+}
+
+/// Which task, with which settings.
+#[derive(Args, Clone)]
+pub(crate) struct TaskArguments {
+    /// Task: digits (embedded data), voc or cityscapes (with --data).
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task: Option<String>,
+    /// Metric: miou, fwiou, gacc, macc, biou or bf1.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) metric: Option<String>,
+    /// Folder of the data set.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Names of the classes in the order of their labels, separated by commas.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub(crate) classes: Option<Vec<String>>,
+    /// Network: deeplabv3plus or pspnet, with -resnet18, -resnet34, -resnet50, -resnet101 or -slim.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) net: Option<String>,
+    /// Device that networks run on: flex is the processor.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+    /// File of settings; `autoloss search --print-config` prints one to start from.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, as in the file of settings: task.training.steps=500. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Search {
+    #[command(flatten)]
+    pub(crate) task: TaskArguments,
+    /// Folder of the run, which must not exist yet; default: a new one under runs/.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// Seed of the run.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// End after this many proxy trainings.
+    #[arg(long, value_name = "N")]
+    pub(crate) evaluations: Option<u64>,
+    /// End after about this long, the final comparison included: 90s, 3m, 2h. Default, where no
+    /// number of evaluations is given either: 4m30s.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) time: Option<Duration>,
+    /// Worker threads; default: one a core.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Print all settings that this search would have, with comments, and end.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Resume {
+    /// Folder of the run.
+    pub(crate) dir: PathBuf,
+    /// A new limit on proxy trainings, those already made included.
+    #[arg(long, value_name = "N")]
+    pub(crate) evaluations: Option<u64>,
+    /// A new limit on time, that already spent included.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) time: Option<Duration>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// Folder of the run.
+    pub(crate) dir: PathBuf,
+    /// How many losses to show.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) top: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Retrain {
+    #[command(flatten)]
+    pub(crate) task: TaskArguments,
+    /// The loss.
+    #[arg(long, value_name = "LOSS")]
+    pub(crate) loss: String,
+    /// Folder for checkpoints, the network and the metrics; must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Seed of the training.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Updates between two checkpoints; default: a tenth of all.
+    #[arg(long, value_name = "N")]
+    pub(crate) checkpoint_every: Option<usize>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Compare {
+    #[command(flatten)]
+    pub(crate) task: TaskArguments,
+    /// A loss; give several.
+    #[arg(long = "loss", value_name = "LOSS", required = true)]
+    pub(crate) losses: Vec<String>,
+    /// How many seeds.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) seeds: usize,
+    /// The seed that the seeds are drawn from.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Worker threads; default: one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) workers: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Eval {
+    /// The loss: a formula, zoo:NAME, @DIR or @DIR#ID.
+    #[arg(long, value_name = "LOSS")]
+    pub(crate) loss: String,
+    /// Predictions, shape (N, C, H, W), 32- or 64-bit floats.
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) yhat: PathBuf,
+    /// Targets of the same shape.
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) y: PathBuf,
+    /// A further input of the same shape that the formula may name; a constant to the gradient.
+    #[arg(long = "input", value_name = "NAME=FILE.npy")]
+    pub(crate) inputs: Vec<String>,
+    /// Write the gradient of the loss value with respect to yhat here, as 32-bit floats.
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) grad: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Screen {
+    #[command(flatten)]
+    pub(crate) task: TaskArguments,
+    /// How many random candidates.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) count: u64,
+    /// Seed of the candidates and of the stored predictions.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Worker threads; default: one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) workers: usize,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Score {
+    /// mIoU, FWIoU, gAcc, mAcc, BIoU and BF1 of label maps.
+    #[command(after_help = "Example:
+  autoloss score segmentation --pred predictions --target VOC2012/SegmentationClass --classes 21 --background 0")]
+    Segmentation(ScoreSegmentation),
+}
+
+#[derive(Args)]
+pub(crate) struct ScoreSegmentation {
+    /// Folder of predicted label maps: PNG, 8-bit grey or palette.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pred: PathBuf,
+    /// Folder of target label maps with the same names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) target: PathBuf,
+    /// Number of classes: labels are 0 to N − 1.
+    #[arg(long, value_name = "N")]
+    pub(crate) classes: usize,
+    /// Target label of pixels to leave out.
+    #[arg(long, value_name = "LABEL", default_value_t = 255)]
+    pub(crate) ignore: u8,
+    /// Class whose edges the boundary metrics leave out.
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) background: Option<u8>,
+    /// Chebyshev distance of the boundary metrics in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 5)]
+    pub(crate) boundary_distance: u32,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads a duration such as `90s`, `3m`, `1h30m`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("expected a time such as 90s, 3m or 1h30m, found `{text}`");
+    let mut seconds = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let number: f64 = rest[..digits].parse().map_err(|_| expected())?;
+        let unit = rest[digits..].chars().next();
+        seconds += number
+            * match unit {
+                Some('h') => 3600.0,
+                Some('m') => 60.0,
+                Some('s') | None => 1.0,
+                Some(_) => return Err(expected()),
+            };
+        rest = &rest[digits + unit.map_or(0, char::len_utf8)..];
+    }
+    if seconds <= 0.0 || text.is_empty() {
+        return Err(expected());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| expected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read() {
+        let seconds = |text: &str| duration(text).map(|d| d.as_secs_f64());
+        assert_eq!(seconds("90"), Ok(90.0));
+        assert_eq!(seconds("90s"), Ok(90.0));
+        assert_eq!(seconds("3m"), Ok(180.0));
+        assert_eq!(seconds("1h30m"), Ok(5400.0));
+        assert_eq!(seconds("0.5h"), Ok(1800.0));
+        for wrong in ["", "m", "3x", "-3m", "0", "3 m", "1e400h", "é"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `autoloss eval`: a loss on arrays.
+
+use std::path::Path;
+
+use anyhow::Result;
+use autoloss_expr::{Program, Workspace};
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::args::Eval;
+use crate::exit::usage;
+use crate::{formula, npy};
+
+pub(crate) fn eval(arguments: &Eval) -> Result<()> {
+    let mut names = vec!["yhat", "y"];
+    let mut fields = vec![npy::read(&arguments.yhat)?, npy::read(&arguments.y)?];
+    for input in &arguments.inputs {
+        let (name, path) = input
+            .split_once('=')
+            .ok_or_else(|| usage(format!("--input {input}: expected NAME=FILE.npy")))?;
+        if names.contains(&name) {
+            return Err(usage(format!("--input {name}: the name is taken")));
+        }
+        names.push(name);
+        fields.push(npy::read(Path::new(path))?);
+    }
+    let shape = fields[0].shape;
+    for (name, field) in names.iter().zip(&fields) {
+        if field.shape != shape {
+            return Err(usage(format!(
+                "`{name}` has the shape {}, expected that of `yhat`, {shape}",
+                field.shape
+            )));
+        }
+    }
+
+    let tree = formula::tree(&arguments.loss, &names)?;
+    let inputs: Vec<(&str, bool)> = names.iter().map(|name| (*name, *name == "yhat")).collect();
+    let program = Program::new(&tree, &inputs)?;
+    let values: Vec<&[f32]> = fields.iter().map(|f| f.values.as_slice()).collect();
+    let mut gradients = vec![Vec::new(); inputs.len()];
+    let loss_value = program.gradient(&mut Workspace::new(), shape, &values, &mut gradients);
+    let gradient = gradients.swap_remove(0);
+    let norm = gradient
+        .iter()
+        .map(|g| f64::from(*g).powi(2))
+        .sum::<f64>()
+        .sqrt();
+
+    if let Some(path) = &arguments.grad {
+        npy::write(path, shape, gradient)?;
+    }
+    if arguments.json {
+        // JSON has no numbers that are not finite.
+        let number = |v: f64| {
+            if v.is_finite() {
+                json!(v)
+            } else {
+                json!(v.to_string())
+            }
+        };
+        return print_json(&json!({
+            "loss": tree.to_string(),
+            "shape": [shape.n, shape.c, shape.h, shape.w],
+            "loss_value": number(loss_value),
+            "gradient_norm": number(norm),
+        }));
+    }
+    print(&format!(
+        "loss           {tree}\nshape          {shape}\nloss_value     {loss_value}\ngradient norm  {norm}\n"
+    ))
+}

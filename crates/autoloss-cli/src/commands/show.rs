@@ -1,0 +1,153 @@
+//! `autoloss show`: what a run found.
+
+use anyhow::Result;
+use autoloss_search::{Comparison, Store};
+use serde_json::json;
+
+use super::{print, print_json};
+use crate::args::Show;
+use crate::table::Table;
+
+pub(crate) fn show(arguments: &Show) -> Result<()> {
+    let store = Store::open(&arguments.dir)?;
+    if arguments.json {
+        return print_json(&as_json(&store, arguments.top)?);
+    }
+    print(&as_text(&store, arguments.top)?)
+}
+
+/// A run as text: its state, the best losses, the comparison.
+pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
+    let info = store.info()?;
+    let tally = store.tally()?;
+    let end = info.ended.as_deref().unwrap_or("not ended");
+    let mut text = format!(
+        "task {}, metric {}, seed {}; {:.0} s, {end}\n\n",
+        info.task, info.metric, info.settings.search.seed, info.elapsed
+    );
+    let mut funnel = Table::new(&["candidates", ">number"]);
+    for (what, number) in [
+        ("drawn", tally.drawn),
+        ("structural: no prediction or no target", tally.structural),
+        ("judged before", tally.cached),
+        ("invalid", tally.invalid),
+        ("rejected", tally.rejected),
+        ("equivalent", tally.equivalent),
+        ("evaluated", tally.evaluations),
+        ("  of them stopped", tally.stopped),
+        ("  of them failed", tally.failed),
+    ] {
+        funnel.row([what.to_owned(), number.to_string()]);
+    }
+    text.push_str(&format!("{funnel}\n"));
+    let mut best = Table::new(&[">id", ">score", ">g", "loss"]);
+    for row in store.top(top)? {
+        let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+        let candidate = row.candidate;
+        best.row([
+            candidate.id.to_string(),
+            number(row.score),
+            number(candidate.g),
+            candidate.formula,
+        ]);
+    }
+    if let Some(reference) = store.reference()? {
+        best.row([
+            "-".to_owned(),
+            format!("{:.4}", reference.score),
+            "-".to_owned(),
+            format!("{} ({})", reference.formula, reference.name),
+        ]);
+    }
+    text.push_str(&format!(
+        "best losses on the proxy that the search saw\n{best}"
+    ));
+    let comparisons = store.comparisons()?;
+    if !comparisons.is_empty() {
+        text.push_str(&format!(
+            "\nthe same training with fresh seeds\n{}",
+            comparison_table(&comparisons)
+        ));
+    }
+    Ok(text)
+}
+
+/// Comparisons, best first.
+pub(crate) fn comparison_table(comparisons: &[Comparison]) -> Table {
+    let mut sorted: Vec<&Comparison> = comparisons.iter().collect();
+    sorted.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+    let mut table = Table::new(&["name", ">mean ± std", "scores", "loss"]);
+    for c in sorted {
+        let scores: Vec<String> = c
+            .trainings
+            .iter()
+            .map(|t| format!("{:.4}", t.score))
+            .collect();
+        table.row([
+            c.name.clone(),
+            format!("{:.4} ± {:.4}", c.mean, c.std),
+            scores.join(" "),
+            c.formula.clone(),
+        ]);
+    }
+    table
+}
+
+/// Comparisons as JSON.
+pub(crate) fn comparisons_json(comparisons: &[Comparison]) -> serde_json::Value {
+    let one = |c: &Comparison| {
+        let trainings: Vec<_> = c
+            .trainings
+            .iter()
+            .map(|t| {
+                json!({
+                    "seed": t.seed, "score": t.score, "seconds": t.seconds, "note": t.note,
+                })
+            })
+            .collect();
+        json!({
+            "name": c.name, "loss": c.formula, "mean": c.mean, "std": c.std,
+            "trainings": trainings,
+        })
+    };
+    comparisons.iter().map(one).collect()
+}
+
+/// A run as JSON.
+pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
+    let info = store.info()?;
+    let tally = store.tally()?;
+    let best: Vec<_> = store
+        .top(top)?
+        .into_iter()
+        .map(|row| {
+            let c = row.candidate;
+            json!({"id": c.id, "score": row.score, "g": c.g, "loss": c.formula})
+        })
+        .collect();
+    let reference = store
+        .reference()?
+        .map(|r| json!({"name": r.name, "score": r.score, "loss": r.formula}));
+    let operators: Vec<_> = store
+        .operator_counts()?
+        .into_iter()
+        .map(|(name, count)| json!({"operator": name, "count": count}))
+        .collect();
+    Ok(json!({
+        "task": info.task,
+        "metric": info.metric,
+        "seed": info.settings.search.seed,
+        "seconds": info.elapsed,
+        "end": info.ended,
+        "candidates": {
+            "drawn": tally.drawn, "structural": tally.structural, "cached": tally.cached,
+            "invalid": tally.invalid, "rejected": tally.rejected, "equivalent": tally.equivalent,
+            "evaluations": tally.evaluations, "stopped": tally.stopped, "failed": tally.failed,
+        },
+        "best": best,
+        "reference": reference,
+        "progress": store.progress()?,
+        "operators": operators,
+        "comparisons": comparisons_json(&store.comparisons()?),
+    }))
+}

@@ -1,0 +1,179 @@
+//! Settings from all their places: defaults, then the file, then `--set`, then the flags.
+
+use std::path::Path;
+
+use anyhow::Result;
+use autoloss_search::Settings;
+use autoloss_vision::device;
+use autoloss_vision::tasks::{Segmentation, SegmentationSettings, SetupError, TaskName};
+use toml::{Table, Value};
+
+use crate::args::TaskArguments;
+use crate::exit::usage;
+
+/// Everything a run is made of.
+pub(crate) struct Config {
+    pub(crate) search: Settings,
+    pub(crate) task: SegmentationSettings,
+}
+
+impl Config {
+    /// Reads the settings; `flags` are (key, value) pairs that come last.
+    pub(crate) fn read(
+        arguments: &TaskArguments,
+        flags: Vec<(&str, Option<Value>)>,
+    ) -> Result<Self> {
+        let mut table = match &arguments.config {
+            Some(path) => read_file(path)?,
+            None => Table::new(),
+        };
+        for setting in &arguments.set {
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                usage(format!(
+                    "--set {setting}: expected KEY=VALUE, as in task.training.steps=500"
+                ))
+            })?;
+            set(&mut table, key.trim(), parse_value(value.trim()))?;
+        }
+        let absolute = |path: &Path| {
+            // A run can be resumed from another folder.
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            path.to_string_lossy().into_owned()
+        };
+        let text = |value: &Option<String>| value.clone().map(Value::String);
+        let of_task = [
+            ("task.name", text(&arguments.task)),
+            ("task.metric", text(&arguments.metric)),
+            ("task.network.name", text(&arguments.net)),
+            ("task.device", text(&arguments.device)),
+            (
+                "task.data",
+                arguments
+                    .data
+                    .as_deref()
+                    .map(|p| Value::String(absolute(p))),
+            ),
+            (
+                "task.classes",
+                arguments
+                    .classes
+                    .clone()
+                    .map(|names| Value::Array(names.into_iter().map(Value::String).collect())),
+            ),
+        ];
+        for (key, value) in of_task.into_iter().chain(flags) {
+            if let Some(value) = value {
+                set(&mut table, key, value)?;
+            }
+        }
+        Self::from_table(table)
+    }
+
+    fn from_table(mut table: Table) -> Result<Self> {
+        let task = match table.remove("task") {
+            None => Table::new(),
+            Some(Value::Table(task)) => task,
+            Some(_) => return Err(usage("`task` is a table: write [task] and its keys below")),
+        };
+        let text = toml::to_string(&table).map_err(usage)?;
+        Ok(Self {
+            search: Settings::from_toml(&text).map_err(usage)?,
+            task: SegmentationSettings::from_table(&task).map_err(usage)?,
+        })
+    }
+
+    /// The task, with its data opened and checked.
+    pub(crate) fn open_task(&self) -> Result<Segmentation> {
+        open_task(self.task.clone())
+    }
+}
+
+/// Opens a task; what is wrong with a name or a setting is a usage error.
+pub(crate) fn open_task(settings: SegmentationSettings) -> Result<Segmentation> {
+    let device = device::named(&settings.device).map_err(usage)?;
+    Segmentation::new(settings, &device).map_err(|error| match error {
+        SetupError::Data(error) => anyhow::Error::new(error),
+        other => usage(other),
+    })
+}
+
+/// The defaults of a task as a file of settings, with comments.
+pub(crate) fn default_file(task: TaskName) -> String {
+    let mut text = Settings::DEFAULT_TOML.trim_end().to_owned();
+    text.push_str("\n\n[task]\n");
+    for line in task.preset().lines() {
+        match line.strip_prefix('[') {
+            Some(section) => text.push_str(&format!("[task.{section}\n")),
+            None => text.push_str(&format!("{line}\n")),
+        }
+    }
+    text
+}
+
+fn read_file(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| usage(format!("{}: cannot be read: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display())))
+}
+
+/// A value as TOML spells it; a bare word is a string.
+fn parse_value(text: &str) -> Value {
+    toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn set(table: &mut Table, key: &str, value: Value) -> Result<()> {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+            Ok(())
+        }
+        Some((first, rest)) => {
+            let inner = table
+                .entry(first)
+                .or_insert_with(|| Value::Table(Table::new()));
+            match inner {
+                Value::Table(inner) => set(inner, rest, value),
+                _ => Err(usage(format!("{key}: `{first}` is no table of settings"))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_file_is_the_default() {
+        for task in TaskName::ALL {
+            let mut table: Table = toml::from_str(&default_file(task)).unwrap();
+            if task != TaskName::Digits {
+                set(&mut table, "task.data", Value::String("x".to_owned())).unwrap();
+            }
+            let config = Config::from_table(table).unwrap();
+            assert_eq!(config.search, Settings::default());
+            assert_eq!(config.task.name, task);
+        }
+    }
+
+    #[test]
+    fn single_settings_are_set() {
+        let mut table = Table::new();
+        for (key, text) in [
+            ("task.training.steps", "7"),
+            ("task.metric", "bf1"),
+            ("screening.threshold", "0.5"),
+        ] {
+            set(&mut table, key, parse_value(text)).unwrap();
+        }
+        let config = Config::from_table(table.clone()).unwrap();
+        assert_eq!(config.task.training.steps, 7);
+        assert_eq!(config.task.metric, "bf1");
+        assert_eq!(config.search.screening.threshold, 0.5);
+        assert!(set(&mut table, "task.metric.x", Value::Integer(1)).is_err());
+        assert!(Config::from_table(toml::from_str("typo = 1").unwrap()).is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! Exit codes: 0 it worked, 1 it failed, 2 it was used wrongly.
+//!
+//! clap itself ends with 2 for arguments it cannot read. Everything that a command finds wrong with
+//! what it was given (a formula, a name, a setting, a file's type) is a [`Usage`] error.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// The program was used wrongly: the message says what was expected.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Turns an error into a usage error.
+#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
+pub(crate) fn usage(error: impl Display) -> anyhow::Error {
+    anyhow::Error::new(Usage(error.to_string()))
+}
+
+/// Prints an error, if there is one, and gives the exit code.
+pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    // A reader that has read enough, such as `head`, is no failure.
+    if is_broken_pipe(&error) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {error:#}");
+    match error.is::<Usage>() {
+        true => ExitCode::from(2),
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

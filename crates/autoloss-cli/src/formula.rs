@@ -1,0 +1,81 @@
+//! `--loss`: a formula, `zoo:NAME`, `@DIR` or `@DIR#ID`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use autoloss_expr::{Loss, Tree, ZOO, ZooLoss, nearest};
+use autoloss_search::{Store, Task, parse_loss};
+
+use crate::exit::usage;
+
+/// A loss with what the user called it.
+pub(crate) struct Named {
+    /// The text given, or the zoo's name.
+    pub(crate) name: String,
+    pub(crate) loss: Loss,
+}
+
+/// The loss for a task.
+pub(crate) fn for_task(text: &str, task: &dyn Task) -> Result<Named> {
+    let (name, formula) = formula(text)?;
+    let loss = parse_loss(task, &formula)
+        .map_err(|error| usage(format!("--loss {error}\n{}", error.caret(&formula))))?;
+    Ok(Named { name, loss })
+}
+
+/// The tree of a loss of one branch over the given inputs.
+pub(crate) fn tree(text: &str, inputs: &[&str]) -> Result<Tree> {
+    let (_, formula) = formula(text)?;
+    Tree::parse(&formula, inputs)
+        .map_err(|error| usage(format!("--loss {error}\n{}", error.caret(&formula))))
+}
+
+/// (name, formula text) of what `--loss` was given.
+fn formula(text: &str) -> Result<(String, String)> {
+    if let Some(name) = text.strip_prefix("zoo:") {
+        return match ZooLoss::from_name(name) {
+            Some(loss) => Ok((loss.name.to_owned(), loss.formula.to_owned())),
+            None => Err(unknown_in_zoo(name)),
+        };
+    }
+    if let Some(place) = text.strip_prefix('@') {
+        return Ok((text.to_owned(), from_run(place)?));
+    }
+    Ok((text.to_owned(), text.to_owned()))
+}
+
+fn unknown_in_zoo(name: &str) -> anyhow::Error {
+    let names: Vec<&str> = ZOO.iter().map(|loss| loss.name).collect();
+    let hint = nearest(name, names.iter().copied())
+        .map_or_else(String::new, |near| format!("did you mean `zoo:{near}`? "));
+    usage(format!(
+        "--loss zoo:{name}: no such loss; {hint}known: {}",
+        names.join(", ")
+    ))
+}
+
+fn from_run(place: &str) -> Result<String> {
+    let (dir, id) = match place.rsplit_once('#') {
+        Some((dir, id)) => {
+            let id: u64 = id.parse().map_err(|_| {
+                usage(format!(
+                    "--loss @{place}: expected the number of a candidate after `#`"
+                ))
+            })?;
+            (dir, Some(id))
+        }
+        None => (place, None),
+    };
+    let store = Store::open(Path::new(dir))?;
+    let row = match id {
+        Some(id) => store.candidate(id)?.with_context(|| {
+            format!("{dir}: no candidate {id}; `autoloss show {dir}` lists some")
+        })?,
+        None => store
+            .top(1)?
+            .into_iter()
+            .next()
+            .with_context(|| format!("{dir}: no candidate has a score yet"))?,
+    };
+    Ok(row.candidate.formula)
+}

@@ -1,0 +1,168 @@
+//! Expression trees and losses: what a loss *is*.
+
+use std::collections::BTreeSet;
+
+use crate::operator::Operator;
+
+/// One expression tree: the loss of one branch, up to the final mean and sum.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tree {
+    /// A named input of the branch, such as `yhat` or `y`.
+    Input(String),
+    /// A finite number that is not negative; the search space has only 1.
+    Constant(f64),
+    /// An operator applied to as many trees as its arity.
+    Apply(Operator, Vec<Tree>),
+}
+
+impl Tree {
+    /// A named input.
+    #[must_use]
+    pub fn input(name: &str) -> Self {
+        Self::Input(name.to_owned())
+    }
+
+    /// The constant 1.
+    #[must_use]
+    pub const fn one() -> Self {
+        Self::Constant(1.0)
+    }
+
+    /// An operator applied to operands.
+    ///
+    /// # Panics
+    /// If the number of operands is not the operator's arity.
+    #[must_use]
+    pub fn apply(operator: Operator, operands: Vec<Self>) -> Self {
+        assert_eq!(
+            operands.len(),
+            operator.arity(),
+            "operands of {}",
+            operator.name()
+        );
+        Self::Apply(operator, operands)
+    }
+
+    /// The operands of the root; none for a leaf.
+    #[must_use]
+    pub fn operands(&self) -> &[Self] {
+        match self {
+            Self::Apply(_, operands) => operands,
+            _ => &[],
+        }
+    }
+
+    /// The operands of the root, to change.
+    pub fn operands_mut(&mut self) -> &mut [Self] {
+        match self {
+            Self::Apply(_, operands) => operands,
+            _ => &mut [],
+        }
+    }
+
+    /// Whether the root is a leaf.
+    #[must_use]
+    pub const fn is_leaf(&self) -> bool {
+        !matches!(self, Self::Apply(..))
+    }
+
+    /// How many nodes there are, the leaves included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        1 + self.operands().iter().map(Self::size).sum::<usize>()
+    }
+
+    /// Edges from the root to the deepest leaf: 0 for a leaf.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.operands()
+            .iter()
+            .map(|t| 1 + t.depth())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The names of all inputs that occur.
+    #[must_use]
+    pub fn inputs(&self) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        self.visit(&mut |node| {
+            if let Self::Input(name) = node {
+                names.insert(name.as_str());
+            }
+        });
+        names
+    }
+
+    /// Whether the input occurs.
+    #[must_use]
+    pub fn uses(&self, input: &str) -> bool {
+        match self {
+            Self::Input(name) => name == input,
+            Self::Constant(_) => false,
+            Self::Apply(_, operands) => operands.iter().any(|t| t.uses(input)),
+        }
+    }
+
+    /// Calls `f` on every node, parents before children, left to right.
+    pub fn visit<'a>(&'a self, f: &mut impl FnMut(&'a Self)) {
+        f(self);
+        for t in self.operands() {
+            t.visit(f);
+        }
+    }
+
+    /// The node with the given number in the order of [`Tree::visit`] (the root is 0), to change.
+    pub fn node_mut(&mut self, number: usize) -> Option<&mut Self> {
+        if number == 0 {
+            return Some(self);
+        }
+        let mut passed = 1;
+        for t in self.operands_mut() {
+            let size = t.size();
+            if number < passed + size {
+                return t.node_mut(number - passed);
+            }
+            passed += size;
+        }
+        None
+    }
+}
+
+/// The loss of one branch of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Branch {
+    /// The branch's name; empty where a loss was written without one.
+    pub name: String,
+    /// Its tree.
+    pub tree: Tree,
+}
+
+/// A loss: one tree for each branch of a task. Its value is the sum of the branches' values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loss {
+    /// The branches, in the task's order.
+    pub branches: Vec<Branch>,
+}
+
+impl Loss {
+    /// A loss of one branch.
+    #[must_use]
+    pub fn single(name: &str, tree: Tree) -> Self {
+        Self {
+            branches: vec![Branch {
+                name: name.to_owned(),
+                tree,
+            }],
+        }
+    }
+
+    /// The tree of the named branch.
+    #[must_use]
+    pub fn tree(&self, branch: &str) -> Option<&Tree> {
+        self.branches
+            .iter()
+            .find(|b| b.name == branch)
+            .map(|b| &b.tree)
+    }
+}

@@ -1,0 +1,246 @@
+//! The same training for several losses, over several seeds.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use autoloss_expr::Loss;
+
+use crate::error::SearchError;
+use crate::event::{Event, Training};
+use crate::executor::{panic_message, train};
+use crate::task::{Interrupt, Job, Task};
+
+/// One loss's trainings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The loss's name.
+    pub name: String,
+    /// Its formula.
+    pub formula: String,
+    /// One training a seed; fewer after an interrupt.
+    pub trainings: Vec<Training>,
+    /// Mean score.
+    pub mean: f64,
+    /// Sample standard deviation of the scores; 0 for a single one.
+    pub std: f64,
+}
+
+/// Trains every loss with every seed on `workers` threads. The result is in the order of the
+/// losses and seeds, whichever ended first; after an interrupt it holds what was done.
+/// `on_event` is told each training as it ends.
+///
+/// # Errors
+/// If a worker panics outside the task; trainings that fail score 0 with a note.
+pub fn compare(
+    task: &dyn Task,
+    losses: &[(String, Loss)],
+    seeds: &[u64],
+    stop_on_invalid: bool,
+    workers: usize,
+    interrupt: &Interrupt,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<Vec<Comparison>, SearchError> {
+    let jobs = jobs(losses, seeds);
+    let done = train_all(
+        task,
+        &jobs,
+        stop_on_invalid,
+        workers,
+        interrupt,
+        &mut |training| {
+            on_event(&Event::Compared(training.clone()));
+            Ok(())
+        },
+    )?;
+    Ok(summarise(done))
+}
+
+/// A loss, by name, to train with a seed.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) loss: Loss,
+    pub(crate) seed: u64,
+}
+
+/// Every loss with every seed.
+pub(crate) fn jobs(losses: &[(String, Loss)], seeds: &[u64]) -> Vec<Entry> {
+    let entry = |(name, loss): &(String, Loss), seed: u64| Entry {
+        name: name.clone(),
+        loss: loss.clone(),
+        seed,
+    };
+    losses
+        .iter()
+        .flat_map(|loss| seeds.iter().map(move |seed| entry(loss, *seed)))
+        .collect()
+}
+
+/// Makes the trainings; the result is in the order of the jobs, without those that an interrupt
+/// took. An error of `on_done` ends everything.
+pub(crate) fn train_all(
+    task: &dyn Task,
+    jobs: &[Entry],
+    stop_on_invalid: bool,
+    workers: usize,
+    interrupt: &Interrupt,
+    on_done: &mut dyn FnMut(&Training) -> Result<(), SearchError>,
+) -> Result<Vec<Training>, SearchError> {
+    let next = AtomicUsize::new(0);
+    let stop = Interrupt::default();
+    let (sender, receiver) = channel();
+    let work = |sender: std::sync::mpsc::Sender<(usize, Training)>| {
+        while !stop.is_set() {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(entry) = jobs.get(number) else { break };
+            let job = Job {
+                seed: entry.seed,
+                stop_on_invalid,
+            };
+            let Some(trained) = train(task, &entry.loss, &job, &stop) else {
+                break;
+            };
+            let formula = entry.loss.to_string();
+            let training = trained.into_training(&entry.name, formula, entry.seed);
+            if sender.send((number, training)).is_err() {
+                break;
+            }
+        }
+    };
+    let mut done = Vec::new();
+    let mut error = None;
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for _ in 0..workers.clamp(1, jobs.len().max(1)) {
+            let sender = sender.clone();
+            let work = &work;
+            threads.push(scope.spawn(move || work(sender)));
+        }
+        drop(sender);
+        loop {
+            if interrupt.is_set() {
+                stop.set();
+            }
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok((number, training)) => {
+                    if error.is_none()
+                        && let Err(e) = on_done(&training)
+                    {
+                        stop.set();
+                        error = Some(e);
+                    }
+                    done.push((number, training));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        for thread in threads {
+            if let Err(payload) = thread.join() {
+                error.get_or_insert(SearchError::Worker(panic_message(&*payload)));
+            }
+        }
+    });
+    if let Some(error) = error {
+        return Err(error);
+    }
+    done.sort_by_key(|(number, _)| *number);
+    Ok(done.into_iter().map(|(_, training)| training).collect())
+}
+
+/// Trainings grouped by name, in the order the names first occur.
+pub(crate) fn summarise(trainings: Vec<Training>) -> Vec<Comparison> {
+    let mut comparisons: Vec<Comparison> = Vec::new();
+    for training in trainings {
+        let known = comparisons.iter_mut().find(|c| c.name == training.name);
+        match known {
+            Some(comparison) => comparison.trainings.push(training),
+            None => comparisons.push(Comparison {
+                name: training.name.clone(),
+                formula: training.formula.clone(),
+                trainings: vec![training],
+                mean: 0.0,
+                std: 0.0,
+            }),
+        }
+    }
+    for comparison in &mut comparisons {
+        let scores: Vec<f64> = comparison.trainings.iter().map(|t| t.score).collect();
+        (comparison.mean, comparison.std) = mean_and_std(&scores);
+    }
+    comparisons
+}
+
+fn mean_and_std(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    if values.len() < 2 {
+        return (mean, 0.0);
+    }
+    let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0)).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toy::Toy;
+
+    #[test]
+    fn mean_and_deviation_by_hand() {
+        assert_eq!(
+            mean_and_std(&[2.0, 4.0, 4.0, 6.0]),
+            (4.0, (8.0f64 / 3.0).sqrt())
+        );
+        assert_eq!(mean_and_std(&[0.7]), (0.7, 0.0));
+    }
+
+    #[test]
+    fn the_order_is_that_of_losses_and_seeds() {
+        let toy = Toy::new();
+        let losses = crate::Task::baselines(&toy);
+        let run = |workers| {
+            let mut told = 0;
+            let interrupt = Interrupt::default();
+            let seeds = [7, 3, 5];
+            let mut result = compare(
+                &toy,
+                &losses,
+                &seeds,
+                true,
+                workers,
+                &interrupt,
+                &mut |_| {
+                    told += 1;
+                },
+            )
+            .unwrap();
+            assert_eq!(told, losses.len() * 3);
+            for training in result.iter_mut().flat_map(|c| &mut c.trainings) {
+                training.seconds = 0.0;
+            }
+            result
+        };
+        let one = run(1);
+        assert_eq!(one, run(3));
+        let names: Vec<&str> = one.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(
+            names,
+            losses.iter().map(|(name, _)| name).collect::<Vec<_>>()
+        );
+        assert_eq!(
+            one[0].trainings.iter().map(|t| t.seed).collect::<Vec<_>>(),
+            [7, 3, 5]
+        );
+    }
+
+    #[test]
+    fn an_interrupt_leaves_what_was_done() {
+        let toy = Toy::new();
+        let interrupt = Interrupt::default();
+        interrupt.set();
+        let losses = crate::Task::baselines(&toy);
+        let result = compare(&toy, &losses, &[1], true, 2, &interrupt, &mut |_| {}).unwrap();
+        assert!(result.len() <= losses.len());
+    }
+}

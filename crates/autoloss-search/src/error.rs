@@ -1,0 +1,76 @@
+//! Why a search could not go on.
+
+use crate::settings::SettingsError;
+use crate::store::StoreError;
+
+/// Why a search, a screening or a comparison ended without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// Settings out of range.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The run on disk could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The user asked for the end before there was anything to report.
+    #[error("interrupted")]
+    Interrupted,
+    /// The task could not give its screening samples.
+    #[error("screening samples of task `{task}`: {reason}")]
+    Samples {
+        /// The task.
+        task: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A proposal found no candidate that passes.
+    #[error(
+        "none of the {draws} candidates drawn for one proposal passed the screening \
+         (threshold {threshold}; so far {passed} of {drawn} drawn passed{}); \
+         lower `screening.threshold` or allow more operators",
+        best(*highest)
+    )]
+    NothingPasses {
+        /// Draws of the proposal that gave up.
+        draws: u64,
+        /// The threshold η.
+        threshold: f64,
+        /// Candidates of the whole run that passed.
+        passed: u64,
+        /// Candidates of the whole run that were drawn.
+        drawn: u64,
+        /// The highest g known of any candidate.
+        highest: Option<f64>,
+    },
+    /// The first evaluations all failed.
+    #[error("the first {count} evaluations all failed; the last one: {message}")]
+    EvaluationsFail {
+        /// How many.
+        count: u64,
+        /// The last one's message.
+        message: String,
+    },
+    /// The task's own baseline could not be trained.
+    #[error("training the baseline `{name}` failed: {message}")]
+    Baseline {
+        /// The baseline's name.
+        name: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// A worker thread panicked outside an evaluation.
+    #[error("a worker stopped unexpectedly: {0}")]
+    Worker(String),
+    /// The run belongs to another task.
+    #[error("the run is of task `{stored}`, not `{given}`")]
+    OtherTask {
+        /// The task in the store.
+        stored: String,
+        /// The task given.
+        given: String,
+    },
+}
+
+fn best(highest: Option<f64>) -> String {
+    highest.map_or_else(String::new, |g| format!(", the best g was {g:.3}"))
+}

@@ -1,0 +1,441 @@
+//! Everything that happens in a run, once: store, log, progress and report consume it.
+
+use std::fmt;
+
+use crate::mutation::Mutation;
+
+/// Where a candidate comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A fresh random loss.
+    Random,
+    /// A plain copy of the parent.
+    Copy,
+    /// A mutation of the parent.
+    Mutation(Mutation),
+}
+
+impl Origin {
+    /// The word of the store and of the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Copy => "copy",
+            Self::Mutation(Mutation::Insertion) => "insertion",
+            Self::Mutation(Mutation::Deletion) => "deletion",
+            Self::Mutation(Mutation::Replacement) => "replacement",
+        }
+    }
+}
+
+/// What became of a candidate that reached screening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Value or gradient not finite, or gradient zero.
+    Invalid,
+    /// g below the threshold.
+    Rejected,
+    /// Took over the score of an equivalent candidate.
+    Equivalent,
+    /// Its training met a value that is not finite and scored 0.
+    Stopped,
+    /// Its training went wrong otherwise and scored 0.
+    Failed,
+    /// Trained and scored.
+    Scored,
+}
+
+impl Fate {
+    /// All fates.
+    pub const ALL: [Self; 6] = [
+        Self::Invalid,
+        Self::Rejected,
+        Self::Equivalent,
+        Self::Stopped,
+        Self::Failed,
+        Self::Scored,
+    ];
+
+    /// The word of the store and of the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Rejected => "rejected",
+            Self::Equivalent => "equivalent",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Scored => "scored",
+        }
+    }
+}
+
+/// A candidate that reached screening.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its number in the run, from 1.
+    pub id: u64,
+    /// The proposal it was drawn for, from 0.
+    pub proposal: u64,
+    /// Which draw of the proposal it was, from 1.
+    pub draw: u64,
+    /// The parent's number; `None` for a random loss.
+    pub parent: Option<u64>,
+    /// How it was drawn.
+    pub origin: Origin,
+    /// Its formula.
+    pub formula: String,
+    /// Equal for losses that compute the same.
+    pub canonical: String,
+    /// g(L; ξ), where it was computed.
+    pub g: Option<f64>,
+    /// ‖∂L/∂ŷ_b‖₂ of each sample.
+    pub norms: Vec<f64>,
+    /// Seconds of screening.
+    pub seconds: f64,
+    /// The worker that drew it.
+    pub worker: usize,
+}
+
+/// One training with a fixed loss: the reference of a run, or one of a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// Name of the loss, such as `cross entropy` or `#12`.
+    pub name: String,
+    /// Its formula.
+    pub formula: String,
+    /// Seed of the training.
+    pub seed: u64,
+    /// The task's metric; 0 where the training was stopped or failed.
+    pub score: f64,
+    /// Seconds.
+    pub seconds: f64,
+    /// Why it was stopped or failed.
+    pub note: Option<String>,
+    /// (update, loss value).
+    pub curve: Vec<(usize, f64)>,
+    /// Further metrics by name.
+    pub metrics: Vec<(String, f64)>,
+}
+
+/// Why a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// `search.evaluations` were made.
+    Evaluations,
+    /// The rest of `search.time` is needed for the final comparison.
+    Time,
+    /// The user asked for it.
+    Interrupted,
+    /// Everything drawn was equivalent to something known.
+    NothingNew,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Evaluations => "all evaluations were made",
+            Self::Time => "the time is used up",
+            Self::Interrupted => "interrupted",
+            Self::NothingNew => "nothing new was found any more",
+        })
+    }
+}
+
+/// Something that happened in a run. Its text is one line of a log and holds no timing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The search begins, or goes on.
+    Started {
+        /// The task.
+        task: String,
+        /// Its metric.
+        metric: String,
+        /// The run's seed.
+        seed: u64,
+        /// Worker threads.
+        workers: usize,
+        /// What an earlier part of the run had done; empty for a fresh run.
+        so_far: Box<Tally>,
+    },
+    /// The task's usual loss was trained with the seed of the search's evaluations.
+    Reference(Training),
+    /// Candidates were drawn; those of them that did not reach screening are counted apart.
+    Drawn {
+        /// The proposal they were drawn for.
+        proposal: u64,
+        /// How many were drawn.
+        drawn: u64,
+        /// Hopeless by their inputs alone.
+        structural: u64,
+        /// Computing the same as a candidate rejected before.
+        cached: u64,
+    },
+    /// A candidate did not pass.
+    Screened {
+        /// The candidate.
+        candidate: Candidate,
+        /// [`Fate::Invalid`] or [`Fate::Rejected`].
+        fate: Fate,
+        /// Why.
+        reason: String,
+    },
+    /// A candidate waits for the score of an equivalent one that is in training.
+    Parked {
+        /// The candidate's number.
+        id: u64,
+        /// Whose score it waits for.
+        waits_for: u64,
+    },
+    /// A candidate takes over a score and joins the population.
+    Equivalent {
+        /// The candidate.
+        candidate: Candidate,
+        /// Whose score it takes over.
+        to: u64,
+        /// The score.
+        score: f64,
+        /// The how-manieth to join the population, from 0.
+        joined: u64,
+    },
+    /// A training begins.
+    EvaluationStarted {
+        /// The candidate's number.
+        id: u64,
+        /// Its formula.
+        formula: String,
+        /// Where it trains.
+        worker: usize,
+    },
+    /// A training ended, and its candidate joins the population.
+    Evaluated {
+        /// The candidate.
+        candidate: Candidate,
+        /// [`Fate::Scored`], [`Fate::Stopped`] or [`Fate::Failed`].
+        fate: Fate,
+        /// Why it was stopped or failed, or another note.
+        reason: Option<String>,
+        /// The proxy score.
+        score: f64,
+        /// Seconds of training.
+        seconds: f64,
+        /// (update, loss value).
+        curve: Vec<(usize, f64)>,
+        /// Further metrics by name.
+        metrics: Vec<(String, f64)>,
+        /// The how-manieth to join the population, from 0.
+        joined: u64,
+    },
+    /// The search ended; the final comparison follows.
+    SearchEnded {
+        /// Why.
+        end: End,
+    },
+    /// One training of a comparison ended.
+    Compared(Training),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started {
+                task,
+                metric,
+                seed,
+                workers,
+                so_far,
+            } => {
+                write!(
+                    f,
+                    "search on {task} for {metric}, seed {seed}, workers: {workers}"
+                )?;
+                if so_far.drawn > 0 {
+                    write!(f, ", going on after {} evaluations", so_far.evaluations)?;
+                }
+                Ok(())
+            }
+            Self::Reference(training) => write!(f, "reference {training}"),
+            Self::Drawn {
+                proposal,
+                drawn,
+                structural,
+                cached,
+            } => write!(
+                f,
+                "proposal {proposal}: {drawn} drawn, {structural} without prediction or target, {cached} known as rejected"
+            ),
+            Self::Screened {
+                candidate,
+                fate,
+                reason,
+            } => write!(f, "{candidate} {}: {reason}", fate.name()),
+            Self::Parked { id, waits_for } => {
+                write!(f, "#{id} waits for the score of #{waits_for}")
+            }
+            Self::Equivalent {
+                candidate,
+                to,
+                score,
+                ..
+            } => write!(f, "{candidate} equivalent to #{to}: {score:.4}"),
+            Self::EvaluationStarted {
+                id,
+                formula,
+                worker,
+            } => write!(f, "#{id} in training on worker {worker}: {formula}"),
+            Self::Evaluated {
+                candidate,
+                fate,
+                reason,
+                score,
+                ..
+            } => {
+                write!(f, "{candidate} {} {score:.4}", fate.name())?;
+                reason
+                    .as_ref()
+                    .map_or(Ok(()), |reason| write!(f, " ({reason})"))
+            }
+            Self::SearchEnded { end } => write!(f, "search ended: {end}"),
+            Self::Compared(training) => write!(f, "compared {training}"),
+        }
+    }
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} ({}", self.id, self.origin.name())?;
+        if let Some(parent) = self.parent {
+            write!(f, " of #{parent}")?;
+        }
+        write!(f, ") {}", self.formula)
+    }
+}
+
+impl fmt::Display for Training {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} with seed {}: {:.4}",
+            self.name, self.seed, self.score
+        )?;
+        self.note
+            .as_ref()
+            .map_or(Ok(()), |note| write!(f, " ({note})"))
+    }
+}
+
+/// The best candidate so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Best {
+    /// Its number.
+    pub id: u64,
+    /// Its score.
+    pub score: f64,
+    /// Its formula.
+    pub formula: String,
+}
+
+/// Running sums over the events of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Candidates drawn.
+    pub drawn: u64,
+    /// Hopeless by their inputs alone.
+    pub structural: u64,
+    /// Computing the same as a candidate rejected before.
+    pub cached: u64,
+    /// Value or gradient not finite, or gradient zero.
+    pub invalid: u64,
+    /// g below the threshold.
+    pub rejected: u64,
+    /// Took over a score.
+    pub equivalent: u64,
+    /// Trainings that ended: scored, stopped or failed.
+    pub evaluations: u64,
+    /// Of these: ended by a value that is not finite.
+    pub stopped: u64,
+    /// Of these: failed otherwise.
+    pub failed: u64,
+    /// The best trained candidate; of equals the first.
+    pub best: Option<Best>,
+    /// Whenever the best changed: (evaluations, its score).
+    pub progress: Vec<(u64, f64)>,
+    /// Name and score of the task's usual loss under the same proxy training.
+    pub reference: Option<(String, f64)>,
+    /// The highest g of any candidate, where one was computed.
+    pub highest_g: Option<f64>,
+}
+
+impl Tally {
+    /// Candidates that passed the screening or took over a score.
+    #[must_use]
+    pub const fn passed(&self) -> u64 {
+        self.evaluations + self.equivalent
+    }
+
+    /// Counts an event.
+    pub fn add(&mut self, event: &Event) {
+        match event {
+            Event::Started { so_far, .. } => self.clone_from(so_far),
+            Event::Reference(training) => {
+                self.reference = Some((training.name.clone(), training.score));
+            }
+            Event::Drawn {
+                drawn,
+                structural,
+                cached,
+                ..
+            } => {
+                self.drawn += drawn;
+                self.structural += structural;
+                self.cached += cached;
+            }
+            Event::Screened {
+                candidate, fate, ..
+            } => {
+                self.count(candidate, *fate, None);
+            }
+            Event::Equivalent { candidate, .. } => self.count(candidate, Fate::Equivalent, None),
+            Event::Evaluated {
+                candidate,
+                fate,
+                score,
+                ..
+            } => self.count(candidate, *fate, Some(*score)),
+            Event::Parked { .. }
+            | Event::EvaluationStarted { .. }
+            | Event::SearchEnded { .. }
+            | Event::Compared(_) => {}
+        }
+    }
+
+    /// Counts a candidate's fate.
+    pub(crate) fn count(&mut self, candidate: &Candidate, fate: Fate, score: Option<f64>) {
+        if let Some(g) = candidate.g
+            && g.is_finite()
+            && self.highest_g.is_none_or(|highest| g > highest)
+        {
+            self.highest_g = Some(g);
+        }
+        match fate {
+            Fate::Invalid => self.invalid += 1,
+            Fate::Rejected => self.rejected += 1,
+            Fate::Equivalent => self.equivalent += 1,
+            Fate::Stopped | Fate::Failed | Fate::Scored => {
+                self.evaluations += 1;
+                self.stopped += u64::from(fate == Fate::Stopped);
+                self.failed += u64::from(fate == Fate::Failed);
+                let score = score.unwrap_or_default();
+                if fate == Fate::Scored && self.best.as_ref().is_none_or(|b| score > b.score) {
+                    self.progress.push((self.evaluations, score));
+                    self.best = Some(Best {
+                        id: candidate.id,
+                        score,
+                        formula: candidate.formula.clone(),
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Ageing evolution, as in the paper, in ask-and-tell form: [`Evolution::propose`] gives a parent,
+//! [`Proposal::draw`] its offspring, and [`Evolution::tell`] lets a scored one join.
+//!
+//! It is deterministic: a proposal's random numbers are a function of the run's seed and the
+//! proposal's number alone. It knows no thread, no clock and no file.
+
+use std::collections::{HashMap, VecDeque};
+
+use autoloss_expr::Loss;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use crate::equivalence::Key;
+use crate::event::{Candidate, Origin};
+use crate::mutation::mutate;
+use crate::population::{Member, Population};
+use crate::random::Space;
+use crate::seed::{Stream, generator};
+use crate::settings::{SearchSettings, Strategy};
+
+/// The order for one offspring.
+pub struct Proposal {
+    /// Its number, from 0.
+    pub number: u64,
+    /// The winner of the tournament; `None` for a fresh random loss.
+    pub parent: Option<Member>,
+    rng: ChaCha8Rng,
+}
+
+/// A candidate before it is screened.
+pub struct Offspring {
+    /// The loss.
+    pub loss: Loss,
+    /// How it was drawn.
+    pub origin: Origin,
+    /// Its parent's number; `None` for a random loss.
+    pub parent: Option<u64>,
+}
+
+impl Proposal {
+    /// The next offspring: a copy, a fresh random loss or a mutation; a fresh random loss where
+    /// there is no parent. Drawn again, from the same generator, until one passes.
+    pub fn draw(&mut self, space: &Space, settings: &SearchSettings) -> Offspring {
+        let rng = &mut self.rng;
+        if let Some(parent) = &self.parent {
+            if rng.random_bool(settings.copy) {
+                return Offspring {
+                    loss: parent.loss.clone(),
+                    origin: Origin::Copy,
+                    parent: Some(parent.id),
+                };
+            }
+            if !rng.random_bool(settings.restart)
+                && let Some((loss, mutation)) = mutate(&parent.loss, space, rng)
+            {
+                return Offspring {
+                    loss,
+                    origin: Origin::Mutation(mutation),
+                    parent: Some(parent.id),
+                };
+            }
+        }
+        Offspring {
+            loss: space.random_loss(rng),
+            origin: Origin::Random,
+            parent: None,
+        }
+    }
+}
+
+/// A candidate that waits for the score of an equivalent one in training.
+pub struct Waiting {
+    /// The candidate.
+    pub candidate: Candidate,
+    /// Its loss.
+    pub loss: Loss,
+}
+
+/// What is known of candidates with the same gradient norms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Known {
+    /// There is none.
+    New,
+    /// That candidate has that score.
+    Scored(u64, f64),
+    /// That candidate is in training.
+    InTraining(u64),
+}
+
+/// The state of a search.
+pub struct Evolution {
+    settings: SearchSettings,
+    population: Population,
+    scored: HashMap<Key, (u64, f64)>,
+    training: HashMap<Key, (u64, Vec<Waiting>)>,
+    /// Proposals to make again before new ones.
+    again: VecDeque<u64>,
+    next_proposal: u64,
+    next_id: u64,
+    joined: u64,
+}
+
+impl Evolution {
+    /// A search that has not begun.
+    #[must_use]
+    pub fn new(settings: &SearchSettings) -> Self {
+        Self {
+            settings: settings.clone(),
+            population: Population::new(settings.population),
+            scored: HashMap::new(),
+            training: HashMap::new(),
+            again: VecDeque::new(),
+            next_proposal: 0,
+            next_id: 1,
+            joined: 0,
+        }
+    }
+
+    /// Takes up the counters of an interrupted search; `again` are its proposals without outcome.
+    pub fn take_up(&mut self, again: VecDeque<u64>, next_proposal: u64, next_id: u64, joined: u64) {
+        self.again = again;
+        self.next_proposal = next_proposal;
+        self.next_id = next_id;
+        self.joined = joined;
+    }
+
+    /// The next proposal. The first ones have no parent; neither has a later one that is made
+    /// before anybody joined, which happens only with several workers.
+    pub fn propose(&mut self) -> Proposal {
+        let number = self.again.pop_front().unwrap_or_else(|| {
+            self.next_proposal += 1;
+            self.next_proposal - 1
+        });
+        let mut rng = generator(self.settings.seed, Stream::Proposal, number);
+        let evolves =
+            self.settings.strategy == Strategy::Evolution && number >= self.settings.initial as u64;
+        let parent = if evolves {
+            self.population
+                .tournament(self.settings.tournament, &mut rng)
+                .cloned()
+        } else {
+            None
+        };
+        Proposal {
+            number,
+            parent,
+            rng,
+        }
+    }
+
+    /// The next candidate's number.
+    pub fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// What is known of candidates equivalent to one with these norms.
+    #[must_use]
+    pub fn known(&self, norms: &[f64]) -> Known {
+        let Some(key) = self.key(norms) else {
+            return Known::New;
+        };
+        if let Some(&(id, score)) = self.scored.get(&key) {
+            return Known::Scored(id, score);
+        }
+        self.training
+            .get(&key)
+            .map_or(Known::New, |(id, _)| Known::InTraining(*id))
+    }
+
+    /// A candidate's training begins.
+    pub fn begin(&mut self, id: u64, norms: &[f64]) {
+        if let Some(key) = self.key(norms) {
+            self.training.insert(key, (id, Vec::new()));
+        }
+    }
+
+    /// Lets a candidate wait for the equivalent one in training.
+    pub fn park(&mut self, waiting: Waiting) {
+        if let Some(key) = self.key(&waiting.candidate.norms)
+            && let Some((_, parked)) = self.training.get_mut(&key)
+        {
+            parked.push(waiting);
+        }
+    }
+
+    /// A training was abandoned; those that waited for it are forgotten with it.
+    pub fn abandon(&mut self, norms: &[f64]) {
+        if let Some(key) = self.key(norms) {
+            self.training.remove(&key);
+        }
+    }
+
+    /// A candidate has a score: it joins, as the how-manieth is returned, and so may those that
+    /// waited for it.
+    pub fn tell(&mut self, member: Member, norms: &[f64]) -> (u64, Vec<Waiting>) {
+        let mut parked = Vec::new();
+        if let Some(key) = self.key(norms) {
+            if let Some((_, waiting)) = self.training.remove(&key) {
+                parked = waiting;
+            }
+            self.scored.entry(key).or_insert((member.id, member.score));
+        }
+        (self.join(member), parked)
+    }
+
+    /// Lets a member join that has another one's score.
+    pub fn join(&mut self, member: Member) -> u64 {
+        self.population.join(member);
+        self.joined += 1;
+        self.joined - 1
+    }
+
+    /// Enters a score of an earlier part of the run.
+    pub fn know(&mut self, id: u64, score: f64, norms: &[f64]) {
+        if let Some(key) = self.key(norms) {
+            self.scored.entry(key).or_insert((id, score));
+        }
+    }
+
+    fn key(&self, norms: &[f64]) -> Option<Key> {
+        if self.settings.equivalence {
+            Key::new(norms)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::tests::space;
+
+    fn evolution() -> Evolution {
+        let mut evolution = Evolution::new(&SearchSettings {
+            initial: 1,
+            ..SearchSettings::default()
+        });
+        assert!(evolution.propose().parent.is_none());
+        evolution
+    }
+
+    fn member(id: u64) -> Member {
+        Member {
+            id,
+            loss: space(2, 1).random_loss(&mut generator(id, Stream::Screening, 0)),
+            score: 0.5,
+        }
+    }
+
+    fn waiting(id: u64, norms: &[f64]) -> Waiting {
+        Waiting {
+            candidate: Candidate {
+                id,
+                proposal: 0,
+                draw: 1,
+                parent: None,
+                origin: Origin::Random,
+                formula: String::new(),
+                canonical: String::new(),
+                g: None,
+                norms: norms.to_vec(),
+                seconds: 0.0,
+                worker: 0,
+            },
+            loss: member(id).loss,
+        }
+    }
+
+    #[test]
+    fn equivalents_of_a_training_wait_for_its_score() {
+        let mut evolution = evolution();
+        let norms = [1.0, 2.0];
+        assert_eq!(evolution.known(&norms), Known::New);
+        evolution.begin(1, &norms);
+        assert_eq!(evolution.known(&[1.001, 2.0]), Known::InTraining(1));
+        evolution.park(waiting(2, &norms));
+        let (joined, parked) = evolution.tell(member(1), &norms);
+        assert_eq!((joined, parked.len(), parked[0].candidate.id), (0, 1, 2));
+        assert_eq!(evolution.known(&norms), Known::Scored(1, 0.5));
+        assert_eq!(evolution.known(&[1.1, 2.0]), Known::New);
+    }
+
+    #[test]
+    fn an_abandoned_training_leaves_nothing_behind() {
+        let mut evolution = evolution();
+        evolution.begin(1, &[1.0]);
+        evolution.park(waiting(2, &[1.0]));
+        evolution.abandon(&[1.0]);
+        assert_eq!(evolution.known(&[1.0]), Known::New);
+    }
+
+    #[test]
+    fn offspring_come_in_the_papers_proportions() {
+        let mut evolution = evolution();
+        evolution.join(member(1));
+        let (space, settings) = (space(3, 1), SearchSettings::default());
+        let mut counts = std::collections::BTreeMap::new();
+        for _ in 0..6000 {
+            let offspring = evolution.propose().draw(&space, &settings);
+            assert_eq!(
+                offspring.parent.is_none(),
+                offspring.origin == Origin::Random
+            );
+            *counts.entry(offspring.origin.name()).or_insert(0) += 1;
+        }
+        // 10 %, then half of the rest, then three mutations alike.
+        for (name, expected) in [
+            ("copy", 600),
+            ("random", 2700),
+            ("insertion", 900),
+            ("deletion", 900),
+            ("replacement", 900),
+        ] {
+            let count: i32 = counts[name];
+            assert!((count - expected).abs() < 150, "{name}: {count}");
+        }
+    }
+
+    #[test]
+    fn a_proposal_made_again_draws_the_same() {
+        let draw = |again| {
+            let mut evolution = evolution();
+            evolution.join(member(1));
+            if again {
+                evolution.take_up(VecDeque::from([1]), 9, 1, 1);
+            }
+            let mut proposal = evolution.propose();
+            assert_eq!(proposal.number, 1);
+            let mut draw = || proposal.draw(&space(3, 1), &SearchSettings::default()).loss;
+            (draw(), draw())
+        };
+        assert_eq!(draw(false), draw(true));
+    }
+}

@@ -1,0 +1,534 @@
+//! The search on threads of this process. Each worker takes a proposal, draws and screens until a
+//! candidate passes, trains it, and takes the next proposal; none ever waits for another.
+//!
+//! Events are sent while the state is locked, so their order is that of the state's changes, and
+//! any beginning of their sequence is a state from which the search can go on.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use autoloss_expr::Loss;
+
+use super::{Trained, panic_message, train};
+use crate::error::SearchError;
+use crate::event::{Candidate, End, Event, Fate, Tally};
+use crate::evolution::{Evolution, Known, Offspring, Proposal, Waiting};
+use crate::population::Member;
+use crate::random::Space;
+use crate::screening::{Judgement, Prepared, Scratch, Screener, Verdict};
+use crate::seed::evaluation_seed;
+use crate::settings::Settings;
+use crate::task::{Interrupt, Job, Task};
+
+/// So many failures at the beginning and nothing else end the run.
+const FAILURES: u64 = 5;
+
+/// Draws are reported at the latest after so many.
+const DRAWS: u64 = 256;
+
+/// Seconds since the run began, its earlier parts included.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock {
+    pub(crate) before: f64,
+    pub(crate) start: Instant,
+}
+
+impl Clock {
+    pub(crate) fn elapsed(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64()
+    }
+}
+
+/// What a search is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) task: &'a dyn Task,
+    pub(crate) settings: &'a Settings,
+    pub(crate) space: Space,
+    pub(crate) screener: Screener,
+    pub(crate) clock: Clock,
+    pub(crate) evolution: Evolution,
+    pub(crate) tally: Tally,
+    /// The task's usual loss, where it is still to be trained.
+    pub(crate) reference: Option<(String, Loss)>,
+    /// Trainings of the final comparison, for which time is kept.
+    pub(crate) final_trainings: usize,
+    /// Seconds and number of the trainings that were made in full.
+    pub(crate) full_trainings: (f64, u64),
+    /// Members that joined without a training since the last one.
+    pub(crate) unproductive: u64,
+}
+
+/// What the workers share and change.
+struct Shared {
+    evolution: Evolution,
+    tally: Tally,
+    /// Trainings that were begun and not abandoned.
+    begun: u64,
+    full_trainings: (f64, u64),
+    unproductive: u64,
+    end: Option<End>,
+    error: Option<SearchError>,
+    /// `None` where a worker ends.
+    events: Sender<Option<Event>>,
+}
+
+impl Shared {
+    fn emit(&mut self, event: Event) {
+        self.tally.add(&event);
+        // The receiver lives until the workers have ended.
+        let _ = self.events.send(Some(event));
+    }
+}
+
+struct Search<'a> {
+    task: &'a dyn Task,
+    settings: &'a Settings,
+    space: Space,
+    screener: Screener,
+    clock: Clock,
+    workers: usize,
+    final_trainings: usize,
+    reference: Mutex<Option<(String, Loss)>>,
+    /// Ends running trainings.
+    interrupt: Interrupt,
+    /// Ends the search; running trainings are finished.
+    over: AtomicBool,
+    shared: Mutex<Shared>,
+}
+
+/// Searches until the budget is used up. `on_event` gets every event, in order, on this thread, and
+/// `None` now and then while nothing happens; an error of it ends the search at once.
+pub(crate) fn search(
+    parts: Parts<'_>,
+    interrupt: &Interrupt,
+    on_event: &mut dyn FnMut(Option<Event>) -> Result<(), SearchError>,
+) -> Result<(End, Tally), SearchError> {
+    let (sender, receiver) = channel();
+    let workers = parts.settings.search.worker_count();
+    let search = Search {
+        task: parts.task,
+        settings: parts.settings,
+        space: parts.space,
+        screener: parts.screener,
+        clock: parts.clock,
+        workers,
+        final_trainings: parts.final_trainings,
+        reference: Mutex::new(parts.reference),
+        interrupt: Interrupt::default(),
+        over: AtomicBool::new(false),
+        shared: Mutex::new(Shared {
+            begun: parts.tally.evaluations,
+            evolution: parts.evolution,
+            tally: parts.tally,
+            full_trainings: parts.full_trainings,
+            unproductive: parts.unproductive,
+            end: None,
+            error: None,
+            events: sender,
+        }),
+    };
+    let mut running = workers;
+    std::thread::scope(|scope| {
+        for worker in 0..workers {
+            let search = &search;
+            scope.spawn(move || {
+                search.run_worker(worker);
+                let _ = search.lock().events.send(None);
+            });
+        }
+        while running > 0 {
+            if interrupt.is_set() {
+                search.interrupt.set();
+            }
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok(Some(event)) => search.pass_on(Some(event), on_event),
+                Ok(None) => running -= 1,
+                Err(RecvTimeoutError::Timeout) => search.pass_on(None, on_event),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+    });
+    let shared = search
+        .shared
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = shared.error {
+        return Err(error);
+    }
+    let all_made = parts
+        .settings
+        .search
+        .evaluations
+        .is_some_and(|n| shared.tally.evaluations >= n);
+    let end = match shared.end {
+        _ if all_made => End::Evaluations,
+        Some(end) if !interrupt.is_set() => end,
+        _ => End::Interrupted,
+    };
+    Ok((end, shared.tally))
+}
+
+impl Search<'_> {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        // After a panic the search ends; the state is then only read for its error.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed) || self.interrupt.is_set()
+    }
+
+    /// Ends the search, the first reason counts.
+    fn end(&self, shared: &mut Shared, end: End) -> ControlFlow<()> {
+        shared.end.get_or_insert(end);
+        self.over.store(true, Ordering::Relaxed);
+        ControlFlow::Break(())
+    }
+
+    fn fail(&self, shared: &mut Shared, error: SearchError) -> ControlFlow<()> {
+        shared.error.get_or_insert(error);
+        self.over.store(true, Ordering::Relaxed);
+        ControlFlow::Break(())
+    }
+
+    fn pass_on(
+        &self,
+        event: Option<Event>,
+        on_event: &mut dyn FnMut(Option<Event>) -> Result<(), SearchError>,
+    ) {
+        if self
+            .lock()
+            .error
+            .as_ref()
+            .is_some_and(|e| matches!(e, SearchError::Store(_)))
+        {
+            return;
+        }
+        if let Err(error) = on_event(event) {
+            let _ = self.fail(&mut self.lock(), error);
+            self.interrupt.set();
+        }
+    }
+
+    fn run_worker(&self, worker: usize) {
+        let mut scratch = Scratch::default();
+        let work = || {
+            if self.train_reference().is_break() {
+                return;
+            }
+            while self.proposal(worker, &mut scratch).is_continue() {}
+        };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+            let error = SearchError::Worker(panic_message(&*payload));
+            let _ = self.fail(&mut self.lock(), error);
+            self.interrupt.set();
+        }
+    }
+
+    fn job(&self) -> Job {
+        Job {
+            seed: evaluation_seed(self.settings.search.seed),
+            stop_on_invalid: self.settings.search.stop_on_invalid,
+        }
+    }
+
+    /// The first worker trains the task's usual loss, to compare with while the search runs.
+    fn train_reference(&self) -> ControlFlow<()> {
+        let reference = self
+            .reference
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some((name, loss)) = reference else {
+            return ControlFlow::Continue(());
+        };
+        let job = self.job();
+        let Some(trained) = train(self.task, &loss, &job, &self.interrupt) else {
+            return ControlFlow::Break(());
+        };
+        let shared = &mut *self.lock();
+        if let (Fate::Failed, message) = (trained.fate, trained.reason.clone()) {
+            let message = message.unwrap_or_default();
+            return self.fail(shared, SearchError::Baseline { name, message });
+        }
+        if trained.fate == Fate::Scored {
+            shared.full_trainings.0 += trained.seconds;
+            shared.full_trainings.1 += 1;
+        }
+        let training = trained.into_training(&name, loss.to_string(), job.seed);
+        shared.emit(Event::Reference(training));
+        ControlFlow::Continue(())
+    }
+
+    /// Takes a proposal, draws until a candidate passes, and gives it a score.
+    fn proposal(&self, worker: usize, scratch: &mut Scratch) -> ControlFlow<()> {
+        let mut proposal = {
+            let shared = &mut *self.lock();
+            if self.is_over() {
+                return ControlFlow::Break(());
+            }
+            if let Some(end) = self.used_up(shared) {
+                return self.end(shared, end);
+            }
+            shared.evolution.propose()
+        };
+        let mut drawn = Draws::new(proposal.number);
+        for draw in 1..=self.settings.search.max_draws {
+            if self.is_over() {
+                drawn.report(&mut self.lock());
+                return ControlFlow::Break(());
+            }
+            let start = Instant::now();
+            let offspring = proposal.draw(&self.space, &self.settings.search);
+            let verdict = self.screen(&offspring, &mut drawn, scratch);
+            if drawn.drawn >= DRAWS {
+                let shared = &mut *self.lock();
+                drawn.report(shared);
+                if let Some(end) = self.used_up(shared) {
+                    return self.end(shared, end);
+                }
+            }
+            let Some(verdict) = verdict else { continue };
+            let candidate = candidate(&proposal, draw, worker, &offspring, &verdict, start);
+            match verdict.judgement {
+                Judgement::Passed => {
+                    return self.settle(candidate, offspring.loss, &mut drawn);
+                }
+                Judgement::Invalid => self.screened(candidate, Fate::Invalid, &verdict),
+                _ => self.screened(candidate, Fate::Rejected, &verdict),
+            }
+        }
+        let shared = &mut *self.lock();
+        drawn.report(shared);
+        let error = SearchError::NothingPasses {
+            draws: self.settings.search.max_draws,
+            threshold: self.settings.screening.threshold,
+            passed: shared.tally.passed(),
+            drawn: shared.tally.drawn,
+            highest: shared.tally.highest_g,
+        };
+        self.fail(shared, error)
+    }
+
+    /// The verdict over an offspring; `None` where it is hopeless or known as rejected.
+    fn screen(
+        &self,
+        offspring: &Offspring,
+        drawn: &mut Draws,
+        scratch: &mut Scratch,
+    ) -> Option<Arc<Verdict>> {
+        drawn.drawn += 1;
+        match self.screener.prepare(&offspring.loss, scratch) {
+            Prepared::Structural(_) => {
+                drawn.structural += 1;
+                None
+            }
+            Prepared::Known(verdict) if verdict.judgement == Judgement::Passed => Some(verdict),
+            Prepared::Known(_) => {
+                drawn.cached += 1;
+                None
+            }
+            Prepared::Settled(verdict) => Some(verdict),
+            Prepared::Open(open) => Some(self.screener.judge(open, scratch)),
+        }
+    }
+
+    fn screened(&self, mut candidate: Candidate, fate: Fate, verdict: &Verdict) {
+        let shared = &mut *self.lock();
+        candidate.id = shared.evolution.next_id();
+        shared.emit(Event::Screened {
+            candidate,
+            fate,
+            reason: verdict.reason.clone().unwrap_or_default(),
+        });
+    }
+
+    /// Gives a candidate that passed its score: that of an equivalent one, or its own.
+    fn settle(&self, mut candidate: Candidate, loss: Loss, drawn: &mut Draws) -> ControlFlow<()> {
+        {
+            let shared = &mut *self.lock();
+            drawn.report(shared);
+            if self.is_over() {
+                return ControlFlow::Break(());
+            }
+            let known = shared.evolution.known(&candidate.norms);
+            if known == Known::New
+                && let Some(end) = self.used_up(shared)
+            {
+                return self.end(shared, end);
+            }
+            candidate.id = shared.evolution.next_id();
+            match known {
+                Known::Scored(to, score) => {
+                    take_over(shared, Waiting { candidate, loss }, to, score);
+                    if shared.unproductive >= self.settings.search.max_draws {
+                        return self.end(shared, End::NothingNew);
+                    }
+                    return ControlFlow::Continue(());
+                }
+                Known::InTraining(waits_for) => {
+                    shared.emit(Event::Parked {
+                        id: candidate.id,
+                        waits_for,
+                    });
+                    shared.evolution.park(Waiting { candidate, loss });
+                    return ControlFlow::Continue(());
+                }
+                Known::New => {}
+            }
+            shared.begun += 1;
+            shared.evolution.begin(candidate.id, &candidate.norms);
+            shared.emit(Event::EvaluationStarted {
+                id: candidate.id,
+                formula: candidate.formula.clone(),
+                worker: candidate.worker,
+            });
+        }
+        match train(self.task, &loss, &self.job(), &self.interrupt) {
+            Some(trained) => self.evaluated(candidate, loss, trained),
+            None => {
+                let shared = &mut *self.lock();
+                shared.begun -= 1;
+                shared.evolution.abandon(&candidate.norms);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn evaluated(&self, candidate: Candidate, loss: Loss, trained: Trained) -> ControlFlow<()> {
+        let shared = &mut *self.lock();
+        let (id, score) = (candidate.id, trained.score);
+        if trained.fate == Fate::Scored {
+            shared.full_trainings.0 += trained.seconds;
+            shared.full_trainings.1 += 1;
+        }
+        shared.unproductive = 0;
+        let member = Member { id, loss, score };
+        let (joined, waiting) = shared.evolution.tell(member, &candidate.norms);
+        let message = trained.reason.clone();
+        shared.emit(Event::Evaluated {
+            candidate,
+            fate: trained.fate,
+            reason: trained.reason,
+            score,
+            seconds: trained.seconds,
+            curve: trained.curve,
+            metrics: trained.metrics,
+            joined,
+        });
+        for waiting in waiting {
+            take_over(shared, waiting, id, score);
+        }
+        let Tally {
+            evaluations,
+            failed,
+            ..
+        } = shared.tally;
+        if failed == evaluations && failed >= FAILURES {
+            let error = SearchError::EvaluationsFail {
+                count: failed,
+                message: message.unwrap_or_default(),
+            };
+            return self.fail(shared, error);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Why no further training may begin, if so.
+    fn used_up(&self, shared: &Shared) -> Option<End> {
+        let search = &self.settings.search;
+        if search.evaluations.is_some_and(|n| shared.begun >= n) {
+            return Some(End::Evaluations);
+        }
+        let (seconds, count) = shared.full_trainings;
+        let one = match count {
+            0 => self
+                .task
+                .expected_duration()
+                .map_or(0.0, |d| d.as_secs_f64()),
+            n => seconds / n as f64,
+        };
+        // The training to begin, and then the final comparison.
+        let rounds = 1 + self.final_trainings.div_ceil(self.workers);
+        let needed = rounds as f64 * one;
+        search
+            .time
+            .is_some_and(|limit| self.clock.elapsed() + needed > limit)
+            .then_some(End::Time)
+    }
+}
+
+/// An equivalent candidate joins with the score of `to`.
+fn take_over(shared: &mut Shared, waiting: Waiting, to: u64, score: f64) {
+    let Waiting { candidate, loss } = waiting;
+    let joined = shared.evolution.join(Member {
+        id: candidate.id,
+        loss,
+        score,
+    });
+    shared.unproductive += 1;
+    shared.emit(Event::Equivalent {
+        candidate,
+        to,
+        score,
+        joined,
+    });
+}
+
+fn candidate(
+    proposal: &Proposal,
+    draw: u64,
+    worker: usize,
+    offspring: &Offspring,
+    verdict: &Verdict,
+    start: Instant,
+) -> Candidate {
+    Candidate {
+        id: 0,
+        proposal: proposal.number,
+        draw,
+        parent: offspring.parent,
+        origin: offspring.origin,
+        formula: offspring.loss.to_string(),
+        canonical: verdict.canonical.clone(),
+        g: verdict.g,
+        norms: verdict.norms.clone(),
+        seconds: start.elapsed().as_secs_f64(),
+        worker,
+    }
+}
+
+/// Draws of a proposal that were not reported yet.
+struct Draws {
+    proposal: u64,
+    drawn: u64,
+    structural: u64,
+    cached: u64,
+}
+
+impl Draws {
+    fn new(proposal: u64) -> Self {
+        Self {
+            proposal,
+            drawn: 0,
+            structural: 0,
+            cached: 0,
+        }
+    }
+
+    fn report(&mut self, shared: &mut Shared) {
+        if self.drawn > 0 {
+            shared.emit(Event::Drawn {
+                proposal: self.proposal,
+                drawn: self.drawn,
+                structural: self.structural,
+                cached: self.cached,
+            });
+            *self = Self::new(self.proposal);
+        }
+    }
+}

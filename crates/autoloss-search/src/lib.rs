@@ -1,0 +1,73 @@
+//! How losses are found and runs are kept.
+//!
+//! A [`Task`] is all the search knows of the world: branches with their inputs, stored predictions
+//! to screen candidates with, and a proxy network to train and score. [`run`] searches by ageing
+//! evolution, rejects hopeless candidates by screening, lets equivalent ones take over scores, and
+//! records every candidate's fate in a directory from which it can go on after an interruption.
+//!
+//! ```
+//! use autoloss_search::toy::Toy;
+//! use autoloss_search::{Interrupt, NewRun, Recorder, Settings, Task, run};
+//!
+//! let task = Toy::new();
+//! let settings = Settings::from_toml(
+//!     "[search]\nevaluations = 6\nworkers = 1\n[screening]\nsteps = 60\nstep_size = 0.05",
+//! )?;
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path().join("run");
+//! let about = NewRun {
+//!     task: task.name(),
+//!     metric: task.metric(),
+//!     settings: &settings,
+//!     task_settings: "",
+//! };
+//! let mut recorder = Recorder::create(&dir, &about)?;
+//! let report = run(&task, &mut recorder, &Interrupt::default(), &mut |event| {
+//!     println!("{event}");
+//! })?;
+//! assert_eq!(report.tally.evaluations, 6);
+//! let best = report.tally.best.expect("a search that made evaluations has a best one");
+//! println!("{} scores {:.3}", best.formula, best.score);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Everything random comes from the run's seed, see [`seed`]. With one worker, the same seed is the
+//! same run; with several, which candidates are known when a proposal is made depends on how long
+//! trainings take.
+
+mod comparison;
+mod equivalence;
+mod error;
+mod event;
+pub mod evolution;
+mod executor;
+mod mutation;
+mod population;
+mod random;
+mod rate;
+mod run;
+mod screening;
+pub mod seed;
+mod settings;
+mod store;
+mod task;
+#[cfg(test)]
+mod tests;
+pub mod toy;
+
+pub use comparison::{Comparison, compare};
+pub use equivalence::Key;
+pub use error::SearchError;
+pub use event::{Best, Candidate, End, Event, Fate, Origin, Tally, Training};
+pub use mutation::{MAX_NODES, Mutation, mutate};
+pub use population::{Member, Population};
+pub use random::{MAX_DEPTH, Space};
+pub use rate::{Passed, ScreenReport, screen_random};
+pub use run::{RunReport, parse_loss, run};
+pub use screening::{Judgement, Open, Prepared, Scratch, Screener, Stage, Stages, Verdict};
+pub use settings::{ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy};
+pub use store::{CandidateRow, FORMAT, NewRun, Recorder, RunInfo, Store, StoreError};
+pub use task::{
+    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Sample, Scorer, Task,
+    TaskError,
+};

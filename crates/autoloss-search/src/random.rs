@@ -1,0 +1,166 @@
+//! The search space, and random losses in it.
+
+use autoloss_expr::{Branch, Loss, Operator, Tree};
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::settings::{SearchSettings, SettingsError};
+use crate::task::BranchSpec;
+
+/// The largest depth of random trees that can be asked for; complete trees of it stay below
+/// [`MAX_NODES`](crate::mutation::MAX_NODES).
+pub const MAX_DEPTH: usize = 7;
+
+/// What losses are made of: operators, and the leaves of each branch.
+#[derive(Clone, Debug)]
+pub struct Space {
+    /// The operators.
+    pub operators: Vec<Operator>,
+    /// Depth of random trees.
+    pub depth: usize,
+    branches: Vec<(String, Vec<Tree>)>,
+}
+
+impl Space {
+    /// The search space of a task: each branch's leaves are its inputs and the constant 1.
+    ///
+    /// # Errors
+    /// If the settings name no operator, or one that does not exist.
+    pub fn new(settings: &SearchSettings, branches: &[BranchSpec]) -> Result<Self, SettingsError> {
+        let leaves = |branch: &BranchSpec| {
+            let inputs = branch.inputs.iter().map(|input| Tree::input(&input.name));
+            (branch.name.clone(), inputs.chain([Tree::one()]).collect())
+        };
+        Ok(Self {
+            operators: settings.operators()?,
+            depth: settings.depth,
+            branches: branches.iter().map(leaves).collect(),
+        })
+    }
+
+    /// A random loss: a random tree for each branch.
+    pub fn random_loss(&self, rng: &mut ChaCha8Rng) -> Loss {
+        let branch = |(number, (name, _)): (usize, &(String, _))| Branch {
+            name: name.clone(),
+            tree: self.random_tree(number, rng),
+        };
+        Loss {
+            branches: self.branches.iter().enumerate().map(branch).collect(),
+        }
+    }
+
+    /// A random tree of a branch, complete to the space's depth: operators down to it, leaves at it.
+    pub fn random_tree(&self, branch: usize, rng: &mut ChaCha8Rng) -> Tree {
+        self.grow(branch, self.depth, rng)
+    }
+
+    fn grow(&self, branch: usize, depth: usize, rng: &mut ChaCha8Rng) -> Tree {
+        if depth == 0 {
+            return self.random_leaf(branch, rng);
+        }
+        let operator = self.random_operator(rng);
+        let operands = (0..operator.arity())
+            .map(|_| self.grow(branch, depth - 1, rng))
+            .collect();
+        Tree::apply(operator, operands)
+    }
+
+    /// A leaf of a branch, drawn uniformly.
+    pub fn random_leaf(&self, branch: usize, rng: &mut ChaCha8Rng) -> Tree {
+        let leaves = &self.branches[branch].1;
+        leaves
+            .choose(rng)
+            .expect("the constant 1 is always a leaf")
+            .clone()
+    }
+
+    /// An operator, drawn uniformly.
+    pub fn random_operator(&self, rng: &mut ChaCha8Rng) -> Operator {
+        *self.operators.choose(rng).expect("a space has operators")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::seed::{Stream, generator};
+    use crate::task::InputSpec;
+    use proptest::prelude::*;
+
+    pub(crate) fn space(depth: usize, branches: usize) -> Space {
+        let settings = SearchSettings {
+            depth,
+            ..SearchSettings::default()
+        };
+        let specs: Vec<BranchSpec> = (0..branches)
+            .map(|n| BranchSpec {
+                name: format!("b{n}"),
+                inputs: InputSpec::prediction_and_target(),
+            })
+            .collect();
+        Space::new(&settings, &specs).unwrap()
+    }
+
+    /// Whether every operator has its arity and every leaf belongs to the space.
+    pub(crate) fn well_formed(tree: &Tree) -> bool {
+        match tree {
+            Tree::Input(name) => name == "yhat" || name == "y",
+            Tree::Constant(c) => *c == 1.0,
+            Tree::Apply(op, operands) => {
+                operands.len() == op.arity() && operands.iter().all(well_formed)
+            }
+        }
+    }
+
+    fn complete(tree: &Tree, depth: usize) -> bool {
+        tree.is_leaf() == (depth == 0)
+            && tree
+                .operands()
+                .iter()
+                .all(|operand| complete(operand, depth - 1))
+    }
+
+    #[test]
+    fn a_wrong_arity_is_not_well_formed() {
+        assert!(!well_formed(&Tree::Apply(Operator::Add, vec![Tree::one()])));
+        assert!(!well_formed(&Tree::input("z")));
+        assert!(!complete(&Tree::apply(Operator::Exp, vec![Tree::one()]), 2));
+    }
+
+    proptest! {
+        #[test]
+        fn random_trees_are_complete(seed in any::<u64>(), depth in 1..=MAX_DEPTH, branches in 1..4usize) {
+            let space = space(depth, branches);
+            let mut rng = generator(seed, Stream::Screening, 0);
+            let loss = space.random_loss(&mut rng);
+            prop_assert_eq!(loss.branches.len(), branches);
+            for branch in &loss.branches {
+                prop_assert!(well_formed(&branch.tree));
+                prop_assert!(complete(&branch.tree, depth));
+                prop_assert!(branch.tree.size() <= crate::mutation::MAX_NODES);
+            }
+            let again = space.random_loss(&mut generator(seed, Stream::Screening, 0));
+            prop_assert_eq!(loss, again);
+        }
+    }
+
+    #[test]
+    fn leaves_and_operators_are_uniform() {
+        let space = space(3, 1);
+        let mut rng = generator(0, Stream::Screening, 0);
+        let trees: Vec<Tree> = (0..20_000)
+            .map(|_| space.random_tree(0, &mut rng))
+            .collect();
+        // A depth-3 tree has (8/7)³ ≈ 1.49 leaves on average, each `yhat` with probability 1/3;
+        // 57 % of trees hold none.
+        let without = trees.iter().filter(|t| !t.uses("yhat")).count() as f64 / 20_000.0;
+        assert!((0.54..0.59).contains(&without), "{without}");
+        for op in Operator::default_set() {
+            let roots = trees
+                .iter()
+                .filter(|t| matches!(t, Tree::Apply(o, _) if *o == op))
+                .count();
+            assert!((1250..1610).contains(&roots), "{}: {roots}", op.name());
+        }
+    }
+}

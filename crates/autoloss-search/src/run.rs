@@ -1,0 +1,304 @@
+//! A whole run: the search, then the final comparison; fresh and resumed runs alike.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Instant;
+
+use autoloss_expr::{Loss, ParseError};
+
+use crate::comparison::{Comparison, Entry, jobs, summarise, train_all};
+use crate::equivalence::Key;
+use crate::error::SearchError;
+use crate::event::{End, Event, Fate, Tally, Training};
+use crate::evolution::Evolution;
+use crate::executor::local::{Clock, Parts, search};
+use crate::population::Member;
+use crate::random::Space;
+use crate::screening::{Judgement, Screener, Verdict};
+use crate::seed::final_seeds;
+use crate::settings::Settings;
+use crate::store::{CandidateRow, Recorder, RunInfo};
+use crate::task::{Interrupt, Task};
+
+/// What a run gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunReport {
+    /// Why the search ended.
+    pub end: End,
+    /// The sums over the search.
+    pub tally: Tally,
+    /// The final comparison: baselines, then the best losses found; empty after an interrupt
+    /// during the search.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// Reads a formula over the branches of a task.
+///
+/// # Errors
+/// The column and what was expected there.
+pub fn parse_loss(task: &dyn Task, text: &str) -> Result<Loss, ParseError> {
+    let branches: Vec<(&str, Vec<&str>)> = task
+        .branches()
+        .iter()
+        .map(|branch| {
+            let inputs = branch.inputs.iter().map(|input| input.name.as_str());
+            (branch.name.as_str(), inputs.collect())
+        })
+        .collect();
+    Loss::parse(text, &branches)
+}
+
+/// Searches, or goes on with an interrupted search, and compares the best losses found with the
+/// task's baselines. Everything that happens is recorded and then told to `on_event`.
+///
+/// With one worker, an interrupted and resumed run gives the same candidates as an uninterrupted
+/// one, unless `search.time` ends it.
+///
+/// # Errors
+/// If the run cannot be recorded, the task does not work, or nothing passes the screening. What was
+/// recorded until then is kept.
+pub fn run(
+    task: &dyn Task,
+    recorder: &mut Recorder,
+    interrupt: &Interrupt,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<RunReport, SearchError> {
+    let info = recorder.store().info()?;
+    if info.task != task.name() {
+        return Err(SearchError::OtherTask {
+            stored: info.task,
+            given: task.name().to_owned(),
+        });
+    }
+    let clock = Clock {
+        before: info.elapsed,
+        start: Instant::now(),
+    };
+    let (end, tally) = search_stage(task, &info, clock, recorder, interrupt, on_event)?;
+    if end == End::Interrupted {
+        return Ok(RunReport {
+            end,
+            tally,
+            comparisons: Vec::new(),
+        });
+    }
+    let comparisons = comparison_stage(task, &info.settings, clock, recorder, interrupt, on_event)?;
+    Ok(RunReport {
+        end,
+        tally,
+        comparisons,
+    })
+}
+
+fn search_stage(
+    task: &dyn Task,
+    info: &RunInfo,
+    clock: Clock,
+    recorder: &mut Recorder,
+    interrupt: &Interrupt,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<(End, Tally), SearchError> {
+    let settings = &info.settings;
+    let budget = settings.search.evaluations;
+    let done = recorder.store().tally()?;
+    if budget.is_some_and(|n| done.evaluations >= n) {
+        return Ok((End::Evaluations, done));
+    }
+    recorder.discard_unfinished()?;
+    let rows = recorder.store().candidates()?;
+    let tally = recorder.store().tally_of(&rows)?;
+    let baselines = task.baselines();
+    let best = settings.search.final_losses;
+    let started = Event::Started {
+        task: task.name().to_owned(),
+        metric: task.metric().to_owned(),
+        seed: settings.search.seed,
+        workers: settings.search.worker_count(),
+        so_far: Box::new(tally.clone()),
+    };
+    let screener = Screener::new(task, settings)?;
+    restore_verdicts(&screener, &rows);
+    let parts = Parts {
+        task,
+        settings,
+        space: Space::new(&settings.search, task.branches())?,
+        evolution: restore_evolution(task, settings, recorder, &rows)?,
+        screener,
+        clock,
+        full_trainings: full_trainings(&rows),
+        unproductive: unproductive(&rows),
+        reference: match tally.reference {
+            Some(_) => None,
+            None => baselines.first().cloned(),
+        },
+        final_trainings: (best + baselines.len()) * settings.search.final_seeds,
+        tally,
+    };
+    on_event(&started);
+    let (end, tally) = search(parts, interrupt, &mut |event| match event {
+        Some(event) => {
+            recorder.record(&event, clock.elapsed())?;
+            on_event(&event);
+            Ok(())
+        }
+        None => Ok(recorder.tick(clock.elapsed())?),
+    })?;
+    let ended = Event::SearchEnded { end };
+    recorder.record(&ended, clock.elapsed())?;
+    on_event(&ended);
+    Ok((end, tally))
+}
+
+/// Enters the verdicts of the run so far, in their order.
+fn restore_verdicts(screener: &Screener, rows: &[CandidateRow]) {
+    for row in rows {
+        let judgement = match row.fate {
+            Fate::Invalid => Judgement::Invalid,
+            Fate::Rejected => Judgement::Rejected,
+            Fate::Scored | Fate::Stopped | Fate::Failed | Fate::Equivalent => Judgement::Passed,
+        };
+        let passed = judgement == Judgement::Passed;
+        screener.remember(Verdict {
+            judgement,
+            reason: row.reason.clone().filter(|_| !passed),
+            g: row.candidate.g,
+            norms: row.candidate.norms.clone(),
+            canonical: row.candidate.canonical.clone(),
+        });
+    }
+}
+
+fn restore_evolution(
+    task: &dyn Task,
+    settings: &Settings,
+    recorder: &Recorder,
+    rows: &[CandidateRow],
+) -> Result<Evolution, SearchError> {
+    let mut evolution = Evolution::new(&settings.search);
+    let joined = in_joining_order(rows);
+    for row in &joined {
+        if row.fate != Fate::Equivalent {
+            let score = row.score.unwrap_or_default();
+            evolution.know(row.candidate.id, score, &row.candidate.norms);
+        }
+    }
+    let newest = joined.len().saturating_sub(settings.search.population);
+    for row in &joined[newest..] {
+        let loss = parse_loss(task, &row.candidate.formula).map_err(|e| {
+            recorder.store().value(format!(
+                "candidate {}: {e} in `{}`",
+                row.candidate.id, row.candidate.formula
+            ))
+        })?;
+        evolution.join(Member {
+            id: row.candidate.id,
+            loss,
+            score: row.score.unwrap_or_default(),
+        });
+    }
+    let finished: BTreeSet<u64> = joined.iter().map(|row| row.candidate.proposal).collect();
+    let next_proposal = finished.last().map_or(0, |last| last + 1);
+    let again: VecDeque<u64> = (0..next_proposal)
+        .filter(|n| !finished.contains(n))
+        .collect();
+    let next_id = rows.last().map_or(1, |row| row.candidate.id + 1);
+    let next_joined = joined
+        .last()
+        .and_then(|row| row.joined)
+        .map_or(0, |n| n + 1);
+    evolution.take_up(again, next_proposal, next_id, next_joined);
+    Ok(evolution)
+}
+
+fn in_joining_order(rows: &[CandidateRow]) -> Vec<&CandidateRow> {
+    let mut joined: Vec<&CandidateRow> = rows.iter().filter(|row| row.joined.is_some()).collect();
+    joined.sort_by_key(|row| row.joined);
+    joined
+}
+
+fn full_trainings(rows: &[CandidateRow]) -> (f64, u64) {
+    rows.iter()
+        .filter(|row| row.fate == Fate::Scored)
+        .filter_map(|row| row.training_seconds)
+        .fold((0.0, 0), |(sum, count), seconds| (sum + seconds, count + 1))
+}
+
+/// How many joined without a training since the last one.
+fn unproductive(rows: &[CandidateRow]) -> u64 {
+    let joined = in_joining_order(rows);
+    let untrained = |row: &&&CandidateRow| row.fate == Fate::Equivalent;
+    joined.iter().rev().take_while(untrained).count() as u64
+}
+
+/// The final comparison; trainings that an earlier part of the run made are not made again.
+fn comparison_stage(
+    task: &dyn Task,
+    settings: &Settings,
+    clock: Clock,
+    recorder: &mut Recorder,
+    interrupt: &Interrupt,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<Vec<Comparison>, SearchError> {
+    let mut losses = task.baselines();
+    losses.extend(best_losses(task, settings.search.final_losses, recorder)?);
+    let seeds = final_seeds(settings.search.seed, settings.search.final_seeds);
+    let wanted = jobs(&losses, &seeds);
+    let mut done = recorder.store().final_trainings()?;
+    let is_of = |entry: &Entry, t: &Training| entry.name == t.name && entry.seed == t.seed;
+    let missing: Vec<Entry> = jobs(&losses, &seeds)
+        .into_iter()
+        .filter(|entry| !done.iter().any(|training| is_of(entry, training)))
+        .collect();
+    let new = train_all(
+        task,
+        &missing,
+        settings.search.stop_on_invalid,
+        settings.search.worker_count(),
+        interrupt,
+        &mut |training| {
+            let event = Event::Compared(training.clone());
+            recorder.record(&event, clock.elapsed())?;
+            on_event(&event);
+            Ok(())
+        },
+    )?;
+    done.extend(new);
+    let place = |t: &Training| wanted.iter().position(|entry| is_of(entry, t));
+    done.retain(|training| place(training).is_some());
+    done.sort_by_key(place);
+    Ok(summarise(done))
+}
+
+/// The best losses of the run that are not equivalent to each other, by name and loss.
+fn best_losses(
+    task: &dyn Task,
+    count: usize,
+    recorder: &Recorder,
+) -> Result<Vec<(String, Loss)>, SearchError> {
+    let mut keys = Vec::new();
+    let mut losses = Vec::new();
+    for row in recorder.store().top(usize::MAX >> 1)? {
+        if losses.len() == count {
+            break;
+        }
+        let key = (
+            Key::new(&row.candidate.norms),
+            row.candidate.canonical.clone(),
+        );
+        let same = |known: &(Option<Key>, String)| {
+            known.1 == key.1 || (known.0.is_some() && known.0 == key.0)
+        };
+        if keys.iter().any(same) {
+            continue;
+        }
+        keys.push(key);
+        let formula = &row.candidate.formula;
+        let loss = parse_loss(task, formula).map_err(|e| {
+            let id = row.candidate.id;
+            recorder
+                .store()
+                .value(format!("candidate {id}: {e} in `{formula}`"))
+        })?;
+        losses.push((format!("#{}", row.candidate.id), loss));
+    }
+    Ok(losses)
+}

@@ -1,0 +1,402 @@
+//! Settings of a search: every number of the method that a person may want to change.
+//!
+//! `default.toml` is the same as [`Settings::default`], with each key's meaning and source.
+
+use std::fmt::Display;
+
+use autoloss_expr::{Operator, nearest};
+use serde::{Deserialize, Serialize};
+
+use crate::random::MAX_DEPTH;
+
+/// Everything that steers a search.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How candidates are proposed and evaluated.
+    pub search: SearchSettings,
+    /// Which candidates are worth an evaluation.
+    pub screening: ScreeningSettings,
+}
+
+/// Where candidates come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Ageing evolution.
+    Evolution,
+    /// Every candidate a fresh random loss: the ablation.
+    Random,
+}
+
+/// The `[search]` section; `default.toml` tells each key's meaning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    missing_docs,
+    reason = "default.toml documents every key, and a test sees to it"
+)]
+pub struct SearchSettings {
+    pub strategy: Strategy,
+    pub seed: u64,
+    pub evaluations: Option<u64>,
+    pub time: Option<f64>,
+    pub workers: usize,
+    pub population: usize,
+    pub initial: usize,
+    pub tournament: f64,
+    pub copy: f64,
+    pub restart: f64,
+    pub depth: usize,
+    pub operators: Vec<String>,
+    pub max_draws: u64,
+    pub equivalence: bool,
+    pub stop_on_invalid: bool,
+    pub final_losses: usize,
+    pub final_seeds: usize,
+}
+
+/// The `[screening]` section; `default.toml` tells each key's meaning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    missing_docs,
+    reason = "default.toml documents every key, and a test sees to it"
+)]
+pub struct ScreeningSettings {
+    pub rejection: bool,
+    pub samples: usize,
+    pub threshold: f64,
+    pub steps: usize,
+    pub step_size: f64,
+    pub normalise: bool,
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::Evolution,
+            seed: 0,
+            evaluations: None,
+            time: None,
+            workers: 0,
+            population: 2500,
+            initial: 20,
+            tournament: 0.05,
+            copy: 0.1,
+            restart: 0.5,
+            depth: 3,
+            operators: Operator::default_set()
+                .map(|op| op.name().to_owned())
+                .collect(),
+            max_draws: 20_000,
+            equivalence: true,
+            stop_on_invalid: true,
+            final_losses: 3,
+            final_seeds: 3,
+        }
+    }
+}
+
+impl Default for ScreeningSettings {
+    fn default() -> Self {
+        Self {
+            rejection: true,
+            samples: 5,
+            threshold: 0.6,
+            steps: 500,
+            step_size: 0.01,
+            normalise: false,
+        }
+    }
+}
+
+/// Settings that make no sense, or text that holds none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Not TOML, an unknown key, or a value of another type.
+    #[error("settings: {0}")]
+    Toml(String),
+    /// A value outside its range.
+    #[error("settings: `{key}` is {value}, expected {expected}")]
+    Range {
+        /// The key with its section.
+        key: &'static str,
+        /// What was given.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// An operator that does not exist.
+    #[error("settings: `search.operators` names `{name}`, which is no operator{}", hint(nearest.as_deref()))]
+    UnknownOperator {
+        /// The name given.
+        name: String,
+        /// The known name nearest to it.
+        nearest: Option<String>,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+fn check(
+    holds: bool,
+    key: &'static str,
+    value: impl Display + Copy,
+    expected: &'static str,
+) -> Result<(), SettingsError> {
+    if holds {
+        return Ok(());
+    }
+    Err(SettingsError::Range {
+        key,
+        value: format!("{value}"),
+        expected,
+    })
+}
+
+impl Settings {
+    /// The commented defaults, as a file to start from.
+    pub const DEFAULT_TOML: &str = include_str!("default.toml");
+
+    /// Reads settings from TOML; keys left out keep their defaults.
+    ///
+    /// # Errors
+    /// If the text is not TOML, has unknown keys, or values that [`Settings::validate`] refuses.
+    pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text)
+            .map_err(|e| SettingsError::Toml(e.to_string().trim().to_owned()))?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// The settings as TOML, without comments.
+    ///
+    /// # Panics
+    /// If the seed is larger than TOML's integers, which [`Settings::validate`] refuses.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("valid settings are expressible in TOML")
+    }
+
+    /// Checks every value's range.
+    ///
+    /// # Errors
+    /// Names the first key that is out of range and what was expected.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        self.search.validate()?;
+        self.screening.validate()
+    }
+}
+
+impl SearchSettings {
+    fn validate(&self) -> Result<(), SettingsError> {
+        let share = |value: f64| (0.0..=1.0).contains(&value);
+        const SHARE: &str = "a number from 0 to 1";
+        const AT_LEAST_ONE: &str = "at least 1";
+        check(
+            i64::try_from(self.seed).is_ok(),
+            "search.seed",
+            self.seed,
+            "at most 9223372036854775807",
+        )?;
+        check(
+            self.evaluations != Some(0),
+            "search.evaluations",
+            0,
+            "at least 1, or no such key for no limit",
+        )?;
+        check(
+            self.time.is_none_or(|t| t.is_finite() && t > 0.0),
+            "search.time",
+            self.time.unwrap_or_default(),
+            "a number of seconds above 0, or no such key for no limit",
+        )?;
+        check(
+            self.workers <= 1024,
+            "search.workers",
+            self.workers,
+            "at most 1024",
+        )?;
+        check(
+            self.population >= 1,
+            "search.population",
+            self.population,
+            AT_LEAST_ONE,
+        )?;
+        check(
+            (1..=self.population).contains(&self.initial),
+            "search.initial",
+            self.initial,
+            "at least 1 and at most `search.population`",
+        )?;
+        check(
+            share(self.tournament),
+            "search.tournament",
+            self.tournament,
+            SHARE,
+        )?;
+        check(share(self.copy), "search.copy", self.copy, SHARE)?;
+        check(share(self.restart), "search.restart", self.restart, SHARE)?;
+        check(
+            (1..=MAX_DEPTH).contains(&self.depth),
+            "search.depth",
+            self.depth,
+            "a depth from 1 to 7",
+        )?;
+        check(
+            self.max_draws >= 1,
+            "search.max_draws",
+            self.max_draws,
+            AT_LEAST_ONE,
+        )?;
+        check(
+            self.final_seeds >= 1,
+            "search.final_seeds",
+            self.final_seeds,
+            AT_LEAST_ONE,
+        )?;
+        self.operators().map(|_| ())
+    }
+
+    /// The operators that were named.
+    ///
+    /// # Errors
+    /// If there are none, or one is unknown.
+    pub fn operators(&self) -> Result<Vec<Operator>, SettingsError> {
+        check(
+            !self.operators.is_empty(),
+            "search.operators",
+            "empty",
+            "at least one operator",
+        )?;
+        let known = |name: &String| {
+            Operator::from_name(name).ok_or_else(|| SettingsError::UnknownOperator {
+                name: name.clone(),
+                nearest: nearest(name, Operator::ALL.iter().map(|op| op.name())).map(str::to_owned),
+            })
+        };
+        self.operators.iter().map(known).collect()
+    }
+
+    /// The number of workers: as many as cores where the setting is 0.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        match self.workers {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            n => n,
+        }
+    }
+}
+
+impl ScreeningSettings {
+    fn validate(&self) -> Result<(), SettingsError> {
+        check(
+            (1..=1000).contains(&self.samples),
+            "screening.samples",
+            self.samples,
+            "from 1 to 1000",
+        )?;
+        check(
+            self.threshold.is_finite() && self.threshold <= 1.0,
+            "screening.threshold",
+            self.threshold,
+            "a number of at most 1",
+        )?;
+        check(self.steps >= 1, "screening.steps", self.steps, "at least 1")?;
+        check(
+            self.step_size.is_finite() && self.step_size > 0.0,
+            "screening.step_size",
+            self.step_size,
+            "a number above 0",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Settings::from_toml(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn default_toml_is_the_default() {
+        let read = Settings::from_toml(Settings::DEFAULT_TOML).unwrap();
+        assert_eq!(read, Settings::default());
+        assert_ne!(Settings::from_toml("[search]\nseed = 1").unwrap(), read);
+    }
+
+    #[test]
+    fn every_key_is_in_default_toml_with_a_comment() {
+        let mut all = Settings::default();
+        all.search.evaluations = Some(1);
+        all.search.time = Some(1.0);
+        let keys: Vec<String> = all
+            .to_toml()
+            .lines()
+            .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
+            .collect();
+        assert_eq!(keys.len(), 23);
+        let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
+        for key in keys {
+            let starts = |line: &&str| {
+                let line = line.strip_prefix("# ").unwrap_or(line);
+                line.starts_with(&format!("{key} = "))
+            };
+            let number = lines
+                .iter()
+                .position(starts)
+                .unwrap_or_else(|| panic!("{key} is missing"));
+            assert!(lines[number - 1].starts_with("# "), "{key} has no comment");
+        }
+    }
+
+    #[test]
+    fn settings_survive_the_way_through_text() {
+        let mut settings = Settings::default();
+        settings.search.time = Some(0.1 + 0.2);
+        settings.search.operators = vec!["sin".to_owned()];
+        settings.screening.threshold = -0.25;
+        assert_eq!(Settings::from_toml(&settings.to_toml()).unwrap(), settings);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(error("[search]\nworker = 1").contains("worker"));
+        assert!(error("[search]\nseed = -1").contains("seed"));
+        assert!(error("strategy = 1").contains("strategy"));
+        assert_eq!(
+            error("[search]\noperators = [\"add\", \"sqr\"]"),
+            "settings: `search.operators` names `sqr`, which is no operator; did you mean `sqrt`?"
+        );
+        for (text, key) in [
+            ("[search]\noperators = []", "search.operators"),
+            ("[search]\ninitial = 3000", "search.initial"),
+            ("[search]\ninitial = 0", "search.initial"),
+            ("[search]\npopulation = 0", "search.population"),
+            ("[search]\ncopy = 1.5", "search.copy"),
+            ("[search]\ntournament = nan", "search.tournament"),
+            ("[search]\nrestart = -0.1", "search.restart"),
+            ("[search]\ndepth = 0", "search.depth"),
+            ("[search]\ndepth = 8", "search.depth"),
+            ("[search]\nevaluations = 0", "search.evaluations"),
+            ("[search]\ntime = 0.0", "search.time"),
+            ("[search]\nmax_draws = 0", "search.max_draws"),
+            ("[search]\nfinal_seeds = 0", "search.final_seeds"),
+            ("[screening]\nthreshold = 1.01", "screening.threshold"),
+            ("[screening]\nthreshold = nan", "screening.threshold"),
+            ("[screening]\nsamples = 0", "screening.samples"),
+            ("[screening]\nsteps = 0", "screening.steps"),
+            ("[screening]\nstep_size = 0.0", "screening.step_size"),
+        ] {
+            let message = error(text);
+            assert!(message.contains(&format!("`{key}`")), "{text}: {message}");
+            assert!(message.contains("expected"), "{message}");
+        }
+        assert!(Settings::from_toml("[screening]\nthreshold = 1.0").is_ok());
+    }
+}

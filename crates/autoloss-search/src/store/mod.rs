@@ -1,0 +1,253 @@
+//! A run on disk: `DIR/run.sqlite`, and `DIR/lock`, which the writing process holds.
+//!
+//! [`Recorder`] writes, [`Store`] reads, also while another process writes. The database is in
+//! write-ahead mode and syncs at every commit, so that a commit survives the process's and the
+//! machine's sudden end; commits are batched except for results of trainings.
+
+mod query;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+pub use query::{CandidateRow, RunInfo};
+pub use record::{NewRun, Recorder};
+
+use crate::settings::SettingsError;
+
+/// Version of the tables: a reader understands its own major version, any minor one.
+pub const FORMAT: (u32, u32) = (1, 0);
+
+/// Marks the database as a run of this program.
+const APPLICATION_ID: i32 = 0x414C_6F73;
+
+const FILE: &str = "run.sqlite";
+
+const SCHEMA: &str = "
+CREATE TABLE run (
+    program TEXT NOT NULL,
+    task TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    task_settings TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    cores INTEGER NOT NULL,
+    arch TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    elapsed REAL NOT NULL,
+    ended TEXT
+);
+CREATE TABLE candidate (
+    id INTEGER PRIMARY KEY,
+    proposal INTEGER NOT NULL,
+    draw INTEGER NOT NULL,
+    parent INTEGER,
+    origin TEXT NOT NULL,
+    formula TEXT NOT NULL,
+    canonical TEXT NOT NULL,
+    fate TEXT NOT NULL,
+    reason TEXT,
+    g REAL,
+    norms TEXT NOT NULL,
+    equivalent_to INTEGER,
+    score REAL,
+    joined INTEGER,
+    screening_seconds REAL NOT NULL,
+    training_seconds REAL,
+    metrics TEXT NOT NULL,
+    worker INTEGER NOT NULL,
+    UNIQUE (proposal, draw)
+);
+CREATE TABLE curve (
+    candidate INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    loss_value REAL,
+    PRIMARY KEY (candidate, number)
+) WITHOUT ROWID;
+CREATE TABLE drawn (
+    proposal INTEGER PRIMARY KEY,
+    drawn INTEGER NOT NULL,
+    structural INTEGER NOT NULL,
+    cached INTEGER NOT NULL
+);
+CREATE TABLE training (
+    purpose TEXT NOT NULL,
+    name TEXT NOT NULL,
+    formula TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    score REAL NOT NULL,
+    seconds REAL NOT NULL,
+    note TEXT,
+    curve TEXT NOT NULL,
+    metrics TEXT NOT NULL,
+    PRIMARY KEY (purpose, name, seed)
+);
+";
+
+/// What is wrong with a run on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is a run already.
+    #[error("{} already holds a run; choose another directory, or go on with `resume`", .0.display())]
+    Exists(PathBuf),
+    /// There is no run.
+    #[error("{} holds no run (no file {FILE})", .0.display())]
+    NoRun(PathBuf),
+    /// Another process writes to it.
+    #[error("{} is in use by another process; wait until it has ended, or stop it", .0.display())]
+    InUse(PathBuf),
+    /// Not a database of this program.
+    #[error("{} is not a run: {reason}", path.display())]
+    NotARun {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        reason: String,
+    },
+    /// Written by a version whose tables differ.
+    #[error(
+        "{} has run format {}.{}, this program understands {}.x; use the version that wrote it",
+        path.display(), found.0, found.1, FORMAT.0
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Major and minor format version of the file.
+        found: (u32, u32),
+    },
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// `SQLite` refused.
+    #[error("{}: {}", path.display(), explain(source))]
+    Sql {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        source: rusqlite::Error,
+    },
+    /// The stored settings cannot be used.
+    #[error("{}: {source}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: SettingsError,
+    },
+    /// A stored value is none this program writes.
+    #[error("{}: {what}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The value and where it is.
+        what: String,
+    },
+}
+
+fn explain(error: &rusqlite::Error) -> String {
+    let advice = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full; free some space and resume",
+        Some(ErrorCode::ReadOnly) => "the file may not be written to",
+        Some(ErrorCode::DatabaseCorrupt) => "the file is damaged",
+        Some(ErrorCode::NotADatabase) => "the file is no SQLite database",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "the file is locked by another process"
+        }
+        Some(ErrorCode::CannotOpen) => "the file cannot be opened",
+        Some(ErrorCode::SystemIoFailure) => "reading or writing the file failed",
+        _ => return error.to_string(),
+    };
+    format!("{advice} ({error})")
+}
+
+/// The reading side of a run.
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens a run for reading; another process may write to it meanwhile.
+    ///
+    /// # Errors
+    /// If there is no run, it is damaged, or of another format version.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        Self::open_with(dir, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
+    fn open_with(dir: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
+        let path = dir.join(FILE);
+        let length = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::NoRun(dir.to_owned()));
+            }
+            Err(source) => return Err(StoreError::Io { path, source }),
+        };
+        let log = std::fs::metadata(dir.join(format!("{FILE}-wal"))).map_or(0, |m| m.len());
+        if length == 0 && log == 0 {
+            return Err(StoreError::NotARun {
+                path,
+                reason: "the file is empty; delete the directory and search again".to_owned(),
+            });
+        }
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let store = Connection::open_with_flags(&path, flags)
+            .map(|connection| Self {
+                connection,
+                path: path.clone(),
+            })
+            .map_err(|source| StoreError::Sql { path, source })?;
+        let patience = store.connection.busy_timeout(Duration::from_secs(20));
+        store.sql(patience)?;
+        store.check_format()?;
+        Ok(store)
+    }
+
+    fn check_format(&self) -> Result<(), StoreError> {
+        let pragma = |name| {
+            let value = self
+                .connection
+                .pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+            self.sql(value)
+        };
+        if pragma("application_id")? != APPLICATION_ID {
+            return Err(StoreError::NotARun {
+                path: self.path.clone(),
+                reason: "it is an SQLite database of another program".to_owned(),
+            });
+        }
+        let version = pragma("user_version")?.cast_unsigned();
+        let found = (version >> 16, version & 0xFFFF);
+        if found.0 != FORMAT.0 {
+            return Err(StoreError::Version {
+                path: self.path.clone(),
+                found,
+            });
+        }
+        Ok(())
+    }
+
+    fn sql<T>(&self, result: Result<T, rusqlite::Error>) -> Result<T, StoreError> {
+        result.map_err(|source| StoreError::Sql {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    pub(crate) fn value(&self, what: String) -> StoreError {
+        StoreError::Value {
+            path: self.path.clone(),
+            what,
+        }
+    }
+}

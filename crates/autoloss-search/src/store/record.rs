@@ -1,0 +1,398 @@
+//! The writing side of a run.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::{Connection, OpenFlags, Transaction, params};
+
+use super::query::json;
+use super::{APPLICATION_ID, FILE, FORMAT, SCHEMA, Store, StoreError};
+use crate::event::{Candidate, Event, Fate, Training};
+use crate::settings::Settings;
+
+/// At most this many events wait for the next commit, and none longer than [`PATIENCE`].
+const BATCH: usize = 256;
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a run is about.
+pub struct NewRun<'a> {
+    /// The task's name.
+    pub task: &'a str,
+    /// The metric's name.
+    pub metric: &'a str,
+    /// The settings of the search.
+    pub settings: &'a Settings,
+    /// The settings of the task as TOML, for whoever builds the task again.
+    pub task_settings: &'a str,
+}
+
+/// Writes a run; while it lives, no other process can.
+pub struct Recorder {
+    store: Store,
+    pending: Vec<Event>,
+    elapsed: f64,
+    last_commit: Instant,
+    batch: usize,
+    /// Held for as long as the recorder lives; the system gives it back however the process ends.
+    _lock: File,
+}
+
+impl Recorder {
+    /// Begins a run in a directory, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// If it holds a run already, is in use, or cannot be written.
+    pub fn create(dir: &Path, run: &NewRun<'_>) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(dir).map_err(|source| StoreError::Io {
+            path: dir.to_owned(),
+            source,
+        })?;
+        if dir.join(FILE).exists() {
+            return Err(StoreError::Exists(dir.to_owned()));
+        }
+        let lock = lock(dir)?;
+        let path = dir.join(FILE);
+        let made = create_tables(&path, run);
+        if let Err(source) = made {
+            // Nothing was committed: what is there holds nothing and would only be in the way.
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(dir.join(format!("{FILE}{suffix}")));
+            }
+            return Err(StoreError::Sql { path, source });
+        }
+        Self::open(dir, lock)
+    }
+
+    /// Takes up a run that was interrupted.
+    ///
+    /// # Errors
+    /// If there is no run, it is in use, damaged, or of another format version.
+    pub fn resume(dir: &Path) -> Result<Self, StoreError> {
+        if !dir.join(FILE).exists() {
+            return Err(StoreError::NoRun(dir.to_owned()));
+        }
+        let lock = lock(dir)?;
+        Self::open(dir, lock)
+    }
+
+    fn open(dir: &Path, lock: File) -> Result<Self, StoreError> {
+        let store = Store::open_with(dir, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let synced = store.connection.pragma_update(None, "synchronous", "FULL");
+        store.sql(synced)?;
+        let elapsed = store.info()?.elapsed;
+        Ok(Self {
+            store,
+            pending: Vec::new(),
+            elapsed,
+            last_commit: Instant::now(),
+            batch: BATCH,
+            _lock: lock,
+        })
+    }
+
+    /// The reading side, which sees what was committed.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Writes an event, `elapsed` seconds into the run: at once where it is the result of a
+    /// training, else with the next batch.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the events since the last commit are kept and tried again.
+    pub fn record(&mut self, event: &Event, elapsed: f64) -> Result<(), StoreError> {
+        let durable = match event {
+            Event::Reference(_)
+            | Event::Evaluated { .. }
+            | Event::SearchEnded { .. }
+            | Event::Compared(_) => true,
+            Event::Drawn { .. } | Event::Screened { .. } | Event::Equivalent { .. } => false,
+            Event::Started { .. } | Event::Parked { .. } | Event::EvaluationStarted { .. } => {
+                return Ok(());
+            }
+        };
+        self.elapsed = elapsed;
+        self.pending.push(event.clone());
+        if durable || self.pending.len() >= self.batch {
+            return self.commit();
+        }
+        self.tick(elapsed)
+    }
+
+    /// Commits what has waited for a second.
+    ///
+    /// # Errors
+    /// As [`Recorder::record`].
+    pub fn tick(&mut self, elapsed: f64) -> Result<(), StoreError> {
+        self.elapsed = elapsed;
+        if self.pending.is_empty() || self.last_commit.elapsed() < PATIENCE {
+            return Ok(());
+        }
+        self.commit()
+    }
+
+    /// Commits everything.
+    ///
+    /// # Errors
+    /// As [`Recorder::record`].
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        let written = write(&mut self.store.connection, &self.pending, self.elapsed);
+        self.store.sql(written)?;
+        self.pending.clear();
+        self.last_commit = Instant::now();
+        Ok(())
+    }
+
+    /// Gives the run other settings from here on, such as a larger budget.
+    ///
+    /// # Errors
+    /// If the file cannot be written; the run then keeps the settings it had.
+    pub fn change_settings(&mut self, settings: &Settings) -> Result<(), StoreError> {
+        let connection = &self.store.connection;
+        let changed = connection.execute("UPDATE run SET settings = ?", [settings.to_toml()]);
+        self.store.sql(changed).map(|_| ())
+    }
+
+    /// Forgets the candidates and counts of proposals without outcome, which will be made again.
+    ///
+    /// # Errors
+    /// As [`Recorder::record`].
+    pub(crate) fn discard_unfinished(&mut self) -> Result<(), StoreError> {
+        const UNFINISHED: &str = "proposal NOT IN \
+            (SELECT proposal FROM candidate WHERE joined IS NOT NULL)";
+        let discarded = self.store.connection.execute_batch(&format!(
+            "BEGIN; DELETE FROM candidate WHERE {UNFINISHED}; DELETE FROM drawn WHERE {UNFINISHED}; \
+             UPDATE run SET ended = NULL; COMMIT;"
+        ));
+        self.store.sql(discarded)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn limit_pages(&self, pages: u32) {
+        let limit = self
+            .store
+            .connection
+            .pragma_update(None, "max_page_count", pages);
+        limit.unwrap();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn commit_after(&mut self, events: usize) {
+        self.batch = events;
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // Whoever wants to hear of errors commits before.
+        let _ = self.commit();
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let io = |source| StoreError::Io {
+        path: path.clone(),
+        source,
+    };
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
+    let mut connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", (FORMAT.0 << 16) | FORMAT.1)?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    transaction.execute(
+        "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, NULL)",
+        params![
+            concat!("autoloss ", env!("CARGO_PKG_VERSION")),
+            run.task,
+            run.metric,
+            run.settings.to_toml(),
+            run.task_settings,
+            run.settings.search.seed.cast_signed(),
+            std::thread::available_parallelism().map_or(1, |n| n.get() as i64),
+            std::env::consts::ARCH,
+            now.map_or(0, |d| d.as_secs().cast_signed()),
+        ],
+    )?;
+    transaction.commit()
+}
+
+fn write(
+    connection: &mut Connection,
+    events: &[Event],
+    elapsed: f64,
+) -> Result<(), rusqlite::Error> {
+    // Dropped without a commit, the transaction is rolled back.
+    let transaction = connection.transaction()?;
+    for event in events {
+        write_event(&transaction, event)?;
+    }
+    transaction.execute("UPDATE run SET elapsed = ?", [elapsed])?;
+    transaction.commit()
+}
+
+fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
+    match event {
+        Event::Drawn {
+            proposal,
+            drawn,
+            structural,
+            cached,
+        } => transaction
+            .execute(
+                "INSERT INTO drawn VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET \
+                 drawn = drawn + ?2, structural = structural + ?3, cached = cached + ?4",
+                [proposal, drawn, structural, cached].map(|n| n.cast_signed()),
+            )
+            .map(|_| ()),
+        Event::Screened {
+            candidate,
+            fate,
+            reason,
+        } => write_candidate(
+            transaction,
+            candidate,
+            *fate,
+            &Outcome {
+                reason: Some(reason),
+                ..Outcome::default()
+            },
+        ),
+        Event::Equivalent {
+            candidate,
+            to,
+            score,
+            joined,
+        } => write_candidate(
+            transaction,
+            candidate,
+            Fate::Equivalent,
+            &Outcome {
+                equivalent_to: Some(*to),
+                score: Some(*score),
+                joined: Some(*joined),
+                ..Outcome::default()
+            },
+        ),
+        Event::Evaluated {
+            candidate,
+            fate,
+            reason,
+            score,
+            seconds,
+            curve,
+            metrics,
+            joined,
+        } => {
+            let mut insert =
+                transaction.prepare("INSERT OR REPLACE INTO curve VALUES (?, ?, ?)")?;
+            for (number, loss_value) in curve {
+                let (id, number) = (candidate.id.cast_signed(), *number as i64);
+                insert.execute(params![id, number, loss_value])?;
+            }
+            write_candidate(
+                transaction,
+                candidate,
+                *fate,
+                &Outcome {
+                    reason: reason.as_deref(),
+                    score: Some(*score),
+                    joined: Some(*joined),
+                    seconds: Some(*seconds),
+                    metrics,
+                    ..Outcome::default()
+                },
+            )
+        }
+        Event::Reference(training) => write_training(transaction, "reference", training),
+        Event::Compared(training) => write_training(transaction, "final", training),
+        Event::SearchEnded { end } => transaction
+            .execute("UPDATE run SET ended = ?", [end.to_string()])
+            .map(|_| ()),
+        Event::Started { .. } | Event::Parked { .. } | Event::EvaluationStarted { .. } => Ok(()),
+    }
+}
+
+/// What a row says beyond the candidate itself.
+#[derive(Default)]
+struct Outcome<'a> {
+    reason: Option<&'a str>,
+    equivalent_to: Option<u64>,
+    score: Option<f64>,
+    joined: Option<u64>,
+    seconds: Option<f64>,
+    metrics: &'a [(String, f64)],
+}
+
+fn write_candidate(
+    transaction: &Transaction<'_>,
+    candidate: &Candidate,
+    fate: Fate,
+    result: &Outcome<'_>,
+) -> Result<(), rusqlite::Error> {
+    transaction.execute(
+        "INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            candidate.id.cast_signed(),
+            candidate.proposal.cast_signed(),
+            candidate.draw.cast_signed(),
+            candidate.parent.map(u64::cast_signed),
+            candidate.origin.name(),
+            candidate.formula,
+            candidate.canonical,
+            fate.name(),
+            result.reason,
+            candidate.g,
+            json(&candidate.norms),
+            result.equivalent_to.map(u64::cast_signed),
+            result.score,
+            result.joined.map(u64::cast_signed),
+            candidate.seconds,
+            result.seconds,
+            json(&result.metrics),
+            candidate.worker as i64,
+        ],
+    )?;
+    Ok(())
+}
+
+fn write_training(
+    transaction: &Transaction<'_>,
+    purpose: &str,
+    training: &Training,
+) -> Result<(), rusqlite::Error> {
+    transaction.execute(
+        "INSERT OR REPLACE INTO training VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            purpose,
+            training.name,
+            training.formula,
+            training.seed.cast_signed(),
+            training.score,
+            training.seconds,
+            training.note,
+            json(&training.curve),
+            json(&training.metrics),
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,181 @@
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::event::{Candidate, Event, Fate, Origin};
+use crate::tests::{create, settings};
+
+fn rejected(id: u64) -> Event {
+    Event::Screened {
+        candidate: Candidate {
+            id,
+            proposal: 0,
+            draw: id,
+            parent: None,
+            origin: Origin::Random,
+            formula: "yhat".repeat(200),
+            canonical: "yhat".to_owned(),
+            g: Some(f64::NEG_INFINITY),
+            // The last one is a number that careless readers of JSON change.
+            norms: vec![1.5, f64::NAN, 1.5318592091401415],
+            seconds: 0.0,
+            worker: 0,
+        },
+        fate: Fate::Rejected,
+        reason: "g is too low".to_owned(),
+    }
+}
+
+fn message(result: Result<impl Sized, StoreError>) -> String {
+    result.err().expect("an error").to_string()
+}
+
+#[test]
+fn what_was_written_is_read() {
+    let dir = TempDir::new().unwrap();
+    let mut recorder = create(dir.path(), &settings(3));
+    recorder.record(&rejected(1), 1.5).unwrap();
+    recorder.commit().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let info = store.info().unwrap();
+    assert_eq!(
+        (info.settings, info.seed, info.elapsed),
+        (settings(3), 7, 1.5)
+    );
+    assert_eq!(
+        (info.task.as_str(), info.task_settings.as_str()),
+        ("toy", "size = 6\n")
+    );
+    let row = store.candidate(1).unwrap().unwrap();
+    assert_eq!(row.candidate.g, Some(f64::NEG_INFINITY));
+    assert!(row.candidate.norms[1].is_nan());
+    assert_eq!(row.candidate.norms[2], 1.5318592091401415);
+    assert_eq!((row.fate, row.joined), (Fate::Rejected, None));
+    assert!(store.candidate(2).unwrap().is_none());
+}
+
+#[test]
+fn a_batch_waits_and_is_then_seen_by_readers() {
+    let dir = TempDir::new().unwrap();
+    let mut recorder = create(dir.path(), &settings(3));
+    recorder.commit_after(3);
+    let reader = Store::open(dir.path()).unwrap();
+    recorder.record(&rejected(1), 0.0).unwrap();
+    recorder.record(&rejected(2), 0.0).unwrap();
+    assert!(reader.candidates().unwrap().is_empty());
+    recorder.record(&rejected(3), 0.0).unwrap();
+    assert_eq!(reader.candidates().unwrap().len(), 3);
+}
+
+#[test]
+fn directories_are_checked() {
+    let dir = TempDir::new().unwrap();
+    let run = dir.path().join("a").join("run");
+    assert!(message(Store::open(&run)).contains("holds no run"));
+    assert!(message(Recorder::resume(&run)).contains("holds no run"));
+    let recorder = create(&run, &settings(1));
+    assert!(message(Recorder::resume(&run)).contains("in use by another process"));
+    let new = NewRun {
+        task: "toy",
+        metric: "accuracy",
+        settings: &settings(1),
+        task_settings: "",
+    };
+    assert!(message(Recorder::create(&run, &new)).contains("already holds a run"));
+    drop(recorder);
+    assert!(Recorder::resume(&run).is_ok());
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(message(Recorder::create(&file, &new)).contains("file"));
+}
+
+fn with_content(content: &[u8]) -> String {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join(FILE), content).unwrap();
+    let resumed = message(Recorder::resume(dir.path()));
+    assert_eq!(message(Store::open(dir.path())), resumed);
+    assert!(resumed.contains("run.sqlite"), "{resumed}");
+    resumed
+}
+
+#[test]
+fn files_that_are_no_runs_are_named() {
+    assert!(with_content(b"").contains("empty"));
+    let text = "not a database, but long enough to be one. ".repeat(100);
+    assert!(with_content(text.as_bytes()).contains("no SQLite database"));
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("other");
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE a (b)").unwrap();
+    drop(other);
+    let content = std::fs::read(&path).unwrap();
+    assert!(with_content(&content).contains("of another program"));
+}
+
+fn finished_file(dir: &Path) -> std::path::PathBuf {
+    let mut recorder = create(dir, &settings(1));
+    for id in 1..200 {
+        recorder.record(&rejected(id), 0.0).unwrap();
+    }
+    drop(recorder);
+    dir.join(FILE)
+}
+
+#[test]
+fn a_damaged_file_is_an_error() {
+    let dir = TempDir::new().unwrap();
+    let path = finished_file(dir.path());
+    let mut content = std::fs::read(&path).unwrap();
+    let end = content.len();
+    content[4096..end].fill(0x5A);
+    std::fs::write(&path, &content).unwrap();
+    let store = Store::open(dir.path());
+    let message = message(store.and_then(|store| store.info().and_then(|_| store.candidates())));
+    assert!(message.contains("damaged"), "{message}");
+}
+
+#[test]
+fn other_format_versions_are_named() {
+    let dir = TempDir::new().unwrap();
+    let path = finished_file(dir.path());
+    let set = |version: u32| {
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .pragma_update(None, "user_version", version)
+            .unwrap();
+    };
+    set((2 << 16) | 3);
+    let text = message(Store::open(dir.path()));
+    assert!(
+        text.contains("run format 2.3, this program understands 1.x"),
+        "{text}"
+    );
+    set((FORMAT.0 << 16) | 9);
+    assert!(Store::open(dir.path()).is_ok());
+}
+
+#[test]
+fn a_full_disk_is_named_and_loses_nothing_committed() {
+    let dir = TempDir::new().unwrap();
+    let mut recorder = create(dir.path(), &settings(1));
+    recorder.commit_after(4);
+    recorder.limit_pages(24);
+    let mut error = None;
+    let mut id = 0;
+    while error.is_none() && id < 1000 {
+        id += 1;
+        error = recorder.record(&rejected(id), 0.0).err();
+    }
+    let text = error.expect("24 pages are soon full").to_string();
+    assert!(
+        text.contains("run.sqlite") && text.contains("the disk is full"),
+        "{text}"
+    );
+    let committed = recorder.store().candidates().unwrap().len() as u64;
+    assert_eq!(committed, id - 4);
+    // With room again, what waited is written.
+    recorder.limit_pages(10_000);
+    recorder.commit().unwrap();
+    assert_eq!(recorder.store().candidates().unwrap().len() as u64, id);
+}

@@ -1,0 +1,161 @@
+//! The only thing the search knows of the world: a task with branches, stored predictions, a
+//! metric, and a way to train and score a proxy network.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use autoloss_expr::{Loss, Shape};
+
+/// One named input of a branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputSpec {
+    /// Name in formulas, such as `yhat`.
+    pub name: String,
+    /// Whether gradients flow through it into the prediction; `y` and weights are constants.
+    pub differentiable: bool,
+}
+
+impl InputSpec {
+    /// The prediction `yhat` and the target `y`: what every branch offers.
+    #[must_use]
+    pub fn prediction_and_target() -> Vec<Self> {
+        let input = |name: &str, differentiable| Self {
+            name: name.to_owned(),
+            differentiable,
+        };
+        vec![input("yhat", true), input("y", false)]
+    }
+}
+
+/// What a branch of a task offers to its tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BranchSpec {
+    /// Name of the branch, such as `rpn_box`.
+    pub name: String,
+    /// The inputs a tree may use besides the constant 1.
+    pub inputs: Vec<InputSpec>,
+}
+
+/// Scores predictions of one sample, one field a branch; higher is better, at most 1.
+pub type Scorer = Box<dyn Fn(&[&[f32]]) -> f64 + Send + Sync>;
+
+/// The stored inputs of one branch of one screening sample.
+#[derive(Clone, Debug)]
+pub struct BranchSample {
+    /// The shape all inputs of the branch share; n is 1 for a single sample.
+    pub shape: Shape,
+    /// One NCHW field an input, in the order of [`BranchSpec::inputs`].
+    pub inputs: Vec<Vec<f32>>,
+}
+
+/// One screening sample: stored predictions of the untrained network with their targets.
+pub struct Sample {
+    /// The branches, in the task's order.
+    pub branches: Vec<BranchSample>,
+    /// The task's metric for this sample, given the first differentiable input of each branch.
+    pub scorer: Scorer,
+}
+
+/// One proxy training to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Seeds initialisation, order and augmentation. Candidates of one run share it, so that they
+    /// differ in the loss alone.
+    pub seed: u64,
+    /// End with score 0 as soon as the loss or a gradient is not finite.
+    pub stop_on_invalid: bool,
+}
+
+/// How a proxy training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All updates were made.
+    Finished,
+    /// The loss value or a gradient was not finite at the given update (counted from 1).
+    Stopped {
+        /// The update at which it was seen.
+        update: usize,
+        /// What was not finite, for the record.
+        what: String,
+    },
+}
+
+/// What a proxy training gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The task's metric on the evaluation set; 0 where the training was stopped.
+    pub score: f64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Loss values along the training: (update, loss value).
+    pub curve: Vec<(usize, f64)>,
+    /// Further metrics by name, for the record.
+    pub metrics: Vec<(String, f64)>,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+/// A request to end early, shared by everything that runs.
+#[derive(Debug, Default)]
+pub struct Interrupt(AtomicBool);
+
+impl Interrupt {
+    /// Asks everything to end.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end was asked for.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a task could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// Ended because the user or the budget asked for it; nothing was lost.
+    #[error("interrupted")]
+    Interrupted,
+    /// Anything else, in words a person can act on.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A task: branches, screening samples, and the training and scoring of a proxy network.
+pub trait Task: Send + Sync {
+    /// The name users type.
+    fn name(&self) -> &str;
+
+    /// The metric's name.
+    fn metric(&self) -> &str;
+
+    /// The branches a loss needs a tree for.
+    fn branches(&self) -> &[BranchSpec];
+
+    /// `count` training samples run through the randomly initialised network once.
+    ///
+    /// # Errors
+    /// If the data cannot be read.
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError>;
+
+    /// Trains a fresh proxy network with the loss and scores it.
+    ///
+    /// # Errors
+    /// [`TaskError::Interrupted`] if the interrupt was set; otherwise what went wrong.
+    fn evaluate(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+    ) -> Result<Evaluation, TaskError>;
+
+    /// Hand-written losses to compare with: (name, loss); the first is the task's usual one.
+    fn baselines(&self) -> Vec<(String, Loss)>;
+
+    /// A rough upper bound of one evaluation's duration, for budgets; `None` where unknown.
+    fn expected_duration(&self) -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,523 @@
+//! Whole runs on the toy task.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use autoloss_expr::Loss;
+use tempfile::TempDir;
+
+use crate::toy::Toy;
+use crate::*;
+
+pub(crate) fn settings(evaluations: u64) -> Settings {
+    let mut settings = Settings::default();
+    settings.search.seed = 7;
+    settings.search.workers = 1;
+    settings.search.evaluations = Some(evaluations);
+    settings.search.initial = 6;
+    settings.search.final_losses = 2;
+    settings.search.final_seeds = 2;
+    settings.screening.samples = 2;
+    settings.screening.steps = 40;
+    settings.screening.step_size = 0.05;
+    settings
+}
+
+pub(crate) fn create(dir: &Path, settings: &Settings) -> Recorder {
+    let about = NewRun {
+        task: "toy",
+        metric: "accuracy",
+        settings,
+        task_settings: "size = 6\n",
+    };
+    Recorder::create(dir, &about).unwrap()
+}
+
+/// Runs to the end and gives the report with the events.
+fn whole(task: &dyn Task, settings: &Settings, dir: &Path) -> (RunReport, Vec<Event>) {
+    let mut recorder = create(dir, settings);
+    let mut events = Vec::new();
+    let report = run(task, &mut recorder, &Interrupt::default(), &mut |event| {
+        events.push(event.clone());
+    });
+    (report.unwrap(), events)
+}
+
+/// Everything in a store that does not depend on time.
+fn contents(dir: &Path) -> (Vec<CandidateRow>, Tally, Vec<Training>, Option<String>) {
+    let store = Store::open(dir).unwrap();
+    let mut rows = store.candidates().unwrap();
+    for row in &mut rows {
+        row.candidate.seconds = 0.0;
+        row.training_seconds = row.training_seconds.map(|_| 0.0);
+        // NaN is not equal to itself.
+        row.candidate
+            .norms
+            .iter_mut()
+            .filter(|x| x.is_nan())
+            .for_each(|x| *x = -1.0);
+    }
+    let mut trainings = store.final_trainings().unwrap();
+    trainings.extend(store.reference().unwrap());
+    trainings.iter_mut().for_each(|t| t.seconds = 0.0);
+    let tally = store.tally().unwrap();
+    (rows, tally, trainings, store.info().unwrap().ended)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for name in ["run.sqlite", "run.sqlite-wal"] {
+        if from.join(name).exists() {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
+    }
+}
+
+fn resume(task: &dyn Task, dir: &Path) -> RunReport {
+    let mut recorder = Recorder::resume(dir).unwrap();
+    run(task, &mut recorder, &Interrupt::default(), &mut |_| {}).unwrap()
+}
+
+#[test]
+fn the_log_of_a_seeded_run() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(32);
+    settings.search.depth = 2;
+    let (report, events) = whole(&Toy::new(), &settings, dir.path());
+    assert!(report.tally.best.is_some());
+    let mut log: Vec<String> = events.iter().map(ToString::to_string).collect();
+    let candidates = events
+        .iter()
+        .filter(|event| {
+            matches!(
+                event,
+                Event::Screened { .. } | Event::Evaluated { .. } | Event::Equivalent { .. }
+            )
+        })
+        .count();
+    assert!(candidates >= 200, "{candidates}");
+    log.push(format!("{candidates} candidates reached screening"));
+    insta::assert_snapshot!(log.join("\n"));
+}
+
+#[test]
+fn one_seed_is_one_run_and_another_another() {
+    let dir = TempDir::new().unwrap();
+    let settings = settings(15);
+    let run = |name: &str, seed| {
+        let mut settings = settings.clone();
+        settings.search.seed = seed;
+        let dir = dir.path().join(name);
+        let (report, _) = whole(&Toy::new(), &settings, &dir);
+        let contents = contents(&dir);
+        assert_eq!(report.tally, contents.1);
+        contents
+    };
+    let first = run("a", 1);
+    assert_eq!(first, run("b", 1));
+    assert_ne!(first.0, run("c", 2).0);
+}
+
+#[test]
+fn a_run_cut_anywhere_goes_on_as_if_it_had_not_been() {
+    let dir = TempDir::new().unwrap();
+    for batch in [1, 256] {
+        let mut settings = settings(14);
+        settings.search.depth = 2;
+        let main = dir.path().join(format!("main{batch}"));
+        let mut recorder = create(&main, &settings);
+        recorder.commit_after(batch);
+        let mut cuts = Vec::new();
+        let mut count = 0;
+        let toy = Toy::new();
+        run(&toy, &mut recorder, &Interrupt::default(), &mut |_| {
+            if count % 9 == 0 {
+                let cut = dir.path().join(format!("cut{batch}-{count}"));
+                copy(&main, &cut);
+                cuts.push(cut);
+            }
+            count += 1;
+        })
+        .unwrap();
+        drop(recorder);
+        let uncut = contents(&main);
+        assert!(cuts.len() > 5);
+        for cut in cuts {
+            let report = resume(&toy, &cut);
+            let resumed = contents(&cut);
+            assert_eq!(resumed.0, uncut.0, "{}", cut.display());
+            assert_eq!(resumed, uncut, "{}", cut.display());
+            assert_eq!(report.comparisons.len(), 4);
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_loses_nothing() {
+    let dir = TempDir::new().unwrap();
+    let settings = settings(12);
+    whole(&Toy::new(), &settings, &dir.path().join("whole"));
+    let part = dir.path().join("part");
+    let mut recorder = create(&part, &settings);
+    let mut task = Faulty::new(|_| None);
+    task.interrupts_at = 6;
+    let report = run(&task, &mut recorder, &task.interrupt, &mut |_| {}).unwrap();
+    assert_eq!(report.end, End::Interrupted);
+    assert_eq!(report.tally.evaluations, 5);
+    drop(recorder);
+    let report = resume(&Toy::new(), &part);
+    assert_eq!(report.end, End::Evaluations);
+    assert_eq!(contents(&part), contents(&dir.path().join("whole")));
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room() {
+    let dir = TempDir::new().unwrap();
+    let settings = settings(12);
+    let (_, events) = whole(&Toy::new(), &settings, &dir.path().join("whole"));
+    let part = dir.path().join("part");
+    let mut recorder = create(&part, &settings);
+    recorder.limit_pages(9);
+    let mut told = 0;
+    let result = run(
+        &Toy::new(),
+        &mut recorder,
+        &Interrupt::default(),
+        &mut |_| told += 1,
+    );
+    let message = result.unwrap_err().to_string();
+    assert!(message.contains("the disk is full"), "{message}");
+    assert!(told > 2 && told < events.len(), "{told}");
+    drop(recorder);
+    resume(&Toy::new(), &part);
+    assert_eq!(contents(&part), contents(&dir.path().join("whole")));
+}
+
+#[test]
+fn a_finished_run_does_nothing_more() {
+    let dir = TempDir::new().unwrap();
+    let (first, _) = whole(&Toy::new(), &settings(8), dir.path());
+    let before = contents(dir.path());
+    let again = resume(&Toy::new(), dir.path());
+    assert_eq!(contents(dir.path()), before);
+    assert_eq!(again.comparisons, first.comparisons);
+}
+
+#[test]
+fn several_workers_make_exactly_the_evaluations_asked_for() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(25);
+    settings.search.workers = 4;
+    let (report, events) = whole(&Toy::new(), &settings, dir.path());
+    assert_eq!(report.tally.evaluations, 25);
+    let begun = events
+        .iter()
+        .filter(|event| matches!(event, Event::EvaluationStarted { .. }))
+        .count();
+    assert_eq!(begun, 25);
+    let (rows, tally, ..) = contents(dir.path());
+    assert_eq!(tally, report.tally);
+    let mut joined: Vec<u64> = rows.iter().filter_map(|row| row.joined).collect();
+    joined.sort_unstable();
+    assert_eq!(joined, (0..joined.len() as u64).collect::<Vec<_>>());
+    for row in rows.iter().filter(|row| row.fate == Fate::Equivalent) {
+        let other = rows
+            .iter()
+            .find(|other| Some(other.candidate.id) == row.equivalent_to);
+        assert_eq!(other.unwrap().score, row.score);
+    }
+}
+
+#[test]
+fn a_run_of_several_workers_cut_anywhere_goes_on() {
+    let dir = TempDir::new().unwrap();
+    let main = dir.path().join("main");
+    let mut settings = settings(20);
+    settings.search.workers = 3;
+    let mut recorder = create(&main, &settings);
+    let (mut cuts, mut count) = (Vec::new(), 0);
+    run(
+        &Toy::new(),
+        &mut recorder,
+        &Interrupt::default(),
+        &mut |_| {
+            count += 1;
+            if count % 40 == 0 {
+                let cut = dir.path().join(format!("cut{count}"));
+                copy(&main, &cut);
+                cuts.push(cut);
+            }
+        },
+    )
+    .unwrap();
+    for cut in cuts {
+        let before: Vec<CandidateRow> = contents(&cut).0;
+        let report = resume(&Toy::new(), &cut);
+        assert_eq!(report.tally.evaluations, 20);
+        let after = contents(&cut).0;
+        for row in before.iter().filter(|row| row.joined.is_some()) {
+            assert!(after.contains(row));
+        }
+    }
+}
+
+/// The toy task with trainings that go wrong.
+struct Faulty {
+    toy: Toy,
+    calls: AtomicUsize,
+    /// Where it is not 0: trainings before this one are those of the toy task, this one asks for
+    /// the run's end and waits for it.
+    interrupts_at: usize,
+    interrupt: Interrupt,
+    fault: fn(usize) -> Option<Evaluation>,
+}
+
+impl Faulty {
+    fn new(fault: fn(usize) -> Option<Evaluation>) -> Self {
+        Self {
+            toy: Toy::new(),
+            calls: AtomicUsize::new(0),
+            interrupts_at: 0,
+            interrupt: Interrupt::default(),
+            fault,
+        }
+    }
+}
+
+impl Task for Faulty {
+    fn name(&self) -> &str {
+        "toy"
+    }
+    fn metric(&self) -> &str {
+        self.toy.metric()
+    }
+    fn branches(&self) -> &[BranchSpec] {
+        self.toy.branches()
+    }
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        self.toy.samples(count, seed)
+    }
+    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
+        // Call 0 trains the reference.
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        if self.interrupts_at > 0 {
+            if call < self.interrupts_at {
+                return self.toy.evaluate(loss, job, stop);
+            }
+            self.interrupt.set();
+            while !stop.is_set() {
+                std::thread::yield_now();
+            }
+            return Err(TaskError::Interrupted);
+        }
+        match (self.fault)(call) {
+            Some(evaluation) => Ok(evaluation),
+            None if call == 0 => self.toy.evaluate(loss, job, stop),
+            None if call.is_multiple_of(2) => Err(TaskError::Failed("out of memory".to_owned())),
+            None => panic!("a bug of the task"),
+        }
+    }
+    fn baselines(&self) -> Vec<(String, Loss)> {
+        self.toy.baselines()
+    }
+}
+
+fn scored(score: f64, outcome: Outcome) -> Evaluation {
+    Evaluation {
+        score,
+        outcome,
+        curve: vec![(1, f64::NAN), (2, f64::INFINITY)],
+        metrics: Vec::new(),
+        seconds: 0.1,
+    }
+}
+
+#[test]
+fn failures_are_the_candidates_fate_and_not_the_runs() {
+    let dir = TempDir::new().unwrap();
+    let task = Faulty::new(|call| match call {
+        1 | 2 => None,
+        3 => Some(scored(f64::NAN, Outcome::Finished)),
+        4 => Some(scored(
+            0.9,
+            Outcome::Stopped {
+                update: 2,
+                what: "a gradient is not finite".to_owned(),
+            },
+        )),
+        _ => Some(scored(0.5, Outcome::Finished)),
+    });
+    let (report, _) = whole(&task, &settings(8), dir.path());
+    assert_eq!((report.tally.failed, report.tally.stopped), (2, 1));
+    let rows = contents(dir.path()).0;
+    let reasons: Vec<(Fate, Option<f64>, &str)> = rows
+        .iter()
+        .filter(|row| row.training_seconds.is_some() && row.reason.is_some())
+        .map(|row| (row.fate, row.score, row.reason.as_deref().unwrap()))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            (
+                Fate::Failed,
+                Some(0.0),
+                "the task panicked: a bug of the task"
+            ),
+            (Fate::Failed, Some(0.0), "out of memory"),
+            (
+                Fate::Scored,
+                Some(0.0),
+                "the score was not a number and counts as 0"
+            ),
+            (
+                Fate::Stopped,
+                Some(0.0),
+                "a gradient is not finite at update 2"
+            ),
+        ]
+    );
+    let store = Store::open(dir.path()).unwrap();
+    let id = rows
+        .iter()
+        .rev()
+        .find(|row| row.fate == Fate::Scored)
+        .unwrap()
+        .candidate
+        .id;
+    let curve = store.curve(id).unwrap();
+    assert!(curve[0].1.is_nan() && curve[1] == (2, f64::INFINITY));
+}
+
+#[test]
+fn a_task_that_never_works_ends_the_run() {
+    let dir = TempDir::new().unwrap();
+    let error = |task: &dyn Task, name: &str| {
+        let mut recorder = create(&dir.path().join(name), &settings(20));
+        let result = run(task, &mut recorder, &Interrupt::default(), &mut |_| {});
+        result.unwrap_err().to_string()
+    };
+    assert_eq!(
+        error(&Faulty::new(|_| None), "a"),
+        "the first 5 evaluations all failed; the last one: the task panicked: a bug of the task"
+    );
+    let task = Faulty::new(|call| {
+        assert!(call > 0, "no network");
+        None
+    });
+    assert_eq!(
+        error(&task, "b"),
+        "training the baseline `cross entropy` failed: the task panicked: no network"
+    );
+}
+
+#[test]
+fn a_threshold_that_nothing_passes_is_said() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(5);
+    settings.screening.threshold = 1.0;
+    settings.search.max_draws = 300;
+    let mut recorder = create(dir.path(), &settings);
+    let error = run(
+        &Toy::new(),
+        &mut recorder,
+        &Interrupt::default(),
+        &mut |_| {},
+    )
+    .unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("none of the 300 candidates"), "{message}");
+    assert!(message.contains("0 of 300 drawn passed"), "{message}");
+    assert!(message.contains("lower `screening.threshold`"), "{message}");
+    drop(recorder);
+    assert_eq!(contents(dir.path()).1.drawn, 300);
+}
+
+#[test]
+fn a_space_without_news_ends_the_search() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(1000);
+    settings.search.operators = vec!["abs".to_owned(), "add".to_owned(), "neg".to_owned()];
+    settings.search.depth = 2;
+    settings.search.restart = 1.0;
+    settings.search.max_draws = 400;
+    settings.screening.threshold = 0.1;
+    let (report, _) = whole(&Toy::new(), &settings, dir.path());
+    assert_eq!(report.end, End::NothingNew);
+    assert!(report.tally.evaluations < 200);
+}
+
+#[test]
+fn the_time_is_kept_for_the_final_comparison() {
+    let dir = TempDir::new().unwrap();
+    // Each training says it takes 150 s: one more and the 8 of the comparison are 1350 s.
+    let end = |time: f64| {
+        let mut settings = settings(3);
+        settings.search.time = Some(time);
+        let task = Faulty::new(|_| {
+            Some(Evaluation {
+                seconds: 150.0,
+                ..scored(0.5, Outcome::Finished)
+            })
+        });
+        let (report, _) = whole(&task, &settings, &dir.path().join(time.to_string()));
+        (
+            report.end,
+            report.tally.evaluations,
+            report.comparisons.len(),
+        )
+    };
+    assert_eq!(end(1300.0), (End::Time, 0, 2));
+    assert_eq!(end(100_000.0), (End::Evaluations, 3, 4));
+}
+
+#[test]
+fn the_ablations_run() {
+    let dir = TempDir::new().unwrap();
+    let changes: [fn(&mut Settings); 4] = [
+        |s| s.search.strategy = Strategy::Random,
+        |s| s.screening.rejection = false,
+        |s| s.search.equivalence = false,
+        |s| {
+            s.search.stop_on_invalid = false;
+            s.screening.rejection = false;
+            s.search.equivalence = false;
+        },
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut settings = settings(12);
+        change(&mut settings);
+        let (report, events) = whole(&Toy::new(), &settings, &dir.path().join(number.to_string()));
+        assert_eq!(report.tally.evaluations, 12);
+        if !settings.screening.rejection {
+            assert_eq!(report.tally.structural + report.tally.rejected, 0);
+        }
+        if !settings.search.equivalence {
+            assert_eq!(report.tally.equivalent, 0);
+        }
+        let parents = events.iter().any(|event| {
+            matches!(event, Event::Evaluated { candidate, .. } if candidate.parent.is_some())
+        });
+        assert!(settings.search.strategy == Strategy::Evolution || !parents);
+    }
+}
+
+#[test]
+fn another_task_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let settings = settings(1);
+    let about = NewRun {
+        task: "pose",
+        metric: "oks",
+        settings: &settings,
+        task_settings: "",
+    };
+    let mut recorder = Recorder::create(dir.path(), &about).unwrap();
+    let error = run(
+        &Toy::new(),
+        &mut recorder,
+        &Interrupt::default(),
+        &mut |_| {},
+    )
+    .unwrap_err();
+    assert_eq!(error.to_string(), "the run is of task `pose`, not `toy`");
+}

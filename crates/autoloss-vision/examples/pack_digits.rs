@@ -1,0 +1,104 @@
+//! Makes `assets/digits.bin` from the four IDX files of MNIST:
+//!
+//! ```sh
+//! cargo run --release -p autoloss-vision --example pack_digits -- IDX_FOLDER crates/autoloss-vision/assets/digits.bin
+//! ```
+//!
+//! Of each class the first 1800 digits of MNIST's training file and the first
+//! 400 of its test file are kept, which other people wrote.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use autoloss_vision::data::asset::{AREA, FULL_INK, Glyph, SIDE, pack};
+
+const TRAIN_PER_CLASS: usize = 1800;
+const VAL_PER_CLASS: usize = 400;
+/// Rows and columns of a digit in MNIST.
+const MNIST_SIDE: usize = 28;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, out] = arguments.as_slice() else {
+        return Err("usage: pack_digits IDX_FOLDER OUT_FILE".into());
+    };
+    let folder = Path::new(folder);
+    let train = digits(folder, "train", TRAIN_PER_CLASS)?;
+    let val = digits(folder, "t10k", VAL_PER_CLASS)?;
+    let bytes = pack(&train, &val)?;
+    fs::write(out, &bytes)?;
+    println!(
+        "{} + {} digits, {} bytes",
+        train.len(),
+        val.len(),
+        bytes.len()
+    );
+    Ok(())
+}
+
+/// The first `per_class` digits of each class, class after class.
+fn digits(folder: &Path, part: &str, per_class: usize) -> Result<Vec<Glyph>, Box<dyn Error>> {
+    let images = idx(&folder.join(format!("{part}-images-idx3-ubyte")), 3)?;
+    let labels = idx(&folder.join(format!("{part}-labels-idx1-ubyte")), 1)?;
+    let images: Vec<&[u8]> = images.chunks_exact(MNIST_SIDE * MNIST_SIDE).collect();
+    if images.len() != labels.len() {
+        return Err(format!("{part}: {} images, {} labels", images.len(), labels.len()).into());
+    }
+    let mut glyphs = Vec::new();
+    for class in 0..10 {
+        let of_class = images
+            .iter()
+            .zip(&labels)
+            .filter(|(_, label)| **label == class);
+        glyphs.extend(of_class.take(per_class).map(|(image, _)| glyph(image)));
+        if glyphs.len() != (usize::from(class) + 1) * per_class {
+            return Err(format!("{part}: fewer than {per_class} digits of class {class}").into());
+        }
+    }
+    Ok(glyphs)
+}
+
+/// The bytes of an IDX file with so many dimensions.
+fn idx(path: &Path, dimensions: u8) -> Result<Vec<u8>, Box<dyn Error>> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if !bytes.starts_with(&[0, 0, 8, dimensions]) {
+        return Err(format!("{}: not an IDX file of bytes", path.display()).into());
+    }
+    Ok(bytes[4 + 4 * usize::from(dimensions)..].to_vec())
+}
+
+/// The 20x20 window around the ink, in sixteen levels. MNIST's digits fit such
+/// a window by their making.
+fn glyph(image: &[u8]) -> Glyph {
+    let row_inked = |y: &usize| {
+        image[y * MNIST_SIDE..][..MNIST_SIDE]
+            .iter()
+            .any(|&ink| ink > 0)
+    };
+    let column_inked = |x: &usize| {
+        image
+            .iter()
+            .skip(*x)
+            .step_by(MNIST_SIDE)
+            .any(|&ink| ink > 0)
+    };
+    let top = window(row_inked);
+    let left = window(column_inked);
+    let mut glyph = [0; AREA];
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let ink = u32::from(image[(top + y) * MNIST_SIDE + left + x]);
+            glyph[y * SIDE + x] = ((ink * u32::from(FULL_INK) + 127) / 255) as u8;
+        }
+    }
+    glyph
+}
+
+/// Where a window of 20 begins that has the inked rows or columns in its middle.
+fn window(inked: impl Fn(&usize) -> bool) -> usize {
+    let first = (0..MNIST_SIDE).find(&inked).unwrap_or(0);
+    let last = (0..MNIST_SIDE).rfind(&inked).unwrap_or(0);
+    let spare = SIDE.saturating_sub(last + 1 - first);
+    first.saturating_sub(spare / 2).min(MNIST_SIDE - SIDE)
+}

@@ -1,0 +1,231 @@
+//! The packed handwritten digits that scenes are composed from.
+//!
+//! The format is described in `assets/README.md`; `examples/pack_digits.rs`
+//! makes the file. Digits that train scenes use and digits that validation
+//! scenes use come from different writers.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+
+use super::super::{DataError, Split};
+
+/// Rows and columns of a digit.
+pub const SIDE: usize = 20;
+/// Pixels of a digit.
+pub const AREA: usize = SIDE * SIDE;
+/// The ink of a fully inked pixel; 0 is no ink.
+pub const FULL_INK: u8 = 15;
+
+const CLASSES: usize = 10;
+const MAGIC: &[u8; 8] = b"digits01";
+const HEADER: usize = 16;
+/// More digits of a class than this are no file of ours.
+const MOST: usize = 100_000;
+
+/// The ink of each pixel of one digit, 0 to [`FULL_INK`]; shape (20, 20).
+pub type Glyph = [u8; AREA];
+
+/// Handwritten digits of both splits, as many of each class.
+pub struct Sources {
+    train: Vec<Glyph>,
+    val: Vec<Glyph>,
+}
+
+impl Sources {
+    /// The digits packed into this crate.
+    pub fn embedded() -> &'static Self {
+        static EMBEDDED: LazyLock<Sources> = LazyLock::new(|| {
+            Sources::unpack(include_bytes!("../../../assets/digits.bin"))
+                .expect("the embedded file is well-formed, as a test shows")
+        });
+        &EMBEDDED
+    }
+
+    /// How many digits of each class a split has.
+    pub fn per_class(&self, split: Split) -> usize {
+        self.all(split).len() / CLASSES
+    }
+
+    /// All digits of a class in a split.
+    ///
+    /// # Panics
+    /// For a class above 9.
+    pub fn of_class(&self, split: Split, class: usize) -> &[Glyph] {
+        let count = self.per_class(split);
+        &self.all(split)[class * count..(class + 1) * count]
+    }
+
+    fn all(&self, split: Split) -> &[Glyph] {
+        match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+        }
+    }
+
+    /// Reads the packed form.
+    ///
+    /// # Errors
+    /// Bytes that [`pack`] does not make.
+    pub fn unpack(bytes: &[u8]) -> Result<Self, DataError> {
+        let wrong = |reason: String| DataError::Decode {
+            path: PathBuf::from("digits.bin"),
+            reason,
+        };
+        let Some(header) = bytes
+            .get(..HEADER)
+            .filter(|header| header.starts_with(MAGIC))
+        else {
+            return Err(wrong("it does not begin with digits01".to_owned()));
+        };
+        let count = |at: usize| {
+            let number: [u8; 4] = std::array::from_fn(|i| header[at + i]);
+            u32::from_le_bytes(number) as usize
+        };
+        let (train, val) = (count(8), count(12));
+        if train == 0 || val == 0 || train > MOST || val > MOST {
+            return Err(wrong(format!(
+                "it claims {train} and {val} digits a class, expected 1 to {MOST}"
+            )));
+        }
+        let expected = (train + val) * CLASSES * AREA / 2;
+        let mut pairs = Vec::new();
+        ZlibDecoder::new(&bytes[HEADER..])
+            .take(expected as u64 + 1)
+            .read_to_end(&mut pairs)
+            .map_err(|error| wrong(error.to_string()))?;
+        if pairs.len() != expected {
+            return Err(wrong(format!(
+                "it holds {} bytes of pixels, expected {expected}",
+                pairs.len()
+            )));
+        }
+        let mut glyphs = pairs.chunks_exact(AREA / 2).map(|pairs| {
+            let glyph: Glyph = std::array::from_fn(|i| (pairs[i / 2] >> (4 - 4 * (i % 2))) & 15);
+            glyph
+        });
+        Ok(Self {
+            train: glyphs.by_ref().take(train * CLASSES).collect(),
+            val: glyphs.collect(),
+        })
+    }
+}
+
+/// Packs digits, given class after class, as many of each.
+///
+/// # Errors
+/// Numbers of digits that are not a positive multiple of ten; ink above 15.
+pub fn pack(train: &[Glyph], val: &[Glyph]) -> Result<Vec<u8>, DataError> {
+    let wrong = |reason: String| DataError::Setting {
+        name: "digits",
+        reason,
+    };
+    let mut bytes = MAGIC.to_vec();
+    for glyphs in [train, val] {
+        let count = glyphs.len() / CLASSES;
+        if count == 0 || count > MOST || glyphs.len() % CLASSES != 0 {
+            return Err(wrong(format!(
+                "{} given, expected as many of each of ten classes",
+                glyphs.len()
+            )));
+        }
+        bytes.extend((count as u32).to_le_bytes());
+    }
+    let mut pairs = Vec::with_capacity((train.len() + val.len()) * AREA / 2);
+    for pair in [train, val].concat().as_flattened().chunks_exact(2) {
+        if pair[0].max(pair[1]) > FULL_INK {
+            return Err(wrong(format!(
+                "ink {} given, expected 0 to {FULL_INK}",
+                pair[0].max(pair[1])
+            )));
+        }
+        pairs.push(pair[0] << 4 | pair[1]);
+    }
+    let mut encoder = ZlibEncoder::new(bytes, Compression::best());
+    encoder
+        .write_all(&pairs)
+        .and_then(|()| encoder.finish())
+        .map_err(|source| DataError::Write {
+            path: PathBuf::from("digits.bin"),
+            source,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::message;
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn the_embedded_digits_are_whole_and_the_splits_disjoint() {
+        let sources = Sources::embedded();
+        assert_eq!(
+            (
+                sources.per_class(Split::Train),
+                sources.per_class(Split::Val)
+            ),
+            (1800, 400)
+        );
+        let distinct = |split| sources.all(split).iter().collect::<HashSet<_>>();
+        let (train, val) = (distinct(Split::Train), distinct(Split::Val));
+        assert!(train.is_disjoint(&val));
+        assert_eq!((train.len(), val.len()), (18_000, 4_000));
+        for split in [Split::Train, Split::Val] {
+            for glyph in sources.all(split) {
+                let inked = glyph.iter().filter(|&&ink| ink > FULL_INK / 2).count();
+                assert!((10..300).contains(&inked), "{inked} pixels of ink");
+            }
+        }
+        assert!(include_bytes!("../../../assets/digits.bin").len() <= 2_000_000);
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked() {
+        let glyph = |seed: usize| -> Glyph { std::array::from_fn(|i| ((i * 7 + seed) % 16) as u8) };
+        let train: Vec<Glyph> = (0..30).map(glyph).collect();
+        let val: Vec<Glyph> = (40..50).map(glyph).collect();
+        let sources = Sources::unpack(&pack(&train, &val).unwrap()).unwrap();
+        assert_eq!(
+            (
+                sources.per_class(Split::Train),
+                sources.per_class(Split::Val)
+            ),
+            (3, 1)
+        );
+        assert_eq!((&sources.train, &sources.val), (&train, &val));
+        assert_eq!(sources.of_class(Split::Train, 2), &train[6..9]);
+    }
+
+    #[test]
+    fn what_cannot_be_packed_or_unpacked_is_named() {
+        let glyphs = vec![[1; AREA]; 10];
+        assert_eq!(
+            message(pack(&glyphs, &glyphs[1..])),
+            "setting digits: 9 given, expected as many of each of ten classes"
+        );
+        assert_eq!(
+            message(pack(&glyphs, &vec![[16; AREA]; 10])),
+            "setting digits: ink 16 given, expected 0 to 15"
+        );
+        let bytes = pack(&glyphs, &glyphs).unwrap();
+        let refuse = |bytes: &[u8]| Sources::unpack(bytes).err().unwrap().to_string();
+        assert_eq!(
+            refuse(b"digits"),
+            "cannot decode digits.bin: it does not begin with digits01"
+        );
+        let mut other = bytes.clone();
+        other[8] = 2;
+        assert_eq!(
+            refuse(&other),
+            "cannot decode digits.bin: it holds 4000 bytes of pixels, expected 6000"
+        );
+        other[8] = 0;
+        assert!(refuse(&other).contains("it claims 0 and 1 digits a class"));
+        assert!(refuse(&bytes[..bytes.len() - 8]).starts_with("cannot decode digits.bin: "));
+    }
+}

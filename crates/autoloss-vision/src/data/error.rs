@@ -1,0 +1,123 @@
+//! What can be wrong with data, said so that a person can mend it.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::Split;
+
+/// Why data cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file or folder cannot be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system or the encoder says.
+        source: io::Error,
+    },
+    /// A file is damaged or of another format than expected.
+    #[error("cannot decode {}: {reason}", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// A PNG whose pixels are not labels.
+    #[error("{} holds {found}, expected labels: save it as an 8-bit grey or a palette PNG", path.display())]
+    NotALabelMap {
+        /// The file.
+        path: PathBuf,
+        /// Bits and colour type found.
+        found: String,
+    },
+    /// An image and its label map have different sizes.
+    #[error(
+        "{} is {}x{} but its label map {} is {}x{}: both must have the same size",
+        image.display(), image_size.0, image_size.1, labels.display(), labels_size.0, labels_size.1
+    )]
+    SizesDiffer {
+        /// The image file.
+        image: PathBuf,
+        /// Width and height of the image.
+        image_size: (usize, usize),
+        /// The label map file.
+        labels: PathBuf,
+        /// Width and height of the label map.
+        labels_size: (usize, usize),
+    },
+    /// A label that is neither a class nor the ignore label.
+    #[error(
+        "{} has label {label} at column {column}, row {row}: expected 0 to {largest}, or 255 for ignored pixels",
+        path.display()
+    )]
+    LabelOutOfRange {
+        /// The label map file.
+        path: PathBuf,
+        /// The label.
+        label: u8,
+        /// Column of the first such pixel, from 0.
+        column: usize,
+        /// Row of the first such pixel, from 0.
+        row: usize,
+        /// The largest label allowed beside 255.
+        largest: usize,
+    },
+    /// A folder or list does not hold what its layout asks for.
+    #[error("{}: {reason}", path.display())]
+    Layout {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is missing, and what was expected.
+        reason: String,
+    },
+    /// A setting outside its range.
+    #[error("setting {name}: {reason}")]
+    Setting {
+        /// Name of the setting.
+        name: &'static str,
+        /// What was expected.
+        reason: String,
+    },
+    /// An index beyond the end of a split.
+    #[error("the {split} split has {len} examples, there is no example {index} (counted from 0)")]
+    NoExample {
+        /// The split.
+        split: Split,
+        /// The index asked for.
+        index: usize,
+        /// Number of examples.
+        len: usize,
+    },
+    /// Some examples of a data set cannot be used.
+    #[error("{total} of {checked} examples cannot be used:{}", list(first, *total))]
+    Unusable {
+        /// How many.
+        total: usize,
+        /// How many were checked.
+        checked: usize,
+        /// The first few reasons, in the order of the data set.
+        first: Vec<DataError>,
+    },
+}
+
+/// One line a problem, and how many were left out.
+fn list(first: &[DataError], total: usize) -> String {
+    let mut lines: String = first.iter().map(|error| format!("\n  {error}")).collect();
+    if total > first.len() {
+        lines.push_str(&format!("\n  and {} more", total - first.len()));
+    }
+    lines
+}

@@ -1,0 +1,115 @@
+//! Reading an image and its label map from disk.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{ImageFormat, ImageReader};
+
+use super::{DataError, Example, read_label_map};
+
+/// Reads an image and its label map, whose labels must lie below `classes` or
+/// be 255; `table`, if given, then turns each label of the file into a class.
+///
+/// # Errors
+/// Either file missing or not decodable, sizes that differ, a label out of range.
+pub(super) fn read_example(
+    name: &str,
+    image_path: &Path,
+    labels_path: &Path,
+    classes: usize,
+    table: Option<&[u8; 256]>,
+) -> Result<Example, DataError> {
+    let mut map = read_label_map(labels_path)?;
+    map.check_range(labels_path, classes)?;
+    let (image, width, height) = read_rgb(image_path)?;
+    if (width, height) != (map.width, map.height) {
+        return Err(DataError::SizesDiffer {
+            image: image_path.to_owned(),
+            image_size: (width, height),
+            labels: labels_path.to_owned(),
+            labels_size: (map.width, map.height),
+        });
+    }
+    if let Some(table) = table {
+        for label in &mut map.labels {
+            *label = table[usize::from(*label)];
+        }
+    }
+    Ok(Example {
+        image,
+        labels: map.labels,
+        width,
+        height,
+        name: name.to_owned(),
+    })
+}
+
+/// A JPEG or PNG file as (RGB bytes, width, height). The content decides the
+/// format, since file names lie.
+fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError> {
+    let unreadable = |source| DataError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let undecodable = |reason: String| DataError::Decode {
+        path: path.to_owned(),
+        reason,
+    };
+    let bytes = fs::read(path).map_err(unreadable)?;
+    let reader = ImageReader::new(Cursor::new(&bytes))
+        .with_guessed_format()
+        .map_err(unreadable)?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_complete(&bytes) {
+        return Err(undecodable("the JPEG data ends early".to_owned()));
+    }
+    let decoded = reader
+        .decode()
+        .map_err(|error| undecodable(error.to_string()))?;
+    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    Ok((decoded.into_rgb8().into_raw(), width, height))
+}
+
+/// Whether the segments of a JPEG file lead to its end marker. The decoder
+/// fills what a shortened file lacks with grey, so it cannot tell.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    const START: u8 = 0xD8;
+    const END: u8 = 0xD9;
+    // Byte stuffing and restart markers, which occur inside compressed data.
+    let goes_on = |marker: u8| marker == 0x00 || (0xD0..=0xD7).contains(&marker);
+    let mut at = 0;
+    while let Some(pair) = bytes.get(at..at + 2) {
+        match (pair[0], pair[1]) {
+            (0xFF, END) => return true,
+            (0xFF, START) => at += 2,
+            // A marker may be preceded by any number of 0xFF.
+            (0xFF, 0xFF) => at += 1,
+            (0xFF, marker) if !goes_on(marker) => match bytes.get(at + 2..at + 4) {
+                Some(length) => at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]])),
+                None => return false,
+            },
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_marker_of_a_jpeg_is_found_past_embedded_pictures() {
+        let start = [0xFF, 0xD8];
+        // A segment of 6 bytes that holds an end marker, then a scan with stuffing and a restart.
+        let segment = [0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9];
+        let scan = [0xFF, 0xDA, 0, 3, 7, 1, 0xFF, 0, 2, 0xFF, 0xD3, 5];
+        let unended = [&start[..], &segment, &scan].concat();
+        let ended = [&unended[..], &[0xFF, 0xFF, 0xD9]].concat();
+        assert!(jpeg_is_complete(&ended));
+        assert!(jpeg_is_complete(&[&ended[..], b"more"].concat()));
+        for kept in 0..ended.len() {
+            assert!(!jpeg_is_complete(&ended[..kept]), "{kept} bytes kept");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Training batches, made beside the training.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, never, unbounded};
+use rand::seq::SliceRandom;
+
+use super::{Augmentation, DataError, Prepared, Purpose, SegmentationData, Split, stream};
+
+/// Several examples of one size, as a network takes them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Normalised colours as in [`Prepared`]; shape (n, 3, h, w).
+    pub images: Vec<f32>,
+    /// Class of each pixel; shape (n, h, w).
+    pub labels: Vec<u8>,
+    /// Number of examples.
+    pub n: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+}
+
+impl Batch {
+    /// Puts examples of one size together.
+    ///
+    /// # Errors
+    /// No example at all, or examples of different sizes.
+    pub fn stack(examples: &[Prepared]) -> Result<Self, DataError> {
+        let wrong = |reason| DataError::Setting {
+            name: "batch",
+            reason,
+        };
+        let Some(Prepared { height, width, .. }) = examples.first() else {
+            return Err(wrong("no examples given, expected at least 1".to_owned()));
+        };
+        let mut batch = Self {
+            images: Vec::with_capacity(3 * examples.len() * height * width),
+            labels: Vec::with_capacity(examples.len() * height * width),
+            n: examples.len(),
+            h: *height,
+            w: *width,
+        };
+        for example in examples {
+            if (example.height, example.width) != (batch.h, batch.w) {
+                return Err(wrong(format!(
+                    "one example is {}x{} and another {}x{} (width x height): resize them to one size",
+                    batch.w, batch.h, example.width, example.height
+                )));
+            }
+            batch.images.extend_from_slice(&example.image);
+            batch.labels.extend_from_slice(&example.labels);
+        }
+        Ok(batch)
+    }
+}
+
+/// How batches are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderSettings {
+    /// Examples a batch.
+    pub batch: usize,
+    /// Height and width of the crops.
+    pub crop: (usize, usize),
+    /// How examples are varied.
+    pub augmentation: Augmentation,
+    /// Threads that make batches; with 0 the caller makes them itself.
+    pub workers: usize,
+    /// Batches that may be under way or waiting at any time; at least one a
+    /// worker is always allowed.
+    pub prefetch: usize,
+}
+
+/// An endless stream of training batches.
+///
+/// Every epoch visits the examples in a new random order; a batch at its end
+/// goes on with the next epoch. Batch i is a pure function of the data, the
+/// settings, the seed and i, whatever the number of workers. An example that
+/// cannot be read makes its batch an error; the batches after it still come.
+/// Dropping the loader ends its threads.
+pub struct Loader {
+    maker: Arc<Maker>,
+    next: u64,
+    source: Source,
+}
+
+enum Source {
+    Caller(EpochOrder),
+    Workers(Pool),
+}
+
+impl Loader {
+    /// Starts the workers; they begin with the first batches at once.
+    ///
+    /// # Errors
+    /// An empty split, a setting outside its range, no threads left.
+    pub fn new(
+        data: Arc<dyn SegmentationData>,
+        split: Split,
+        settings: LoaderSettings,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        settings.augmentation.check()?;
+        let len = data.len(split);
+        let positive = |name, value: usize| match value {
+            0 => Err(DataError::Setting {
+                name,
+                reason: "0 given, expected at least 1".to_owned(),
+            }),
+            _ => Ok(()),
+        };
+        positive("batch", settings.batch)?;
+        positive("crop", settings.crop.0.min(settings.crop.1))?;
+        if len == 0 {
+            return Err(DataError::Setting {
+                name: "data",
+                reason: format!("the {split} split is empty, expected at least one example"),
+            });
+        }
+        let (workers, prefetch) = (settings.workers, settings.prefetch);
+        let maker = Arc::new(Maker {
+            data,
+            split,
+            settings,
+            seed,
+            len,
+        });
+        let source = match workers {
+            0 => Source::Caller(EpochOrder::default()),
+            _ => Source::Workers(Pool::start(&maker, workers, prefetch.max(workers))?),
+        };
+        Ok(Self {
+            maker,
+            next: 0,
+            source,
+        })
+    }
+}
+
+impl Iterator for Loader {
+    type Item = Result<Batch, DataError>;
+
+    /// The next batch; never `None`.
+    fn next(&mut self) -> Option<Self::Item> {
+        let index = self.next;
+        self.next += 1;
+        Some(match &mut self.source {
+            Source::Caller(order) => self.maker.make(index, order),
+            Source::Workers(pool) => pool.take(index),
+        })
+    }
+}
+
+/// Everything batches depend on.
+struct Maker {
+    data: Arc<dyn SegmentationData>,
+    split: Split,
+    settings: LoaderSettings,
+    seed: u64,
+    len: usize,
+}
+
+impl Maker {
+    fn make(&self, index: u64, order: &mut EpochOrder) -> Result<Batch, DataError> {
+        let batch = self.settings.batch as u64;
+        let examples: Result<Vec<Prepared>, DataError> = (index * batch..(index + 1) * batch)
+            .map(|place| self.prepare(place, order))
+            .collect();
+        Batch::stack(&examples?)
+    }
+
+    /// The example at a place of the endless row of epochs.
+    fn prepare(&self, place: u64, order: &mut EpochOrder) -> Result<Prepared, DataError> {
+        let (epoch, rank) = (place / self.len as u64, place % self.len as u64);
+        let index = order.of(self.seed, epoch, self.len)[rank as usize];
+        let example = self.data.example(self.split, index)?;
+        let mut rng = stream(self.seed, Purpose::Augmentation, place);
+        let settings = &self.settings;
+        Ok(settings
+            .augmentation
+            .apply(&example, settings.crop, &mut rng))
+    }
+}
+
+/// The order of the epoch last asked for; each thread keeps its own.
+#[derive(Default)]
+struct EpochOrder {
+    epoch: u64,
+    order: Vec<usize>,
+}
+
+impl EpochOrder {
+    fn of(&mut self, seed: u64, epoch: u64, len: usize) -> &[usize] {
+        if self.order.is_empty() || self.epoch != epoch {
+            self.epoch = epoch;
+            self.order.clear();
+            self.order.extend(0..len);
+            self.order
+                .shuffle(&mut stream(seed, Purpose::EpochOrder, epoch));
+        }
+        &self.order
+    }
+}
+
+/// A batch, or the panic that came instead: a worker that died in silence
+/// would leave the caller waiting for ever.
+type Made = Result<Result<Batch, DataError>, Box<dyn Any + Send>>;
+
+/// Threads that turn tickets (numbers of batches) into batches. A new ticket is
+/// given out for each batch taken, so never more than `prefetch` are about.
+struct Pool {
+    tickets: Sender<u64>,
+    next_ticket: u64,
+    made: Receiver<(u64, Made)>,
+    /// Batches that came before their turn.
+    early: BTreeMap<u64, Made>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    fn start(maker: &Arc<Maker>, workers: usize, prefetch: usize) -> Result<Self, DataError> {
+        let (tickets, open_tickets) = unbounded();
+        let (deliver, made) = unbounded();
+        let mut pool = Self {
+            tickets,
+            next_ticket: 0,
+            made,
+            early: BTreeMap::new(),
+            threads: Vec::with_capacity(workers),
+        };
+        for _ in 0..workers {
+            let (maker, tickets, deliver) = (maker.clone(), open_tickets.clone(), deliver.clone());
+            let thread = thread::Builder::new()
+                .name("loader".to_owned())
+                .spawn(move || work(&maker, &tickets, &deliver))
+                .map_err(|error| DataError::Setting {
+                    name: "workers",
+                    reason: format!("cannot start {workers} threads ({error}), lower it"),
+                })?;
+            pool.threads.push(thread);
+        }
+        for _ in 0..prefetch {
+            pool.hand_out();
+        }
+        Ok(pool)
+    }
+
+    /// Sending fails only when no worker is left; `take` then says so.
+    fn hand_out(&mut self) {
+        let _ = self.tickets.send(self.next_ticket);
+        self.next_ticket += 1;
+    }
+
+    fn take(&mut self, index: u64) -> Result<Batch, DataError> {
+        let made = loop {
+            if let Some(made) = self.early.remove(&index) {
+                break made;
+            }
+            let (number, made) = self
+                .made
+                .recv()
+                .expect("workers end only when the pool is dropped");
+            self.early.insert(number, made);
+        };
+        self.hand_out();
+        made.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+fn work(maker: &Maker, tickets: &Receiver<u64>, deliver: &Sender<(u64, Made)>) {
+    let mut order = EpochOrder::default();
+    for index in tickets {
+        let made = catch_unwind(AssertUnwindSafe(|| maker.make(index, &mut order)));
+        if deliver.send((index, made)).is_err() {
+            return;
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Without its receiving end the next delivery fails, which ends a
+        // worker even though tickets are left.
+        self.made = never();
+        self.tickets = unbounded().0;
+        for thread in self.threads.drain(..) {
+            // Panics of the making are delivered, not left in the thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "loader_tests.rs"]
+mod tests;

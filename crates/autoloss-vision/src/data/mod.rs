@@ -1,0 +1,141 @@
+//! Data sets for semantic segmentation: reading, checking, augmenting, batching.
+//!
+//! A data set implements [`SegmentationData`]; [`Loader`] turns one into an
+//! endless stream of training batches made beside the training, and
+//! [`Prepared`] is one example as a network takes it. Nothing here knows of
+//! networks, losses or metrics.
+
+mod augment;
+mod cached;
+mod check;
+mod cityscapes;
+mod digits;
+mod error;
+mod files;
+mod labels;
+mod loader;
+mod resized;
+#[cfg(test)]
+mod testing;
+mod voc;
+
+use std::fmt;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+pub use augment::{Augmentation, IMAGENET_MEAN, IMAGENET_STD, Prepared};
+pub use cached::Cached;
+pub use check::check;
+pub use cityscapes::Cityscapes;
+pub use digits::{Digits, DigitsSettings, asset};
+pub use error::DataError;
+pub use labels::{LabelMap, pair_label_maps, read_label_map, write_label_map};
+pub use loader::{Batch, Loader, LoaderSettings};
+pub use resized::Resized;
+pub use voc::Voc;
+
+/// The label of pixels that take part neither in training nor in scoring.
+pub const IGNORE: u8 = 255;
+
+/// One image and the class of each of its pixels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// Red, green, blue bytes; shape (height, width, 3).
+    pub image: Vec<u8>,
+    /// Class of each pixel, or the ignore label; shape (height, width).
+    pub labels: Vec<u8>,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// What the data set calls this example.
+    pub name: String,
+}
+
+/// The two parts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// What networks are trained on.
+    Train,
+    /// What trained networks are scored on.
+    Val,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Val => "val",
+        })
+    }
+}
+
+/// A data set for semantic segmentation.
+pub trait SegmentationData: Send + Sync {
+    /// Names of the classes; the position is the label.
+    fn class_names(&self) -> &[String];
+
+    /// The label of pixels to be left out.
+    fn ignore(&self) -> u8 {
+        IGNORE
+    }
+
+    /// The class that stands for "nothing of interest", if the data set has one.
+    fn background(&self) -> Option<u8>;
+
+    /// Number of examples of a split.
+    fn len(&self, split: Split) -> usize;
+
+    /// One example, with every label a class or the ignore label.
+    ///
+    /// # Errors
+    /// A file that is missing, cannot be decoded, has another size than its
+    /// counterpart or holds a label out of range; an index beyond the split.
+    fn example(&self, split: Split, index: usize) -> Result<Example, DataError>;
+}
+
+/// What a random stream is for: streams of different purposes never coincide.
+#[derive(Clone, Copy)]
+enum Purpose {
+    TrainScene = 1,
+    ValScene = 2,
+    EpochOrder = 3,
+    Augmentation = 4,
+}
+
+/// The generator of item `index`: a pure function of its arguments, so that
+/// items can be made in any order and by any thread. The arguments fill the
+/// key of the cipher, hence two different triples never share a stream.
+fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());
+    key[16..24].copy_from_slice(&index.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
+/// The error for an index beyond a split, before any slice is indexed.
+fn in_split(split: Split, index: usize, len: usize) -> Result<(), DataError> {
+    if index < len {
+        Ok(())
+    } else {
+        Err(DataError::NoExample { split, index, len })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::RngExt;
+
+    #[test]
+    fn streams_differ_in_seed_purpose_and_index() {
+        let draw = |seed, purpose, index| stream(seed, purpose, index).random::<u64>();
+        let base = draw(1, Purpose::EpochOrder, 1);
+        assert_eq!(base, draw(1, Purpose::EpochOrder, 1));
+        assert_ne!(base, draw(2, Purpose::EpochOrder, 1));
+        assert_ne!(base, draw(1, Purpose::Augmentation, 1));
+        assert_ne!(base, draw(1, Purpose::EpochOrder, 2));
+    }
+}

@@ -1,0 +1,104 @@
+//! Makers of small files and data sets for the tests of this module.
+
+use std::fmt::Debug;
+use std::fs::{self, File};
+use std::path::Path;
+
+use png::{BitDepth, ColorType};
+
+use super::{DataError, Example, SegmentationData, Split, in_split};
+
+/// The text of the error a call must end in.
+pub(super) fn message<T: Debug>(result: Result<T, DataError>) -> String {
+    result.expect_err("an error was expected").to_string()
+}
+
+/// A PNG of any kind, from packed bytes; the palette has all entries black.
+pub(super) fn write_png(
+    path: &Path,
+    (width, height): (usize, usize),
+    colour: ColorType,
+    depth: BitDepth,
+    bytes: &[u8],
+) {
+    let file = File::create(path).unwrap();
+    let mut encoder = png::Encoder::new(file, width as u32, height as u32);
+    encoder.set_color(colour);
+    encoder.set_depth(depth);
+    if colour == ColorType::Indexed {
+        encoder.set_palette(vec![0; 3 << (depth as usize)]);
+    }
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(bytes).unwrap();
+    writer.finish().unwrap();
+}
+
+/// An RGB PNG.
+pub(super) fn write_rgb(path: &Path, size: (usize, usize), bytes: &[u8]) {
+    write_png(path, size, ColorType::Rgb, BitDepth::Eight, bytes);
+}
+
+/// Writes a text file and the folders above it.
+pub(super) fn write_text(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Examples in memory, each with its own colours; `broken` is one that fails.
+pub(super) struct Memory {
+    pub(super) names: Vec<String>,
+    pub(super) examples: Vec<Example>,
+    pub(super) broken: Option<usize>,
+}
+
+impl Memory {
+    /// `count` examples of 12 columns and 10 rows with four classes.
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            names: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+            examples: (0..count).map(|i| numbered(i, 12, 10)).collect(),
+            broken: None,
+        }
+    }
+}
+
+/// An example whose bytes depend on its number and on the place.
+pub(super) fn numbered(number: usize, width: usize, height: usize) -> Example {
+    let image = (0..width * height * 3).map(|i| (i * 31 + number * 57) as u8);
+    let labels = (0..width * height).map(|i| ((i / 5 + number) % 4) as u8);
+    Example {
+        image: image.collect(),
+        labels: labels.collect(),
+        width,
+        height,
+        name: format!("number {number}"),
+    }
+}
+
+impl SegmentationData for Memory {
+    fn class_names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn background(&self) -> Option<u8> {
+        None
+    }
+
+    fn len(&self, split: Split) -> usize {
+        match split {
+            Split::Train => self.examples.len(),
+            Split::Val => 0,
+        }
+    }
+
+    fn example(&self, split: Split, index: usize) -> Result<Example, DataError> {
+        in_split(split, index, self.len(split))?;
+        if self.broken == Some(index) {
+            return Err(DataError::Layout {
+                path: format!("number {index}").into(),
+                reason: "is broken".to_owned(),
+            });
+        }
+        Ok(self.examples[index].clone())
+    }
+}

@@ -1,0 +1,13 @@
+//! Data sets, networks and the vision tasks: the only crate that names a deep-learning framework.
+
+pub mod data;
+pub mod device;
+mod field;
+mod loss;
+pub mod nets;
+pub mod tasks;
+mod train;
+
+pub use field::TensorField;
+pub use loss::{ClassLoss, LossAt};
+pub use train::{Optimiser, TrainingSettings};

@@ -1,0 +1,247 @@
+//! A loss of class probabilities as a training uses it: from logits and labels to something whose
+//! backward pass carries the loss's gradient into the network.
+
+use autoloss_expr::{Operator, Program, ProgramError, Shape, Tree, Workspace};
+use burn::tensor::{Tensor, TensorData, activation};
+
+use crate::field::TensorField;
+
+/// A loss over the probabilities `yhat` (softmax of the logits over the classes) and the one-hot
+/// target `y`.
+///
+/// Ignored pixels take no part: there both `yhat` and `y` are the uniform distribution, a perfect
+/// prediction, and no gradient flows.
+pub struct ClassLoss {
+    /// Over `logits` and `y`, for the CPU.
+    of_logits: Program,
+    /// Over `yhat` and `y`, for Burn's tensors.
+    of_probabilities: Program,
+    workspace: Workspace,
+    gradients: [Vec<f32>; 2],
+}
+
+/// A loss at one batch.
+pub struct LossAt {
+    /// The loss value; not finite as soon as any of its terms is not.
+    pub loss_value: f64,
+    /// A number whose backward pass gives the loss's gradient.
+    pub root: Tensor<1>,
+    /// Whether the gradient with respect to the logits is finite, where it is already known.
+    pub gradient_is_finite: bool,
+}
+
+impl ClassLoss {
+    /// The loss of one branch.
+    ///
+    /// # Errors
+    /// If the tree uses other inputs than `yhat` and `y`.
+    pub fn new(tree: &Tree) -> Result<Self, ProgramError> {
+        Ok(Self {
+            of_logits: Program::new(&over_logits(tree), &[("logits", true), ("y", false)])?,
+            of_probabilities: Program::new(tree, &[("yhat", true), ("y", false)])?,
+            workspace: Workspace::new(),
+            gradients: [Vec::new(), Vec::new()],
+        })
+    }
+
+    /// The loss at a batch: logits (N, C, H, W), labels (N, H, W), where a label of C or more is
+    /// ignored.
+    pub fn at(&mut self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
+        if crate::device::is_host(&logits.device()) {
+            self.at_host(logits, labels)
+        } else {
+            self.at_device(logits, labels)
+        }
+    }
+
+    /// Value and gradient by the kernels of the language; the tensor only carries the gradient.
+    fn at_host(&mut self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
+        let shape = shape_of(logits);
+        let mut values = host_values(logits);
+        let y = one_hot(labels, shape);
+        for_ignored(labels, shape, |i| values[i] = 0.0);
+        let inputs = [values.as_slice(), y.as_slice()];
+        let loss_value =
+            self.of_logits
+                .gradient(&mut self.workspace, shape, &inputs, &mut self.gradients);
+        let mut gradient = std::mem::take(&mut self.gradients[0]);
+        for_ignored(labels, shape, |i| gradient[i] = 0.0);
+        let gradient_is_finite = gradient.iter().fold(0.0, |zero, g| zero + g * 0.0) == 0.0;
+        let data = TensorData::new(gradient, logits.dims());
+        let gradient = Tensor::from_data(data, &logits.device());
+        LossAt {
+            loss_value,
+            root: (logits.clone() * gradient).sum(),
+            gradient_is_finite,
+        }
+    }
+
+    /// Value and gradient by Burn, on the logits' device.
+    fn at_device(&self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
+        let shape = shape_of(logits);
+        let device = logits.device();
+        let field =
+            |values| Tensor::<4>::from_data(TensorData::new(values, logits.dims()), &device);
+        let mut counted = vec![1.0_f32; shape.len()];
+        for_ignored(labels, shape, |i| counted[i] = 0.0);
+        // Logits of 0 are the uniform distribution, and nothing flows through a product with 0.
+        let probabilities = activation::softmax(logits.clone() * field(counted), 1);
+        let inputs = [
+            TensorField(probabilities),
+            TensorField(field(one_hot(labels, shape))),
+        ];
+        let output = self.of_probabilities.apply(&inputs).0;
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 positions")]
+        let root = output.sum().div_scalar(shape.positions() as f64);
+        LossAt {
+            loss_value: f64::from(root.clone().into_scalar::<f32>()),
+            root,
+            gradient_is_finite: true,
+        }
+    }
+}
+
+/// The tree with the softmax of `logits` in place of `yhat`.
+fn over_logits(tree: &Tree) -> Tree {
+    match tree {
+        Tree::Input(name) if name == "yhat" => {
+            Tree::apply(Operator::SoftmaxC, vec![Tree::input("logits")])
+        }
+        Tree::Apply(op, operands) => Tree::apply(*op, operands.iter().map(over_logits).collect()),
+        leaf => leaf.clone(),
+    }
+}
+
+fn shape_of(tensor: &Tensor<4>) -> Shape {
+    let [n, c, h, w] = tensor.dims();
+    Shape::new(n, c, h, w)
+}
+
+/// The elements of a tensor of 32-bit numbers, in order.
+pub(crate) fn host_values(tensor: &Tensor<4>) -> Vec<f32> {
+    tensor
+        .to_data()
+        .convert::<f32>()
+        .try_into_vec()
+        .expect("data converted to f32 is f32")
+}
+
+/// The one-hot target (N, C, H, W) of labels (N, H, W); the uniform distribution where a label is
+/// ignored.
+pub(crate) fn one_hot(labels: &[u8], shape: Shape) -> Vec<f32> {
+    let plane = shape.h * shape.w;
+    #[expect(clippy::cast_precision_loss, reason = "classes are few")]
+    let uniform = 1.0 / shape.c as f32;
+    let mut y = vec![0.0; shape.len()];
+    for (n, labels) in labels.chunks_exact(plane).enumerate() {
+        for (i, &label) in labels.iter().enumerate() {
+            if usize::from(label) < shape.c {
+                y[(n * shape.c + usize::from(label)) * plane + i] = 1.0;
+            }
+        }
+    }
+    for_ignored(labels, shape, |i| y[i] = uniform);
+    y
+}
+
+/// Calls `f` with the index of every element (N, C, H, W) whose pixel is ignored.
+pub(crate) fn for_ignored(labels: &[u8], shape: Shape, mut f: impl FnMut(usize)) {
+    let plane = shape.h * shape.w;
+    for (n, labels) in labels.chunks_exact(plane).enumerate() {
+        for (i, &label) in labels.iter().enumerate() {
+            if usize::from(label) >= shape.c {
+                (0..shape.c).for_each(|c| f((n * shape.c + c) * plane + i));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    const DIMS: [usize; 4] = [2, 3, 4, 5];
+
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    fn logits() -> Vec<f32> {
+        (0..120).map(|i| 2.0 * (i as f32 * 0.83).sin()).collect()
+    }
+
+    fn labels() -> Vec<u8> {
+        (0..40).map(|i| [0, 2, 255, 1, 1][i % 5]).collect()
+    }
+
+    /// Loss value and gradient with respect to the logits.
+    fn gradient(at: impl Fn(&Tensor<4>) -> LossAt) -> (f64, Vec<f32>) {
+        let device = Device::flex().autodiff();
+        let leaf = Tensor::<4>::from_data(TensorData::new(logits(), DIMS), &device).require_grad();
+        let loss = at(&leaf);
+        let gradients = loss.root.backward();
+        let gradient = leaf.grad(&gradients).unwrap();
+        (loss.loss_value, host_values(&gradient))
+    }
+
+    fn close(a: f32, b: f32) -> bool {
+        (a - b).abs() <= 1e-6 + 1e-4 * b.abs()
+    }
+
+    #[test]
+    fn every_operator_trains_alike_on_the_host_and_by_burn() {
+        for op in Operator::ALL {
+            let operands = ["yhat - 0.31 * y", "yhat + 0.27"]
+                .map(|text| Tree::parse(text, &["yhat", "y"]).unwrap());
+            let applied = Tree::apply(*op, operands[..op.arity()].to_vec());
+            let tree = Tree::apply(Operator::Mul, vec![applied, Tree::input("y")]);
+            let loss = ClassLoss::new(&tree).unwrap();
+            let (value, by_burn) = gradient(|leaf| loss.at_device(leaf, &labels()));
+            let (host_value, by_host) =
+                gradient(|leaf| ClassLoss::new(&tree).unwrap().at_host(leaf, &labels()));
+            assert!(
+                (value - host_value).abs() <= 1e-5 * value.abs().max(1.0),
+                "{tree}: {value}, {host_value}"
+            );
+            for (i, (a, b)) in by_host.iter().zip(&by_burn).enumerate() {
+                assert!(
+                    close(*a, *b),
+                    "{tree} at {i}: {a} by the kernels, {b} by Burn"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn cross_entropy_has_its_textbook_gradient() {
+        let tree = Tree::parse("-(y * log(yhat))", &["yhat", "y"]).unwrap();
+        let shape = Shape::new(DIMS[0], DIMS[1], DIMS[2], DIMS[3]);
+        let (_, got) = gradient(|leaf| ClassLoss::new(&tree).unwrap().at_host(leaf, &labels()));
+        let y = one_hot(&labels(), shape);
+        let device = Device::flex();
+        let leaf = Tensor::<4>::from_data(TensorData::new(logits(), DIMS), &device);
+        let probabilities = host_values(&activation::softmax(leaf, 1));
+        let mut want: Vec<f32> = probabilities
+            .iter()
+            .zip(&y)
+            .map(|(p, y)| (p - y) / 40.0)
+            .collect();
+        for_ignored(&labels(), shape, |i| want[i] = 0.0);
+        assert!(
+            got.iter().zip(&want).all(|(g, w)| close(*g, *w)),
+            "{got:?} {want:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_finite_is_noticed() {
+        let tree = Tree::parse("exp(inv(yhat - yhat))", &["yhat", "y"]).unwrap();
+        let device = Device::flex().autodiff();
+        let leaf = Tensor::<4>::from_data(TensorData::new(logits(), DIMS), &device).require_grad();
+        let loss = ClassLoss::new(&tree).unwrap().at(&leaf, &labels());
+        assert!(!loss.loss_value.is_finite() && !loss.gradient_is_finite);
+    }
+
+    #[test]
+    fn the_comparison_can_fail() {
+        assert!(!close(1.0, 1.001) && !close(f32::NAN, 1.0));
+    }
+}

@@ -1,0 +1,419 @@
+//! The operations that take the time of a training step: convolution, and
+//! batch normalisation with what follows it.
+//!
+//! On the CPU (Burn's `flex`) they are computed here, each as one operation
+//! with its own backward pass, several times faster than by Burn's; on every
+//! other device Burn's operations are used.
+
+mod conv;
+mod norm;
+mod resize;
+mod unfold;
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind, unary};
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex, TensorMetadata};
+use burn::nn::conv::Conv2d;
+use burn::nn::{BatchNorm, PaddingConfig2d};
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::{Bytes, DType, Tensor, TensorData, activation};
+
+use norm::{Shape, Statistics};
+use resize::Sizes;
+use unfold::Geometry;
+
+type Tracked = FloatTensor<Autodiff<Flex>>;
+
+/// The convolution `conv` of `[N, C, H, W]`.
+pub(super) fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    let Some(geometry) = geometry(conv, x.dims()) else {
+        return conv.forward(x);
+    };
+    let weight = conv.weight.val();
+    let y = if let (Some(x), Some(weight)) = (tracked(&x), tracked(&weight)) {
+        Tensor::from_primitive::<Autodiff<Flex>>(tracked_conv2d(x, weight, geometry))
+    } else if let (Some(x), Some(weight)) = (plain(&x), plain(&weight)) {
+        let y = conv::forward(x.storage(), weight.storage(), &geometry);
+        Tensor::from_primitive::<Flex>(primitive(y, output_dims(&geometry)))
+    } else {
+        return conv.forward(x);
+    };
+    match &conv.bias {
+        Some(bias) => y + bias.val().reshape([1, geometry.channels_out, 1, 1]),
+        None => y,
+    }
+}
+
+/// Batch normalisation of `[N, C, H, W]`.
+pub(super) fn batch_norm(bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+    normalised(bn, &x, None, false).unwrap_or_else(|| bn.forward(x))
+}
+
+/// Batch normalisation of `[N, C, H, W]` followed by ReLU.
+pub(super) fn batch_norm_relu(bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+    normalised(bn, &x, None, true).unwrap_or_else(|| activation::relu(bn.forward(x)))
+}
+
+/// Batch normalisation of `[N, C, H, W]`, the residual added, then ReLU.
+pub(super) fn batch_norm_add_relu(bn: &BatchNorm, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+    normalised(bn, &x, Some(&residual), true)
+        .unwrap_or_else(|| activation::relu(bn.forward(x) + residual))
+}
+
+/// Bilinear resizing of `[N, C, h, w]` to `[N, C, height, width]`, with
+/// half-pixel centres (PyTorch's `align_corners=False`).
+pub(super) fn resize(x: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
+    let [n, c, h, w] = x.dims();
+    let sizes = Sizes {
+        from: [h, w],
+        to: [height, width],
+    };
+    if sizes.from == sizes.to {
+        x
+    } else if sizes.from == [1, 1] {
+        x.expand([n, c, height, width])
+    } else if let Some(x) = tracked(&x) {
+        Tensor::from_primitive::<Autodiff<Flex>>(tracked_resize(x, sizes))
+    } else if let Some(x) = plain(&x) {
+        let y = resize::forward(x.storage(), sizes);
+        Tensor::from_primitive::<Flex>(primitive(y, [n, c, height, width]))
+    } else {
+        let options = InterpolateOptions::new(InterpolateMode::Bilinear)
+            .with_align_corners(false)
+            .with_output_size([height, width]);
+        interpolate(x, options)
+    }
+}
+
+/// The tensor on the differentiable CPU backend, if it lives there.
+fn tracked<const D: usize>(x: &Tensor<D>) -> Option<Tracked> {
+    x.clone().try_into_primitive::<Autodiff<Flex>>().ok()
+}
+
+/// The tensor on the plain CPU backend, in row-major order, if it lives there.
+fn plain<const D: usize>(x: &Tensor<D>) -> Option<FlexTensor> {
+    let x = x.clone().try_into_primitive::<Flex>().ok()?;
+    Some(x.to_contiguous())
+}
+
+fn primitive(values: Vec<f32>, dims: impl Into<burn::tensor::Shape>) -> FlexTensor {
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(dims.into()),
+        DType::F32,
+    )
+}
+
+/// What [`conv`] needs to know; none for what it cannot do.
+fn geometry(conv: &Conv2d, [batch, channels_in, height, width]: [usize; 4]) -> Option<Geometry> {
+    let PaddingConfig2d::Explicit(top, left, bottom, right) = conv.padding else {
+        return None;
+    };
+    let [channels_out, weight_channels, _, _] = conv.weight.dims();
+    if conv.groups != 1 || weight_channels != channels_in || top != bottom || left != right {
+        return None;
+    }
+    let (size_in, padding) = ([height, width], [top, left]);
+    let mut size_out = [0; 2];
+    for axis in 0..2 {
+        let reach = conv.dilation[axis] * (conv.kernel_size[axis] - 1);
+        let room = (size_in[axis] + 2 * padding[axis]).checked_sub(reach + 1)?;
+        size_out[axis] = room / conv.stride[axis] + 1;
+    }
+    Some(Geometry {
+        batch,
+        channels_in,
+        channels_out,
+        size_in,
+        size_out,
+        kernel: conv.kernel_size,
+        stride: conv.stride,
+        padding,
+        dilation: conv.dilation,
+    })
+}
+
+fn input_dims(g: &Geometry) -> [usize; 4] {
+    [g.batch, g.channels_in, g.size_in[0], g.size_in[1]]
+}
+
+fn output_dims(g: &Geometry) -> [usize; 4] {
+    [g.batch, g.channels_out, g.size_out[0], g.size_out[1]]
+}
+
+#[derive(Debug)]
+struct ConvStep;
+
+impl Backward<Flex, 2> for ConvStep {
+    type State = (FlexTensor, FlexTensor, Geometry);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let (x, weight, g) = ops.state;
+        let [x_node, weight_node] = ops.parents;
+        if let Some(node) = x_node {
+            let values = conv::input_gradient(weight.storage(), output_gradient.storage(), &g);
+            gradients.register::<Flex>(node.id, primitive(values, input_dims(&g)));
+        }
+        if let Some(node) = weight_node {
+            let values = conv::weight_gradient(x.storage(), output_gradient.storage(), &g);
+            let dims = [g.channels_out, g.channels_in, g.kernel[0], g.kernel[1]];
+            gradients.register::<Flex>(node.id, primitive(values, dims));
+        }
+    }
+}
+
+fn tracked_conv2d(x: Tracked, weight: Tracked, g: Geometry) -> Tracked {
+    let (x, x_node) = x.into_parts();
+    let (weight, weight_node) = weight.into_parts();
+    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+    let y = conv::forward(x.storage(), weight.storage(), &g);
+    let y = primitive(y, output_dims(&g));
+    match ConvStep
+        .prepare::<NoCheckpointing>([x_node, weight_node])
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prep) => prep.finish((x, weight, g), y),
+        OpsKind::UnTracked(prep) => prep.finish(y),
+    }
+}
+
+#[derive(Debug)]
+struct ResizeStep;
+
+impl Backward<Flex, 1> for ResizeStep {
+    /// Dimensions of the input and sizes of the maps.
+    type State = ([usize; 4], Sizes);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (dims, sizes) = ops.state;
+        let [node] = ops.parents;
+        unary::<Flex, _>([node], ops.node, gradients, |gradient| {
+            let gradient = gradient.to_contiguous();
+            primitive(resize::backward(gradient.storage(), sizes), dims)
+        });
+    }
+}
+
+fn tracked_resize(x: Tracked, sizes: Sizes) -> Tracked {
+    let (x, x_node) = x.into_parts();
+    let dims: [usize; 4] = x.shape().dims();
+    let [n, c, _, _] = dims;
+    let y = resize::forward(x.to_contiguous().storage(), sizes);
+    let y = primitive(y, [n, c, sizes.to[0], sizes.to[1]]);
+    match ResizeStep
+        .prepare::<NoCheckpointing>([x_node])
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prep) => prep.finish((dims, sizes), y),
+        OpsKind::UnTracked(prep) => prep.finish(y),
+    }
+}
+
+/// [`norm`] for the layer `bn`; none where it does not apply.
+fn normalised(
+    bn: &BatchNorm,
+    x: &Tensor<4>,
+    residual: Option<&Tensor<4>>,
+    relu: bool,
+) -> Option<Tensor<4>> {
+    if x.device().is_autodiff() {
+        if !bn.training.is_enabled() {
+            return None;
+        }
+        let residual = match residual {
+            Some(residual) => Some(tracked(residual)?),
+            None => None,
+        };
+        let parameters = [tracked(&bn.gamma.val())?, tracked(&bn.beta.val())?];
+        let (y, statistics) = tracked_norm(tracked(x)?, residual, parameters, relu, bn.epsilon);
+        update_running(bn, &statistics);
+        return Some(Tensor::from_primitive::<Autodiff<Flex>>(y));
+    }
+    let dims = x.dims();
+    let residual = match residual {
+        Some(residual) => Some(plain(residual)?),
+        None => None,
+    };
+    let x = plain(x)?;
+    let [scale, offset] = [plain(&bn.gamma.val())?, plain(&bn.beta.val())?];
+    let mean = plain(&bn.running_mean.value())?.storage::<f32>().to_vec();
+    let variance = plain(&bn.running_var.value())?.storage::<f32>().to_vec();
+    let statistics = Statistics {
+        inverse_deviation: variance
+            .iter()
+            .map(|variance| norm::inverse_deviation(f64::from(*variance), bn.epsilon))
+            .collect(),
+        mean,
+        variance,
+    };
+    let y = norm::normalise(
+        x.storage(),
+        residual.as_ref().map(FlexTensor::storage),
+        &statistics,
+        [scale.storage(), offset.storage()],
+        relu,
+        norm_shape(dims),
+    );
+    Some(Tensor::from_primitive::<Flex>(primitive(y, dims)))
+}
+
+fn norm_shape([batch, channels, height, width]: [usize; 4]) -> Shape {
+    Shape {
+        batch,
+        channels,
+        pixels: height * width,
+    }
+}
+
+/// `running = (1 - momentum) · running + momentum · batch`.
+fn update_running(bn: &BatchNorm, statistics: &Statistics) {
+    let momentum = bn.momentum as f32;
+    for (running, batch) in [
+        (&bn.running_mean, &statistics.mean),
+        (&bn.running_var, &statistics.variance),
+    ] {
+        let value = running.value_sync();
+        let device = value.device();
+        let mut values: Vec<f32> = value.into_data().iter::<f32>().collect();
+        for (value, batch) in values.iter_mut().zip(batch) {
+            *value += momentum * (batch - *value);
+        }
+        let length = values.len();
+        running.update(Tensor::from_data(
+            TensorData::new(values, [length]),
+            &device,
+        ));
+    }
+}
+
+#[derive(Debug)]
+struct NormStep;
+
+/// What the backward pass of a normalisation needs.
+#[derive(Debug, Clone)]
+struct NormState {
+    x: FlexTensor,
+    y: FlexTensor,
+    scale: FlexTensor,
+    statistics: Statistics,
+    relu: bool,
+    residual: bool,
+    dims: [usize; 4],
+}
+
+impl<const N: usize> Backward<Flex, N> for NormStep {
+    type State = NormState;
+
+    fn backward(
+        self,
+        ops: Ops<NormState, N>,
+        gradients: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
+        let state = ops.state;
+        let values = norm::gradients(
+            output_gradient.storage(),
+            state.x.storage(),
+            state.y.storage(),
+            &state.statistics,
+            state.scale.storage(),
+            [state.relu, state.residual],
+            norm_shape(state.dims),
+        );
+        let channels = [state.dims[1]];
+        let all = [
+            Some(primitive(values.x, state.dims)),
+            Some(primitive(values.scale, channels)),
+            Some(primitive(values.offset, channels)),
+            values.residual.map(|values| primitive(values, state.dims)),
+        ];
+        for (node, gradient) in ops.parents.into_iter().zip(all) {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                gradients.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+fn tracked_norm(
+    x: Tracked,
+    residual: Option<Tracked>,
+    [scale, offset]: [Tracked; 2],
+    relu: bool,
+    epsilon: f64,
+) -> (Tracked, Statistics) {
+    let dims = x.shape().dims();
+    let shape = norm_shape(dims);
+    let (x, x_node) = x.into_parts();
+    let (scale, scale_node) = scale.into_parts();
+    let (offset, offset_node) = offset.into_parts();
+    let (residual, residual_node) = residual.map(Tracked::into_parts).unzip();
+    let (x, scale, offset) = (
+        x.to_contiguous(),
+        scale.to_contiguous(),
+        offset.to_contiguous(),
+    );
+    let residual = residual.map(|residual| residual.to_contiguous());
+
+    let statistics = norm::statistics(x.storage(), shape, epsilon);
+    let y = norm::normalise(
+        x.storage(),
+        residual.as_ref().map(FlexTensor::storage),
+        &statistics,
+        [scale.storage(), offset.storage()],
+        relu,
+        shape,
+    );
+    let y = primitive(y, dims);
+    let state = NormState {
+        x,
+        y: y.clone(),
+        scale,
+        statistics: statistics.clone(),
+        relu,
+        residual: residual.is_some(),
+        dims,
+    };
+    let nodes = [x_node, scale_node, offset_node];
+    let y = match residual_node {
+        None => finish(nodes, state, y),
+        Some(residual_node) => {
+            let [x, scale, offset] = nodes;
+            finish([x, scale, offset, residual_node], state, y)
+        }
+    };
+    (y, statistics)
+}
+
+fn finish<const N: usize>(nodes: [NodeGuard; N], state: NormState, y: FlexTensor) -> Tracked {
+    match NormStep
+        .prepare::<NoCheckpointing>(nodes)
+        .compute_bound()
+        .stateful()
+    {
+        OpsKind::Tracked(prep) => prep.finish(state, y),
+        OpsKind::UnTracked(prep) => prep.finish(y),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,390 @@
+//! Semantic segmentation: one branch, the class probabilities of every pixel.
+//!
+//! In order: data, network, screening samples (encode), metric of predictions (decode), training.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use autoloss_expr::{Loss, Shape, ZooLoss};
+use autoloss_metrics::{
+    Metric, SegmentationScore, SegmentationSettings as ScoreSettings, SegmentationTarget,
+    argmax_channels,
+};
+use autoloss_search::{
+    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Sample, Task,
+    TaskError,
+};
+use burn::tensor::{Device, activation};
+use burn_store::{ModuleSnapshot, SafetensorsStore};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use super::settings::{SegmentationSettings, SettingsError, TaskName};
+use crate::data::{
+    self, Augmentation, Batch, Cached, Cityscapes, DataError, Digits, Loader, LoaderSettings,
+    Resized, SegmentationData, Split, Voc,
+};
+use crate::loss::{ClassLoss, for_ignored, host_values, one_hot};
+use crate::nets::{NetworkError, SegmentationNet};
+use crate::train::{Course, Progress, TrainError, Trained, images, score, train};
+
+/// Why a task could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Settings that cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Data that cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A network that cannot be built.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// An unknown metric, or a number of classes no metric takes.
+    #[error(transparent)]
+    Metric(#[from] autoloss_metrics::MetricError),
+}
+
+/// Semantic segmentation on a data set with a network and a metric.
+pub struct Segmentation {
+    settings: SegmentationSettings,
+    metric: Metric,
+    data: Arc<dyn SegmentationData>,
+    /// With autodiff.
+    device: Device,
+    branches: Vec<BranchSpec>,
+}
+
+impl Segmentation {
+    /// Opens and checks the data, and builds the network once to see that it can be built.
+    ///
+    /// # Errors
+    /// Whatever is wrong with data, network or metric, named.
+    pub fn new(settings: SegmentationSettings, device: &Device) -> Result<Self, SetupError> {
+        settings.check()?;
+        let metric = Metric::from_name(&settings.metric)?;
+        let data = open(&settings)?;
+        let task = Self {
+            metric,
+            data,
+            device: device.clone().autodiff(),
+            branches: vec![BranchSpec {
+                name: "segmentation".to_owned(),
+                inputs: InputSpec::prediction_and_target(),
+            }],
+            settings,
+        };
+        SegmentationScore::new(task.score_settings(&[metric], 1))?;
+        task.network(0)?;
+        Ok(task)
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub const fn settings(&self) -> &SegmentationSettings {
+        &self.settings
+    }
+
+    fn classes(&self) -> usize {
+        self.data.class_names().len()
+    }
+
+    fn network(&self, seed: u64) -> Result<SegmentationNet, NetworkError> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        SegmentationNet::init(
+            &self.settings.network,
+            self.classes(),
+            &mut rng,
+            &self.device,
+        )
+    }
+
+    /// How predictions are scored; the boundary distance belongs to images of the data set's own
+    /// size and shrinks with them.
+    fn score_settings(&self, metrics: &[Metric], distance: u32) -> ScoreSettings {
+        ScoreSettings {
+            classes: self.classes(),
+            background: self.data.background(),
+            distance,
+            metrics: metrics.to_vec(),
+        }
+    }
+
+    /// The boundary distance in the pixels of the reduced images, at least 1.
+    ///
+    /// # Errors
+    /// If the first validation example cannot be read.
+    pub fn boundary_distance(&self) -> Result<u32, DataError> {
+        let full = self.settings.boundary_distance;
+        if self.settings.longest_side == 0 {
+            return Ok(full);
+        }
+        let original = open_original(&self.settings)?.example(Split::Val, 0)?;
+        let longer = original.width.max(original.height);
+        let share = self.settings.longest_side.min(longer) as f64 / longer as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a u32"
+        )]
+        Ok(((f64::from(full) * share).round() as u32).max(1))
+    }
+
+    fn loader(&self, seed: u64) -> Result<Loader, DataError> {
+        let training = &self.settings.training;
+        let settings = LoaderSettings {
+            batch: training.batch,
+            crop: (training.crop, training.crop),
+            augmentation: self.settings.augmentation.clone(),
+            workers: training.loader_threads,
+            prefetch: 2 * training.loader_threads,
+        };
+        Loader::new(Arc::clone(&self.data), Split::Train, settings, seed)
+    }
+
+    /// Runs `f` on as many threads as a training may use.
+    fn on_threads<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T, TaskError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.settings.training.threads)
+            .build();
+        let pool = pool.map_err(|error| TaskError::Failed(format!("no threads left: {error}")))?;
+        Ok(pool.install(f))
+    }
+
+    fn train_and_score(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+        metrics: &[Metric],
+        between: &mut (dyn FnMut(Progress<'_>) -> Result<(), String> + Send),
+    ) -> Result<(Evaluation, Trained), TaskError> {
+        let start = Instant::now();
+        let tree = loss
+            .tree(&self.branches[0].name)
+            .or_else(|| loss.branches.first().map(|b| &b.tree))
+            .ok_or_else(|| TaskError::Failed("the loss has no branch".to_owned()))?;
+        let mut loss = ClassLoss::new(tree).map_err(failed)?;
+        let net = self.network(job.seed).map_err(failed)?;
+        let mut loader = self.loader(job.seed).map_err(failed)?;
+        let course = Course {
+            settings: &self.settings.training,
+            device: &self.device,
+            stop_on_invalid: job.stop_on_invalid,
+            interrupt,
+        };
+        let trained = train(net, &mut loss, &mut loader, &course, between).map_err(ended)?;
+        drop(loader);
+        let scores = match trained.outcome {
+            Outcome::Stopped { .. } => metrics.iter().map(|m| (m.name().to_owned(), 0.0)).collect(),
+            Outcome::Finished => {
+                let distance = match metrics.iter().any(|m| m.needs_edges()) {
+                    true => self.boundary_distance().map_err(failed)?,
+                    false => 1,
+                };
+                let settings = self.score_settings(metrics, distance);
+                let count = self.settings.val_images;
+                let score = score(
+                    &trained.net,
+                    &self.device,
+                    &*self.data,
+                    count,
+                    &settings,
+                    interrupt,
+                );
+                let score = score.map_err(ended)?;
+                let named = |m: &Metric| (m.name().to_owned(), score.get(*m));
+                metrics.iter().map(named).collect::<Vec<_>>()
+            }
+        };
+        let searched = scores.iter().find(|(name, _)| name == self.metric.name());
+        let evaluation = Evaluation {
+            score: searched.map_or(0.0, |(_, value)| *value),
+            outcome: trained.outcome.clone(),
+            curve: trained.curve.clone(),
+            metrics: scores,
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        Ok((evaluation, trained))
+    }
+
+    /// Full training with one loss: writes `checkpoint.safetensors` into `dir` every
+    /// `checkpoint_every` updates and `network.safetensors` at the end, calls `on_update` after
+    /// each update with the update and its loss value, and scores all metrics.
+    ///
+    /// # Errors
+    /// An interrupt, data that cannot be read, files that cannot be written.
+    pub fn retrain(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        dir: &Path,
+        checkpoint_every: usize,
+        interrupt: &Interrupt,
+        on_update: &mut (dyn FnMut(usize, f64) + Send),
+    ) -> Result<Evaluation, TaskError> {
+        let mut between = |progress: Progress<'_>| {
+            on_update(progress.update, progress.loss_value);
+            if progress.update % checkpoint_every == 0 {
+                save(progress.net, &dir.join("checkpoint.safetensors"))?;
+            }
+            Ok(())
+        };
+        let (evaluation, trained) = self.on_threads(|| {
+            self.train_and_score(loss, job, interrupt, &Metric::ALL, &mut between)
+        })??;
+        save(&trained.net, &dir.join("network.safetensors")).map_err(TaskError::Failed)?;
+        Ok(evaluation)
+    }
+
+    /// The first `count` training examples in an order that the seed gives, cropped but not varied.
+    fn stored_batch(&self, count: usize, seed: u64) -> Result<Batch, DataError> {
+        let crop = self.settings.training.crop;
+        let settings = LoaderSettings {
+            batch: count,
+            crop: (crop, crop),
+            augmentation: Augmentation::none(),
+            workers: 0,
+            prefetch: 0,
+        };
+        let mut loader = Loader::new(Arc::clone(&self.data), Split::Train, settings, seed)?;
+        loader.next().expect("a loader never ends")
+    }
+
+    /// Screening samples from a batch and the untrained network's probabilities for it.
+    fn samples_of(&self, batch: &Batch, probabilities: &[f32]) -> Result<Vec<Sample>, TaskError> {
+        let shape = Shape::new(1, self.classes(), batch.h, batch.w);
+        let distance = match self.metric.needs_edges() {
+            true => self.boundary_distance().map_err(failed)?,
+            false => 1,
+        };
+        let settings = self.score_settings(&[self.metric], distance);
+        let labels = batch.labels.chunks_exact(batch.h * batch.w);
+        let predictions = probabilities.chunks_exact(shape.len());
+        labels
+            .zip(predictions)
+            .map(|(labels, yhat)| sample(shape, labels, yhat.to_vec(), &settings, self.metric))
+            .collect()
+    }
+}
+
+/// One screening sample; ignored pixels are predicted perfectly from the start, as in training.
+fn sample(
+    shape: Shape,
+    labels: &[u8],
+    mut yhat: Vec<f32>,
+    settings: &ScoreSettings,
+    metric: Metric,
+) -> Result<Sample, TaskError> {
+    let y = one_hot(labels, shape);
+    for_ignored(labels, shape, |i| yhat[i] = y[i]);
+    let target = SegmentationTarget::new(labels.to_vec(), shape.w, shape.h, settings);
+    let target = target.map_err(failed)?;
+    let settings = settings.clone();
+    let scorer = move |predictions: &[&[f32]]| {
+        let pixels = shape.h * shape.w;
+        let mut labels = vec![0; pixels];
+        let mut score = SegmentationScore::new(settings.clone()).expect("settings checked above");
+        argmax_channels(predictions[0], shape.c, pixels, &mut labels)
+            .and_then(|()| score.score(&target, &labels, metric))
+            .expect("predictions have the sample's shape")
+    };
+    Ok(Sample {
+        branches: vec![BranchSample {
+            shape,
+            inputs: vec![yhat, y],
+        }],
+        scorer: Box::new(scorer),
+    })
+}
+
+impl Task for Segmentation {
+    fn name(&self) -> &str {
+        self.settings.name.name()
+    }
+
+    fn metric(&self) -> &str {
+        self.metric.name()
+    }
+
+    fn branches(&self) -> &[BranchSpec] {
+        &self.branches
+    }
+
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        let batch = self.stored_batch(count, seed).map_err(failed)?;
+        let probabilities = self.on_threads(|| {
+            let net = self.network(seed).map_err(failed)?;
+            // On the training device batch normalisation uses the batch itself: its running
+            // statistics are of no meaning yet.
+            let logits = net.forward(images(batch.clone(), &self.device));
+            Ok(host_values(&activation::softmax(logits, 1)))
+        })??;
+        self.samples_of(&batch, &probabilities)
+    }
+
+    fn evaluate(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+    ) -> Result<Evaluation, TaskError> {
+        let metrics = [self.metric];
+        let evaluated = self
+            .on_threads(|| self.train_and_score(loss, job, interrupt, &metrics, &mut |_| Ok(())))?;
+        evaluated.map(|(evaluation, _)| evaluation)
+    }
+
+    fn baselines(&self) -> Vec<(String, Loss)> {
+        ["cross_entropy", "dice"]
+            .into_iter()
+            .filter_map(ZooLoss::from_name)
+            .map(|zoo| {
+                let loss = Loss::single(&self.branches[0].name, zoo.tree());
+                (zoo.name.to_owned(), loss)
+            })
+            .collect()
+    }
+}
+
+/// The data set as trainings see it: checked, reduced, kept in memory.
+fn open(settings: &SegmentationSettings) -> Result<Arc<dyn SegmentationData>, SetupError> {
+    let mut data = open_original(settings)?;
+    if settings.longest_side > 0 {
+        data = Arc::new(Resized::new(data, settings.longest_side));
+    }
+    let cached: Arc<dyn SegmentationData> = Arc::new(Cached::new(data, settings.cache_mb << 20));
+    if settings.name != TaskName::Digits {
+        data::check(&*cached)?;
+    }
+    Ok(cached)
+}
+
+fn open_original(settings: &SegmentationSettings) -> Result<Arc<dyn SegmentationData>, DataError> {
+    let dir = settings.data.clone().unwrap_or_default();
+    Ok(match settings.name {
+        TaskName::Digits => Arc::new(Digits::new(settings.digits.clone())?),
+        TaskName::Voc => Arc::new(Voc::open(dir, settings.classes.clone())?),
+        TaskName::Cityscapes => Arc::new(Cityscapes::open(dir)?),
+    })
+}
+
+/// Writes the network's parameters; the file appears whole or not at all.
+fn save(net: &SegmentationNet, path: &Path) -> Result<(), String> {
+    let mut store = SafetensorsStore::from_file(path).overwrite(true);
+    net.save_into(&mut store)
+        .map_err(|error| format!("{}: cannot write the network: {error}", path.display()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
+fn failed(error: impl ToString) -> TaskError {
+    TaskError::Failed(error.to_string())
+}
+
+fn ended(error: TrainError) -> TaskError {
+    match error {
+        TrainError::Interrupted => TaskError::Interrupted,
+        other => failed(other),
+    }
+}
