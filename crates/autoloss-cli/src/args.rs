@@ -97,7 +97,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "N")]
     pub(crate) evaluations: Option<u64>,
     /// End after about this long, the final comparison included: 90s, 3m, 2h. Default, where no
-    /// number of evaluations is given either: 4m30s.
+    /// number of evaluations is given either: 4m45s.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) time: Option<Duration>,
     /// Worker threads; default: one a core.
@@ -143,7 +143,7 @@ pub(crate) struct Retrain {
     #[command(flatten)]
     pub(crate) task: TaskArguments,
     /// The loss.
-    #[arg(long, value_name = "LOSS")]
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
     pub(crate) loss: String,
     /// Folder for checkpoints, the network and the metrics; must not exist yet.
     #[arg(long, value_name = "DIR")]
@@ -164,7 +164,12 @@ pub(crate) struct Compare {
     #[command(flatten)]
     pub(crate) task: TaskArguments,
     /// A loss; give several.
-    #[arg(long = "loss", value_name = "LOSS", required = true)]
+    #[arg(
+        long = "loss",
+        value_name = "LOSS",
+        required = true,
+        allow_hyphen_values = true
+    )]
     pub(crate) losses: Vec<String>,
     /// How many seeds.
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -183,7 +188,7 @@ pub(crate) struct Compare {
 #[derive(Args)]
 pub(crate) struct Eval {
     /// The loss: a formula, zoo:NAME, @DIR or @DIR#ID.
-    #[arg(long, value_name = "LOSS")]
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
     pub(crate) loss: String,
     /// Predictions, shape (N, C, H, W), 32- or 64-bit floats.
     #[arg(long, value_name = "FILE.npy")]

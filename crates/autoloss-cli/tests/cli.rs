@@ -251,7 +251,7 @@ fn eval_refuses_what_it_cannot_compute() {
             2,
             "y",
             "int.npy",
-            "int.npy: elements of type <i4, expected 32- or 64-bit floats",
+            "int.npy: elements of type '<i4', expected 32- or 64-bit floats",
         ),
         (2, "y", "flat.npy", "expected four extents (N, C, H, W)"),
         (
@@ -605,7 +605,7 @@ fn the_printed_settings_are_read_back() {
     let text = dir.ok(&["search", "--print-config"]);
     fs::write(
         dir.path("settings.toml"),
-        text.replace("steps = 120", "steps = many"),
+        text.replace("steps = 130", "steps = many"),
     )
     .unwrap();
     let said = dir.fails(2, &["search", "--config", "settings.toml"]);

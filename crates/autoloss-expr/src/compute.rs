@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::fields;
+use crate::fields::{self, Read};
 use crate::kernels::{self, AdamUpdate, Backward, Level, Target};
 use crate::operator::Operator;
 use crate::program::{Node, Program, Reach, Shape};
@@ -30,6 +30,8 @@ pub struct Adam {
     pub beta2: f32,
     /// Added to the denominator.
     pub epsilon: f32,
+    /// Least and greatest value that an element may take: it is put back after each step.
+    pub bounds: (f32, f32),
 }
 
 impl Default for Adam {
@@ -40,6 +42,7 @@ impl Default for Adam {
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
+            bounds: (f32::NEG_INFINITY, f32::INFINITY),
         }
     }
 }
@@ -56,6 +59,7 @@ impl Adam {
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
+            bounds: self.bounds,
             rate: (f64::from(self.step_size) / (1.0 - beta1.powi(t))) as f32,
             scale: (1.0 / (1.0 - beta2.powi(t)).sqrt()) as f32,
         }
@@ -412,11 +416,11 @@ impl<'a> Plan<'a> {
             if self.first[node][0] {
                 to_a.fill(0.0);
             }
-            let read = (
-                ws.values[a].as_slice(),
-                ws.values[node].as_slice(),
-                ws.adjoints[node].as_slice(),
-            );
+            let read = Read {
+                x: &ws.values[a],
+                value: &ws.values[node],
+                adjoint: &ws.adjoints[node],
+            };
             fields::backward(ws.level, structured, block.shape, read, &mut to_a);
         } else {
             let first = self.first[node];
@@ -648,6 +652,23 @@ mod tests {
                 assert!(fields_agree(&gradients[0], &want, 1e-5), "{text} {shape}");
             }
         }
+    }
+
+    #[test]
+    fn bounds_hold_what_is_optimised() {
+        let tree = Tree::parse("-(y * yhat) + (1 - y) * yhat", &["yhat", "y"]).unwrap();
+        let program = Program::new(&tree, INPUTS).unwrap();
+        let shape = SHAPES[1];
+        let (yhat, y) = example(shape);
+        let adam = Adam {
+            bounds: (0.0, 1.0),
+            ..Adam::default()
+        };
+        let mut moved = [yhat, y.clone()];
+        program
+            .optimise(&mut Workspace::new(), shape, &mut moved, &adam)
+            .unwrap();
+        assert_eq!(moved[0], y);
     }
 
     /// Adam in f64 on the reference gradient.

@@ -2,58 +2,80 @@
 
 use std::ops::Range;
 
-use crate::kernels::{self, Level};
+use crate::arithmetic::Arithmetic;
+use crate::kernels::{Level, for_each_level, sum_body};
+use crate::lane::Lane;
 use crate::operator::Structured;
 use crate::program::Shape;
 
-/// Computes the operator on a whole block.
-pub(crate) fn forward(level: Level, op: Structured, shape: Shape, x: &[f32], out: &mut [f32]) {
+for_each_level! {
+    /// Computes the operator on a whole block.
+    fn forward[forward_avx2, forward_avx512, forward_body](
+        op: Structured, shape: Shape, x: &[f32], out: &mut [f32],
+    )
+}
+
+for_each_level! {
+    /// Adds the operator's contribution to its operand's adjoint.
+    fn backward[backward_avx2, backward_avx512, backward_body](
+        op: Structured, shape: Shape, read: Read<'_>, to: &mut [f32],
+    )
+}
+
+/// What a backward pass reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Read<'a> {
+    /// Value of the operand.
+    pub(crate) x: &'a [f32],
+    /// Value of the operator.
+    pub(crate) value: &'a [f32],
+    /// Adjoint of the operator.
+    pub(crate) adjoint: &'a [f32],
+}
+
+// Everything below is inlined, so that it is compiled for each instruction set.
+
+#[inline(always)]
+fn forward_body<const FMA: bool>(op: Structured, shape: Shape, x: &[f32], out: &mut [f32]) {
     match op {
         Structured::MeanNhw => {
-            channel_means(level, shape, x, |range, mean| out[range].fill(mean));
+            channel_means::<FMA>(shape, x, |range, mean| out[range].fill(mean));
         }
         Structured::MeanC => mean_c(shape, x, |range, means| out[range].copy_from_slice(means)),
         Structured::MaxPool => pool::<false>(shape, x, out),
         Structured::MinPool => pool::<true>(shape, x, out),
-        Structured::SoftmaxC => softmax_c(shape, x, out),
+        Structured::SoftmaxC => softmax_c::<FMA>(shape, x, out),
     }
 }
 
-/// Adds the operator's contribution to its operand's adjoint.
-pub(crate) fn backward(
-    level: Level,
-    op: Structured,
-    shape: Shape,
-    (x, value, adjoint): (&[f32], &[f32], &[f32]),
-    to: &mut [f32],
-) {
+#[inline(always)]
+fn backward_body<const FMA: bool>(op: Structured, shape: Shape, read: Read<'_>, to: &mut [f32]) {
     match op {
         // The mean's derivative is the mean again: each element gets the mean of the adjoints.
-        Structured::MeanNhw => channel_means(level, shape, adjoint, |range, mean| {
+        Structured::MeanNhw => channel_means::<FMA>(shape, read.adjoint, |range, mean| {
             to[range].iter_mut().for_each(|t| *t += mean);
         }),
-        Structured::MeanC => mean_c(shape, adjoint, |range, means| {
+        Structured::MeanC => mean_c(shape, read.adjoint, |range, means| {
             for (t, mean) in to[range].iter_mut().zip(means) {
                 *t += mean;
             }
         }),
         // Both look for the neighbour that equals the result.
-        Structured::MaxPool | Structured::MinPool => pool_backward(shape, x, value, adjoint, to),
-        Structured::SoftmaxC => softmax_c_backward(shape, value, adjoint, to),
+        Structured::MaxPool | Structured::MinPool => pool_backward(shape, read, to),
+        Structured::SoftmaxC => softmax_c_backward(shape, read, to),
     }
 }
 
 /// Calls `f` for each plane (n, c) with its channel's mean over n, h and w.
-fn channel_means(level: Level, shape: Shape, x: &[f32], mut f: impl FnMut(Range<usize>, f32)) {
+#[inline(always)]
+fn channel_means<const FMA: bool>(shape: Shape, x: &[f32], mut f: impl FnMut(Range<usize>, f32)) {
     let plane = shape.h * shape.w;
     let range = |n: usize, c: usize| {
         let start = (n * shape.c + c) * plane;
         start..start + plane
     };
     for c in 0..shape.c {
-        let total: f64 = (0..shape.n)
-            .map(|n| kernels::sum(level, &x[range(n, c)]))
-            .sum();
+        let total: f64 = (0..shape.n).map(|n| sum_body::<FMA>(&x[range(n, c)])).sum();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_precision_loss,
@@ -102,6 +124,7 @@ fn runs(shape: Shape) -> impl Iterator<Item = Run> {
 }
 
 /// Calls `f` for each channel's run of positions with the means over the channels there.
+#[inline(always)]
 fn mean_c(shape: Shape, x: &[f32], mut f: impl FnMut(Range<usize>, &[f32])) {
     #[expect(clippy::cast_precision_loss, reason = "channels are few")]
     let share = 1.0 / shape.c as f32;
@@ -119,7 +142,8 @@ fn mean_c(shape: Shape, x: &[f32], mut f: impl FnMut(Range<usize>, &[f32])) {
     }
 }
 
-fn softmax_c(shape: Shape, x: &[f32], out: &mut [f32]) {
+#[inline(always)]
+fn softmax_c<const FMA: bool>(shape: Shape, x: &[f32], out: &mut [f32]) {
     for run in runs(shape) {
         let mut largest = [f32::NEG_INFINITY; POSITIONS];
         for range in run.channels() {
@@ -131,7 +155,7 @@ fn softmax_c(shape: Shape, x: &[f32], out: &mut [f32]) {
         for range in run.channels() {
             let values = x[range.clone()].iter().zip(&largest).zip(&mut sums);
             for (out, ((value, largest), sum)) in out[range].iter_mut().zip(values) {
-                *out = (value - largest).exp();
+                *out = Lane::<FMA>(value - largest).exp().0;
                 *sum += *out;
             }
         }
@@ -143,7 +167,9 @@ fn softmax_c(shape: Shape, x: &[f32], out: &mut [f32]) {
     }
 }
 
-fn softmax_c_backward(shape: Shape, value: &[f32], adjoint: &[f32], to: &mut [f32]) {
+#[inline(always)]
+fn softmax_c_backward(shape: Shape, read: Read<'_>, to: &mut [f32]) {
+    let Read { value, adjoint, .. } = read;
     for run in runs(shape) {
         let mut dots = [0.0; POSITIONS];
         for range in run.channels() {
@@ -177,6 +203,7 @@ fn pooled<const MIN: bool>(a: f32, b: f32) -> f32 {
 }
 
 /// 3×3 pooling: first over three rows, then over three columns.
+#[inline(always)]
 fn pool<const MIN: bool>(shape: Shape, x: &[f32], out: &mut [f32]) {
     let (h, w) = (shape.h, shape.w);
     let mut column = vec![0.0; w];
@@ -201,7 +228,9 @@ fn pool<const MIN: bool>(shape: Shape, x: &[f32], out: &mut [f32]) {
 }
 
 /// Each result's adjoint goes to the first of its neighbours, in row order, that equals it.
-fn pool_backward(shape: Shape, x: &[f32], value: &[f32], adjoint: &[f32], to: &mut [f32]) {
+#[inline(always)]
+fn pool_backward(shape: Shape, read: Read<'_>, to: &mut [f32]) {
+    let Read { x, value, adjoint } = read;
     let (h, w) = (shape.h, shape.w);
     // What is still to be given away of the row's adjoints.
     let mut rest = vec![0.0; w];
@@ -222,6 +251,7 @@ fn pool_backward(shape: Shape, x: &[f32], value: &[f32], adjoint: &[f32], to: &m
 }
 
 /// Gives the rest away where the neighbour's value is the result.
+#[inline(always)]
 fn give(rest: &mut [f32], value: &[f32], x: &[f32], to: &mut [f32]) {
     for (((rest, value), x), to) in rest.iter_mut().zip(value).zip(x).zip(to) {
         let hit = value == x;

@@ -43,7 +43,7 @@ impl Level {
 }
 
 /// Whether the build target guarantees fused multiply-add, so that the baseline may use it.
-const BASELINE_FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
+pub(crate) const BASELINE_FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
 
 /// Compiles `$name` once a level: the same body, other instructions.
 macro_rules! for_each_level {
@@ -51,7 +51,7 @@ macro_rules! for_each_level {
         $(#[doc = $doc])+
         pub(crate) fn $name(level: Level, $($arg: $ty),*) $(-> $ret)? {
             match level {
-                Level::Baseline => $body::<BASELINE_FMA>($($arg),*),
+                Level::Baseline => $body::<{ $crate::kernels::BASELINE_FMA }>($($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: `Level::detect` gives this level only where the processor has AVX2 and FMA.
                 Level::Avx2 => unsafe { $avx2($($arg),*) },
@@ -74,6 +74,8 @@ macro_rules! for_each_level {
         }
     };
 }
+
+pub(crate) use for_each_level;
 
 for_each_level! {
     /// `out = op(a, b)`, element by element; a unary operator reads `a` alone.
@@ -127,6 +129,7 @@ pub(crate) struct AdamUpdate {
     pub(crate) beta1: f32,
     pub(crate) beta2: f32,
     pub(crate) epsilon: f32,
+    pub(crate) bounds: (f32, f32),
     /// Step size / (1 − β₁ᵗ).
     pub(crate) rate: f32,
     /// 1 / √(1 − β₂ᵗ).
@@ -253,7 +256,18 @@ fn adam_body<const FMA: bool>(
         *zero += g * 0.0;
         m[i] = m[i] * update.beta1 + g * (1.0 - update.beta1);
         v[i] = v[i] * update.beta2 + g * g * (1.0 - update.beta2);
-        x[i] -= update.rate * m[i] / (v[i].sqrt() * update.scale + update.epsilon);
+        let moved = x[i] - update.rate * m[i] / (v[i].sqrt() * update.scale + update.epsilon);
+        // Comparisons rather than min and max: NaN has to come through.
+        let moved = if moved < update.bounds.0 {
+            update.bounds.0
+        } else {
+            moved
+        };
+        x[i] = if moved > update.bounds.1 {
+            update.bounds.1
+        } else {
+            moved
+        };
     };
     let whole = n / 16 * 16;
     for base in (0..whole).step_by(16) {
@@ -268,7 +282,7 @@ fn adam_body<const FMA: bool>(
 }
 
 #[inline(always)]
-fn sum_body<const FMA: bool>(x: &[f32]) -> f64 {
+pub(crate) fn sum_body<const FMA: bool>(x: &[f32]) -> f64 {
     let mut total = 0.0;
     for run in x.chunks(2048) {
         let mut lanes = [0.0_f32; 32];
@@ -414,6 +428,7 @@ mod tests {
                         beta1: 0.9,
                         beta2: 0.999,
                         epsilon: 1e-8,
+                        bounds: (f32::NEG_INFINITY, f32::INFINITY),
                         rate: 0.1,
                         scale: 31.6,
                     };

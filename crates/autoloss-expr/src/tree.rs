@@ -104,6 +104,19 @@ impl Tree {
         }
     }
 
+    /// The tree with another in place of every occurrence of an input.
+    #[must_use]
+    pub fn substitute(&self, input: &str, other: &Self) -> Self {
+        match self {
+            Self::Input(name) if name == input => other.clone(),
+            Self::Apply(op, operands) => {
+                let operands = operands.iter().map(|t| t.substitute(input, other));
+                Self::Apply(*op, operands.collect())
+            }
+            leaf => leaf.clone(),
+        }
+    }
+
     /// Calls `f` on every node, parents before children, left to right.
     pub fn visit<'a>(&'a self, f: &mut impl FnMut(&'a Self)) {
         f(self);

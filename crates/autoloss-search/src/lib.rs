@@ -65,7 +65,9 @@ pub use random::{MAX_DEPTH, Space};
 pub use rate::{Passed, ScreenReport, screen_random};
 pub use run::{RunReport, parse_loss, run};
 pub use screening::{Judgement, Open, Prepared, Scratch, Screener, Stage, Stages, Verdict};
-pub use settings::{ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy};
+pub use settings::{
+    Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
+};
 pub use store::{CandidateRow, FORMAT, NewRun, Recorder, RunInfo, Store, StoreError};
 pub use task::{
     BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Sample, Scorer, Task,

@@ -95,7 +95,7 @@ pub(crate) mod tests {
         let specs: Vec<BranchSpec> = (0..branches)
             .map(|n| BranchSpec {
                 name: format!("b{n}"),
-                inputs: InputSpec::prediction_and_target(),
+                inputs: InputSpec::probabilities_and_target(),
             })
             .collect();
         Space::new(&settings, &specs).unwrap()

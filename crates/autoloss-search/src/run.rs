@@ -101,7 +101,12 @@ fn search_stage(
     let budget = settings.search.evaluations;
     let done = recorder.store().tally()?;
     if budget.is_some_and(|n| done.evaluations >= n) {
-        return Ok((End::Evaluations, done));
+        let end = End::Evaluations;
+        if info.ended.is_none() {
+            // Cut off between the last evaluation and the record of the end.
+            recorder.record(&Event::SearchEnded { end }, clock.elapsed())?;
+        }
+        return Ok((end, done));
     }
     recorder.discard_unfinished()?;
     let rows = recorder.store().candidates()?;

@@ -70,6 +70,19 @@ pub struct ScreeningSettings {
     pub steps: usize,
     pub step_size: f64,
     pub normalise: bool,
+    pub predictions: Predictions,
+}
+
+/// How the stored predictions are moved in screening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predictions {
+    /// Themselves; class probabilities are put back into [0, 1] after each step.
+    Bounded,
+    /// Themselves, wherever that leads.
+    Free,
+    /// By way of their logits, where they are class probabilities.
+    Logits,
 }
 
 impl Default for SearchSettings {
@@ -107,6 +120,7 @@ impl Default for ScreeningSettings {
             steps: 500,
             step_size: 0.01,
             normalise: false,
+            predictions: Predictions::Bounded,
         }
     }
 }
@@ -340,7 +354,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 23);
+        assert_eq!(keys.len(), 24);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {

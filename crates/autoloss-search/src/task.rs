@@ -13,15 +13,18 @@ pub struct InputSpec {
     pub name: String,
     /// Whether gradients flow through it into the prediction; `y` and weights are constants.
     pub differentiable: bool,
+    /// Whether it is a softmax over the channels: its elements are probabilities, and it has logits.
+    pub softmax: bool,
 }
 
 impl InputSpec {
-    /// The prediction `yhat` and the target `y`: what every branch offers.
+    /// The class probabilities `yhat` (a softmax over the channels) and the target `y`.
     #[must_use]
-    pub fn prediction_and_target() -> Vec<Self> {
-        let input = |name: &str, differentiable| Self {
+    pub fn probabilities_and_target() -> Vec<Self> {
+        let input = |name: &str, predicted| Self {
             name: name.to_owned(),
-            differentiable,
+            differentiable: predicted,
+            softmax: predicted,
         };
         vec![input("yhat", true), input("y", false)]
     }

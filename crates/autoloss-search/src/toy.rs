@@ -124,7 +124,7 @@ impl Toy {
         Self {
             branches: vec![BranchSpec {
                 name: "class".to_owned(),
-                inputs: InputSpec::prediction_and_target(),
+                inputs: InputSpec::probabilities_and_target(),
             }],
         }
     }

@@ -12,9 +12,9 @@ use crate::field::TensorField;
 /// Ignored pixels take no part: there both `yhat` and `y` are the uniform distribution, a perfect
 /// prediction, and no gradient flows.
 pub struct ClassLoss {
-    /// Over `logits` and `y`, for the CPU.
+    /// With the logits as `yhat`, for the CPU.
     of_logits: Program,
-    /// Over `yhat` and `y`, for Burn's tensors.
+    /// With the probabilities as `yhat`, for Burn's tensors.
     of_probabilities: Program,
     workspace: Workspace,
     gradients: [Vec<f32>; 2],
@@ -36,9 +36,11 @@ impl ClassLoss {
     /// # Errors
     /// If the tree uses other inputs than `yhat` and `y`.
     pub fn new(tree: &Tree) -> Result<Self, ProgramError> {
+        let inputs = [("yhat", true), ("y", false)];
+        let softmax = Tree::apply(Operator::SoftmaxC, vec![Tree::input("yhat")]);
         Ok(Self {
-            of_logits: Program::new(&over_logits(tree), &[("logits", true), ("y", false)])?,
-            of_probabilities: Program::new(tree, &[("yhat", true), ("y", false)])?,
+            of_logits: Program::new(&tree.substitute("yhat", &softmax), &inputs)?,
+            of_probabilities: Program::new(tree, &inputs)?,
             workspace: Workspace::new(),
             gradients: [Vec::new(), Vec::new()],
         })
@@ -98,17 +100,6 @@ impl ClassLoss {
             root,
             gradient_is_finite: true,
         }
-    }
-}
-
-/// The tree with the softmax of `logits` in place of `yhat`.
-fn over_logits(tree: &Tree) -> Tree {
-    match tree {
-        Tree::Input(name) if name == "yhat" => {
-            Tree::apply(Operator::SoftmaxC, vec![Tree::input("logits")])
-        }
-        Tree::Apply(op, operands) => Tree::apply(*op, operands.iter().map(over_logits).collect()),
-        leaf => leaf.clone(),
     }
 }
 

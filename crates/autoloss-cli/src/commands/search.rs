@@ -15,7 +15,7 @@ use crate::exit::usage;
 use crate::progress::Progress;
 
 /// The budget of a search that is given none: the whole run within five minutes.
-const DEFAULT_TIME: Duration = Duration::from_secs(270);
+const DEFAULT_TIME: Duration = Duration::from_secs(285);
 
 pub(crate) fn search(arguments: Search) -> Result<()> {
     if arguments.print_config {

@@ -5,6 +5,7 @@
 //! stages run from the cheapest to the dearest; a verdict is a pure function of the loss, so it
 //! does not matter which worker asks, nor in which order.
 
+mod logits;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ use autoloss_expr::{Adam, Loss, Program, Workspace};
 
 use crate::error::SearchError;
 use crate::seed::samples_seed;
-use crate::settings::{ScreeningSettings, Settings};
+use crate::settings::{Predictions, ScreeningSettings, Settings};
 use crate::task::{BranchSpec, Sample, Task};
 
 /// Verdicts kept for losses that come again, the oldest forgotten first: some 40 MB.
@@ -152,7 +153,7 @@ impl Screener {
             reason,
         };
         let wanted = settings.screening.samples;
-        let samples = task
+        let mut samples = task
             .samples(wanted, samples_seed(settings.search.seed))
             .map_err(|e| fail(e.to_string()))?;
         if samples.len() != wanted {
@@ -175,6 +176,13 @@ impl Screener {
                 )));
             }
             before.push(score);
+        }
+        if settings.screening.predictions == Predictions::Logits {
+            for sample in &mut samples {
+                for (spec, branch) in branches.iter().zip(&mut sample.branches) {
+                    logits::of_probabilities(spec, &mut branch.inputs);
+                }
+            }
         }
         Ok(Self {
             settings: settings.screening.clone(),
@@ -353,7 +361,13 @@ impl Screener {
                 .iter()
                 .map(|input| (input.name.as_str(), input.differentiable))
                 .collect();
-            let program = Program::new(&branch.tree, &inputs).map_err(|e| e.to_string())?;
+            let program = match self.settings.predictions {
+                Predictions::Logits => {
+                    Program::new(&logits::over_logits(&branch.tree, spec), &inputs)
+                }
+                _ => Program::new(&branch.tree, &inputs),
+            };
+            let program = program.map_err(|e| e.to_string())?;
             if !canonical.is_empty() {
                 canonical.push_str("; ");
             }
@@ -434,6 +448,24 @@ impl Screener {
         Gain::Known(sum / count)
     }
 
+    /// How a branch's predictions are optimised.
+    fn adam(&self, spec: &BranchSpec) -> Adam {
+        let bounded = self.settings.predictions == Predictions::Bounded
+            && spec.inputs.iter().all(|i| i.softmax || !i.differentiable);
+        let adam = Adam {
+            steps: self.settings.steps,
+            step_size: self.settings.step_size as f32,
+            ..Adam::default()
+        };
+        match bounded {
+            true => Adam {
+                bounds: (0.0, 1.0),
+                ..adam
+            },
+            false => adam,
+        }
+    }
+
     /// ξ(ŷ*_b, y_b): the metric of a sample's predictions after their optimisation.
     fn optimised_score(
         &self,
@@ -442,21 +474,25 @@ impl Screener {
         scratch: &mut Scratch,
     ) -> Result<f64, String> {
         let sample = &self.samples[b];
-        let adam = Adam {
-            steps: self.settings.steps,
-            step_size: self.settings.step_size as f32,
-            ..Adam::default()
-        };
         scratch.fields.resize_with(programs.len(), Vec::new);
-        for ((program, stored), fields) in programs
+        for (((program, stored), fields), spec) in programs
             .iter()
             .zip(&sample.branches)
             .zip(&mut scratch.fields)
+            .zip(&self.branches)
         {
             fields.clone_from(&stored.inputs);
             program
-                .optimise(&mut scratch.workspace, stored.shape, fields, &adam)
+                .optimise(
+                    &mut scratch.workspace,
+                    stored.shape,
+                    fields,
+                    &self.adam(spec),
+                )
                 .map_err(|e| format!("sample {b}: {e}"))?;
+            if self.settings.predictions == Predictions::Logits {
+                logits::to_probabilities(spec, stored.shape, fields, &mut scratch.workspace);
+            }
         }
         let predictions: Vec<&[f32]> = self
             .branches

@@ -144,12 +144,13 @@ fn two_branches(samples: usize) -> TwoBranches {
     let input = |name: &str| InputSpec {
         name: name.to_owned(),
         differentiable: true,
+        softmax: false,
     };
     TwoBranches(
         vec![
             BranchSpec {
                 name: "a".to_owned(),
-                inputs: InputSpec::prediction_and_target(),
+                inputs: InputSpec::probabilities_and_target(),
             },
             BranchSpec {
                 name: "b".to_owned(),
@@ -197,4 +198,30 @@ fn missing_samples_are_named() {
         error.to_string(),
         "screening samples of task `two`: got 2 of 3"
     );
+}
+
+#[test]
+fn logits_and_bounded_predictions_judge_cross_entropy_alike() {
+    let task = Toy::new();
+    let loss = parse_loss(&task, "-(y * log(yhat))").unwrap();
+    let wrong = parse_loss(&task, "y * log(yhat)").unwrap();
+    for predictions in [Predictions::Bounded, Predictions::Free, Predictions::Logits] {
+        let mut settings = Settings::default();
+        settings.screening.steps = 100;
+        settings.screening.step_size = 0.05;
+        settings.screening.predictions = predictions;
+        let screener = Screener::new(&task, &settings).unwrap();
+        let verdict = screener.screen(&loss, &mut Scratch::default());
+        assert_eq!(
+            verdict.judgement,
+            Judgement::Passed,
+            "{predictions:?}: {verdict:?}"
+        );
+        let verdict = screener.screen(&wrong, &mut Scratch::default());
+        assert_eq!(
+            verdict.judgement,
+            Judgement::Rejected,
+            "{predictions:?}: {verdict:?}"
+        );
+    }
 }

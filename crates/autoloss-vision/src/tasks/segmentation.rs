@@ -71,7 +71,7 @@ impl Segmentation {
             device: device.clone().autodiff(),
             branches: vec![BranchSpec {
                 name: "segmentation".to_owned(),
-                inputs: InputSpec::prediction_and_target(),
+                inputs: InputSpec::probabilities_and_target(),
             }],
             settings,
         };
@@ -386,5 +386,138 @@ fn ended(error: TrainError) -> TaskError {
     match error {
         TrainError::Interrupted => TaskError::Interrupted,
         other => failed(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autoloss_expr::{Tree, ZOO};
+    use autoloss_search::{Judgement, Scratch, Screener, Settings};
+
+    fn digits(change: impl FnOnce(&mut SegmentationSettings)) -> Segmentation {
+        let mut settings = SegmentationSettings::preset(TaskName::Digits);
+        change(&mut settings);
+        Segmentation::new(settings, &Device::flex()).unwrap()
+    }
+
+    /// Scenes and a training of a fraction of a second.
+    fn tiny(settings: &mut SegmentationSettings) {
+        settings.digits.size = 32;
+        settings.digits.train = 64;
+        settings.val_images = 8;
+        settings.training.crop = 32;
+        settings.training.steps = 6;
+        settings.training.batch = 4;
+    }
+
+    fn loss(formula: &str) -> Loss {
+        let tree = Tree::parse(formula, &["yhat", "y"]).unwrap();
+        Loss::single("segmentation", tree)
+    }
+
+    fn evaluate(task: &Segmentation, formula: &str, seed: u64) -> Evaluation {
+        let job = Job {
+            seed,
+            stop_on_invalid: true,
+        };
+        task.evaluate(&loss(formula), &job, &Interrupt::default())
+            .unwrap()
+    }
+
+    #[test]
+    fn hand_written_losses_pass_screening_with_room_and_wrong_signs_fail() {
+        for metric in ["miou", "bf1"] {
+            let task = digits(|settings| metric.clone_into(&mut settings.metric));
+            let settings = Settings::default();
+            let screener = Screener::new(&task, &settings).unwrap();
+            let mut scratch = Scratch::default();
+            for zoo in ZOO {
+                let verdict = screener.screen(&loss(zoo.formula), &mut scratch);
+                let g = verdict.g.unwrap_or_default();
+                assert!(g > 0.75, "{} with {metric}: g = {g}", zoo.name);
+                let wrong = loss(&format!("-({})", zoo.formula));
+                let verdict = screener.screen(&wrong, &mut scratch);
+                assert_ne!(verdict.judgement, Judgement::Passed, "-{}", zoo.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_evaluation_is_a_function_of_loss_and_seed() {
+        let once = digits(tiny);
+        let threaded = digits(|settings| {
+            tiny(settings);
+            settings.training.threads = 2;
+            settings.training.loader_threads = 2;
+        });
+        let first = evaluate(&once, "-(y * log(yhat))", 3);
+        let again = evaluate(&once, "-(y * log(yhat))", 3);
+        assert_eq!((first.score, &first.curve), (again.score, &again.curve));
+        let other = evaluate(&threaded, "-(y * log(yhat))", 3);
+        assert_eq!((first.score, &first.curve), (other.score, &other.curve));
+        assert_ne!(first.curve, evaluate(&once, "-(y * log(yhat))", 4).curve);
+    }
+
+    #[test]
+    fn training_lowers_the_loss() {
+        let task = digits(|settings| {
+            tiny(settings);
+            settings.training.steps = 30;
+        });
+        let curve = evaluate(&task, "-(y * log(yhat))", 0).curve;
+        let (first, last) = (curve[0].1, curve[curve.len() - 1].1);
+        assert!(last < 0.6 * first, "from {first} to {last}");
+    }
+
+    #[test]
+    fn invalid_trainings_stop_at_once_unless_told_not_to() {
+        let task = digits(tiny);
+        let stopped = evaluate(&task, "exp(inv(yhat - yhat))", 0);
+        assert!(matches!(
+            stopped.outcome,
+            Outcome::Stopped { update: 1, .. }
+        ));
+        assert_eq!(stopped.score, 0.0);
+        let job = Job {
+            seed: 0,
+            stop_on_invalid: false,
+        };
+        let invalid = loss("exp(inv(yhat - yhat))");
+        let through = task
+            .evaluate(&invalid, &job, &Interrupt::default())
+            .unwrap();
+        assert_eq!(through.outcome, Outcome::Finished);
+        assert!((0.0..0.2).contains(&through.score), "{}", through.score);
+    }
+
+    #[test]
+    fn an_interrupt_ends_a_training() {
+        let task = digits(tiny);
+        let interrupt = Interrupt::default();
+        interrupt.set();
+        let job = Job {
+            seed: 0,
+            stop_on_invalid: true,
+        };
+        let ended = task.evaluate(&loss("-(y * log(yhat))"), &job, &interrupt);
+        assert!(matches!(ended, Err(TaskError::Interrupted)));
+    }
+
+    #[test]
+    fn ignored_pixels_start_as_predicted_perfectly() {
+        let shape = Shape::new(1, 2, 1, 2);
+        let settings = ScoreSettings {
+            classes: 2,
+            background: None,
+            distance: 1,
+            metrics: vec![Metric::MIoU],
+        };
+        let yhat = vec![0.9, 0.8, 0.1, 0.2];
+        let sample = sample(shape, &[1, 255], yhat, &settings, Metric::MIoU).unwrap();
+        assert_eq!(sample.branches[0].inputs[0], [0.9, 0.5, 0.1, 0.5]);
+        assert_eq!(sample.branches[0].inputs[1], [0.0, 0.5, 1.0, 0.5]);
+        assert_eq!((sample.scorer)(&[&[0.9, 0.5, 0.1, 0.5]]), 0.0);
+        assert_eq!((sample.scorer)(&[&[0.1, 0.5, 0.9, 0.5]]), 1.0);
     }
 }
