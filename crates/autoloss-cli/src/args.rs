@@ -35,7 +35,8 @@ pub(crate) enum Command {
     /// Train with one loss in full: checkpoints, final network, all metrics.
     #[command(after_help = "Example:
   autoloss retrain --task voc --data VOC2012 --net deeplabv3plus-resnet50 --loss @runs/voc-miou-1 \\
-      --set task.training.steps=30000 --set task.training.crop=513 --out trained")]
+      --set task.longest_side=0 --set task.val_images=0 --set task.training.crop=513 \\
+      --set task.training.steps=30000 --out trained")]
     Retrain(Retrain),
     /// Train with several losses alike, over several seeds, and compare the scores.
     #[command(after_help = "Example:
@@ -87,7 +88,7 @@ pub(crate) struct TaskArguments {
 pub(crate) struct Search {
     #[command(flatten)]
     pub(crate) task: TaskArguments,
-    /// Folder of the run, which must not exist yet; default: a new one under runs/.
+    /// Folder of the run, which must not hold one yet; default: a new one under runs/.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
     /// Seed of the run.
@@ -103,7 +104,7 @@ pub(crate) struct Search {
     /// Worker threads; default: one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
-    /// Print all settings that this search would have, with comments, and end.
+    /// Print the defaults of the task (--task) as a commented file of settings, and end.
     #[arg(long)]
     pub(crate) print_config: bool,
     /// Print the result as JSON.
@@ -178,8 +179,8 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     /// Worker threads; default: one a core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) workers: usize,
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -218,8 +219,8 @@ pub(crate) struct Screen {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
     /// Worker threads; default: one a core.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) workers: usize,
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -229,7 +230,7 @@ pub(crate) struct Screen {
 pub(crate) enum Score {
     /// mIoU, FWIoU, gAcc, mAcc, BIoU and BF1 of label maps.
     #[command(after_help = "Example:
-  autoloss score segmentation --pred predictions --target VOC2012/SegmentationClass --classes 21 --background 0")]
+  autoloss score segmentation --pred predictions --target targets --classes 21 --background 0")]
     Segmentation(ScoreSegmentation),
 }
 
@@ -238,7 +239,7 @@ pub(crate) struct ScoreSegmentation {
     /// Folder of predicted label maps: PNG, 8-bit grey or palette.
     #[arg(long, value_name = "DIR")]
     pub(crate) pred: PathBuf,
-    /// Folder of target label maps with the same names.
+    /// Folder of target label maps: exactly the same file names.
     #[arg(long, value_name = "DIR")]
     pub(crate) target: PathBuf,
     /// Number of classes: labels are 0 to N − 1.

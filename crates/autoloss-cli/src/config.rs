@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use autoloss_search::Settings;
+use autoloss_vision::data::DataError;
 use autoloss_vision::device;
 use autoloss_vision::tasks::{Segmentation, SegmentationSettings, SetupError, TaskName};
 use toml::{Table, Value};
@@ -35,24 +36,17 @@ impl Config {
             })?;
             set(&mut table, key.trim(), parse_value(value.trim()))?;
         }
-        let absolute = |path: &Path| {
-            // A run can be resumed from another folder.
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            path.to_string_lossy().into_owned()
-        };
         let text = |value: &Option<String>| value.clone().map(Value::String);
+        let data = match &arguments.data {
+            Some(path) => Some(Value::String(utf8(path)?.to_owned())),
+            None => None,
+        };
         let of_task = [
             ("task.name", text(&arguments.task)),
             ("task.metric", text(&arguments.metric)),
             ("task.network.name", text(&arguments.net)),
             ("task.device", text(&arguments.device)),
-            (
-                "task.data",
-                arguments
-                    .data
-                    .as_deref()
-                    .map(|p| Value::String(absolute(p))),
-            ),
+            ("task.data", data),
             (
                 "task.classes",
                 arguments
@@ -76,10 +70,24 @@ impl Config {
             Some(_) => return Err(usage("`task` is a table: write [task] and its keys below")),
         };
         let text = toml::to_string(&table).map_err(usage)?;
-        Ok(Self {
-            search: Settings::from_toml(&text).map_err(usage)?,
-            task: SegmentationSettings::from_table(&task).map_err(usage)?,
-        })
+        let search = Settings::from_toml(&text).map_err(usage)?;
+        let mut task = SegmentationSettings::from_table(&task).map_err(usage)?;
+        // A run can be resumed from another folder.
+        for path in [&mut task.data, &mut task.network.weights]
+            .into_iter()
+            .flatten()
+        {
+            *path = std::path::absolute(&path)?;
+            utf8(path)?;
+        }
+        Ok(Self { search, task })
+    }
+
+    /// The flag `--workers` as a setting.
+    pub(crate) fn workers(workers: Option<usize>) -> Result<(&'static str, Option<Value>)> {
+        let value = workers.map(i64::try_from).transpose();
+        let value = value.map_err(|_| usage("--workers: expected at most 1024"))?;
+        Ok(("search.workers", value.map(Value::Integer)))
     }
 
     /// The task, with its data opened and checked.
@@ -91,10 +99,18 @@ impl Config {
 /// Opens a task; what is wrong with a name or a setting is a usage error.
 pub(crate) fn open_task(settings: SegmentationSettings) -> Result<Segmentation> {
     let device = device::named(&settings.device).map_err(usage)?;
-    Segmentation::new(settings, &device).map_err(|error| match error {
+    let task = Segmentation::new(settings, &device).map_err(|error| match error {
+        SetupError::Data(error @ DataError::Setting { .. }) => usage(error),
         SetupError::Data(error) => anyhow::Error::new(error),
         other => usage(other),
-    })
+    })?;
+    if let Some(distance) = task.scaled_boundary_distance()? {
+        eprintln!(
+            "boundary distance: {distance} pixels in the reduced images, {} at full size",
+            task.settings().boundary_distance
+        );
+    }
+    Ok(task)
 }
 
 /// The defaults of a task as a file of settings, with comments.
@@ -108,6 +124,12 @@ pub(crate) fn default_file(task: TaskName) -> String {
         }
     }
     text
+}
+
+/// A path as settings can hold it.
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str()
+        .ok_or_else(|| usage(format!("{}: expected a path in UTF-8", path.display())))
 }
 
 fn read_file(path: &Path) -> Result<Table> {

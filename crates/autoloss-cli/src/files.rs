@@ -5,18 +5,34 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Writes a file under another name beside `path`, then renames it.
+/// Writes a file under another name beside `path`, then renames it. What is no plain file, such as a
+/// pipe or a device, is written directly; a link is followed.
 pub(crate) fn write_aside(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if path.exists() && !path.is_file() {
+        return write(&mut File::options().write(true).open(&path)?);
+    }
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(dir)
-        .with_context(|| format!("{}: no file can be made there", dir.display()))?;
+    let mut file =
+        temporary(dir).with_context(|| format!("{}: no file can be made there", dir.display()))?;
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
+    file.persist(&path)?;
     Ok(())
+}
+
+/// A temporary file that others may read as any file of the user's.
+fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    let builder = {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666))
+    };
+    builder.tempfile_in(dir)
 }
 
 #[cfg(test)]
@@ -36,5 +52,19 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_followed_and_devices_are_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        std::fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write_aside(&link, |file| Ok(file.write_all(b"new")?)).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&target).unwrap(), b"new");
+        write_aside(Path::new("/dev/null"), |file| Ok(file.write_all(b"x")?)).unwrap();
+        assert!(!Path::new("/dev/null").is_file());
     }
 }

@@ -56,7 +56,13 @@ fn unknown_in_zoo(name: &str) -> anyhow::Error {
 
 fn from_run(place: &str) -> Result<String> {
     let (dir, id) = match place.rsplit_once('#') {
-        Some((dir, id)) => {
+        // A folder may have a `#` in its name.
+        Some((dir, _)) if Path::new(place).exists() && Path::new(dir).exists() => {
+            return Err(usage(format!(
+                "--loss @{place}: both {place} and {dir} exist; rename one of them"
+            )));
+        }
+        Some((dir, id)) if !Path::new(place).exists() => {
             let id: u64 = id.parse().map_err(|_| {
                 usage(format!(
                     "--loss @{place}: expected the number of a candidate after `#`"
@@ -64,7 +70,7 @@ fn from_run(place: &str) -> Result<String> {
             })?;
             (dir, Some(id))
         }
-        None => (place, None),
+        _ => (place, None),
     };
     let store = Store::open(Path::new(dir))?;
     let row = match id {

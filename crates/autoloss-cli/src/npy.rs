@@ -1,13 +1,13 @@
 //! Arrays in NumPy's file format.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use autoloss_expr::Shape;
-use ndarray::{Array, Array4, ArrayD};
-use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
+use ndarray::{Array, Array4, ArrayViewD};
+use ndarray_npy::{ViewNpyError, ViewNpyExt, WriteNpyExt};
 
 use crate::exit::usage;
 
@@ -19,18 +19,16 @@ pub(crate) struct Field {
 
 /// Reads an array (N, C, H, W) of 32- or 64-bit floats; the latter are rounded to 32 bits.
 pub(crate) fn read(path: &Path) -> Result<Field> {
-    let open = || -> Result<_> {
-        let file =
-            File::open(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        Ok(BufReader::new(file))
-    };
-    let array = match ArrayD::<f32>::read_npy(open()?) {
-        Ok(array) => array,
+    let bytes =
+        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    // Views of the bytes: nothing is made in the size that a header claims.
+    let array = match ArrayViewD::<f32>::view_npy(&bytes) {
+        Ok(array) => array.to_owned(),
         #[expect(
             clippy::cast_possible_truncation,
             reason = "losses are computed in f32"
         )]
-        Err(ReadNpyError::WrongDescriptor(_)) => ArrayD::<f64>::read_npy(open()?)
+        Err(ViewNpyError::WrongDescriptor(_)) => ArrayViewD::<f64>::view_npy(&bytes)
             .map_err(|error| unreadable(path, &error))?
             .mapv(|v| v as f32),
         Err(error) => return Err(unreadable(path, &error)),
@@ -54,9 +52,9 @@ pub(crate) fn read(path: &Path) -> Result<Field> {
     Ok(Field { shape, values })
 }
 
-fn unreadable(path: &Path, error: &ReadNpyError) -> anyhow::Error {
+fn unreadable(path: &Path, error: &ViewNpyError) -> anyhow::Error {
     let what = match error {
-        ReadNpyError::WrongDescriptor(found) => {
+        ViewNpyError::WrongDescriptor(found) => {
             format!("elements of type {found}, expected 32- or 64-bit floats ('<f4', '<f8')")
         }
         other => format!("not an array in NumPy's format: {other}"),

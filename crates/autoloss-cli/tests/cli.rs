@@ -147,6 +147,21 @@ fn wrong_use_ends_with_2_and_says_what_was_expected() {
         ),
         (&["search", "--device", "tpu"], "this build has: flex"),
         (&["search", "--task", "voc"], "--data DIR"),
+        (&["search", "--data", "."], "--task voc"),
+        (&["search", "--set", "search.time=1e30"], "search.time"),
+        (
+            &["screen", "--set", "task.training.threads=1000000"],
+            "at most 256",
+        ),
+        (&["screen", "--workers", "5000"], "search.workers"),
+        (
+            &["screen", "--set", "task.digits.size=0"],
+            "task.digits.size",
+        ),
+        (
+            &["compare", "--loss", "zoo:mse", "--loss", "zoo:mse"],
+            "given twice",
+        ),
         (&["search", "--set", "task.training.step=3"], "step"),
         (&["search", "--set", "search.tournamnt=3"], "tournamnt"),
         (&["search", "--set", "nonsense"], "expected KEY=VALUE"),
@@ -225,6 +240,12 @@ fn eval_refuses_what_it_cannot_compute() {
     let mut half = fs::read(dir.path("y.npy")).unwrap();
     half.truncate(half.len() - 5);
     fs::write(dir.path("half.npy"), half).unwrap();
+    // A header that claims far more than there is.
+    let mut liar = fs::read(dir.path("y.npy")).unwrap();
+    let claim = b"(90000, 90000, 90, 90), ";
+    let at = liar.windows(12).position(|w| w == b"(1, 2, 2, 2)").unwrap();
+    liar[at..at + claim.len()].copy_from_slice(claim);
+    fs::write(dir.path("liar.npy"), liar).unwrap();
     let eval = |code, loss: &str, y: &str| {
         dir.fails(
             code,
@@ -271,6 +292,12 @@ fn eval_refuses_what_it_cannot_compute() {
             "y",
             "half.npy",
             "half.npy: not an array in NumPy's format",
+        ),
+        (
+            2,
+            "y",
+            "liar.npy",
+            "liar.npy: not an array in NumPy's format",
         ),
         (1, "y", "absent.npy", "absent.npy: cannot be read"),
     ];
@@ -540,6 +567,7 @@ fn losses_are_compared_and_trained_in_full() {
     ];
     let said = dir.fails(1, &borrowed(&tiny(&head)));
     assert!(said.contains("stopped at update 1"), "{said}");
+    assert!(!dir.path("bad/network.safetensors").exists());
 }
 
 /// Two training and two validation images in PASCAL VOC's layout.

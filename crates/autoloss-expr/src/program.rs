@@ -250,30 +250,31 @@ impl Builder<'_> {
     }
 }
 
-/// The nodes that the root needs, in order, the root last.
+/// The nodes that the root needs, operands before operators, the root last.
+///
+/// The order follows the operands, which are sorted where they may be exchanged: trees of one
+/// canonical form become one program, to the last bit of what it computes.
 fn live(nodes: &[Node], root: usize) -> Vec<Node> {
-    let mut needed = vec![false; nodes.len()];
-    needed[root] = true;
-    for i in (0..=root).rev() {
-        if let (true, Node::Apply(_, operands)) = (needed[i], nodes[i]) {
-            for operand in operands {
-                needed[operand] = true;
-            }
-        }
-    }
-    let mut number = vec![0; nodes.len()];
+    let mut numbers = vec![None; nodes.len()];
     let mut kept = Vec::new();
-    for (i, node) in nodes.iter().enumerate().take(root + 1) {
-        if !needed[i] {
-            continue;
-        }
-        number[i] = kept.len();
-        kept.push(match node {
-            Node::Apply(op, [a, b]) => Node::Apply(*op, [number[*a], number[*b]]),
-            leaf => *leaf,
-        });
-    }
+    keep(nodes, root, &mut numbers, &mut kept);
     kept
+}
+
+/// Keeps a node after its operands and gives its new number.
+fn keep(nodes: &[Node], node: usize, numbers: &mut [Option<usize>], kept: &mut Vec<Node>) -> usize {
+    if let Some(number) = numbers[node] {
+        return number;
+    }
+    let renumbered = match nodes[node] {
+        Node::Apply(op, operands) => {
+            Node::Apply(op, operands.map(|o| keep(nodes, o, numbers, kept)))
+        }
+        leaf => leaf,
+    };
+    kept.push(renumbered);
+    numbers[node] = Some(kept.len() - 1);
+    kept.len() - 1
 }
 
 #[cfg(test)]
@@ -306,6 +307,16 @@ mod tests {
             program("y - yhat").canonical(),
             program("yhat - y").canonical()
         );
+    }
+
+    #[test]
+    fn trees_of_one_canonical_form_are_one_program() {
+        let (a, b) = (
+            program("exp(yhat) * y + tanh(yhat) * (1 + 1)"),
+            program("2 * tanh(yhat) + y * exp(yhat)"),
+        );
+        assert_eq!(a.canonical(), b.canonical());
+        assert_eq!(a.nodes, b.nodes);
     }
 
     #[test]

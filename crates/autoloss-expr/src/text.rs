@@ -19,7 +19,7 @@ use crate::tree::{Branch, Loss, Tree};
 
 /// Deepest nesting and most nodes a formula may have: far beyond any loss, and small enough that
 /// no formula can exhaust the stack.
-const MAX_DEPTH: usize = 200;
+const MAX_DEPTH: usize = 300;
 const MAX_NODES: usize = 10_000;
 
 /// A formula that cannot be read: where, what was expected, what was found.

@@ -128,8 +128,23 @@ pub enum End {
     Time,
     /// The user asked for it.
     Interrupted,
-    /// Everything drawn was equivalent to something known.
+    /// Everything drawn was equivalent to something known, or nothing passed any more.
     NothingNew,
+}
+
+impl End {
+    /// The end with that text, as a store keeps it.
+    #[must_use]
+    pub fn from_text(text: &str) -> Option<Self> {
+        [
+            Self::Evaluations,
+            Self::Time,
+            Self::Interrupted,
+            Self::NothingNew,
+        ]
+        .into_iter()
+        .find(|end| end.to_string() == text)
+    }
 }
 
 impl fmt::Display for End {

@@ -22,7 +22,7 @@ use crate::task::{Interrupt, Task};
 /// What a run gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunReport {
-    /// Why the search ended.
+    /// Why the search ended; `Interrupted` also where the final comparison was.
     pub end: End,
     /// The sums over the search.
     pub tally: Tally,
@@ -81,9 +81,10 @@ pub fn run(
             comparisons: Vec::new(),
         });
     }
-    let comparisons = comparison_stage(task, &info.settings, clock, recorder, interrupt, on_event)?;
+    let (comparisons, complete) =
+        comparison_stage(task, &info.settings, clock, recorder, interrupt, on_event)?;
     Ok(RunReport {
-        end,
+        end: if complete { end } else { End::Interrupted },
         tally,
         comparisons,
     })
@@ -98,12 +99,10 @@ fn search_stage(
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<(End, Tally), SearchError> {
     let settings = &info.settings;
-    let budget = settings.search.evaluations;
+    let baselines = task.baselines();
     let done = recorder.store().tally()?;
-    if budget.is_some_and(|n| done.evaluations >= n) {
-        let end = End::Evaluations;
+    if let Some(end) = ended_before(info, &done, baselines.is_empty()) {
         if info.ended.is_none() {
-            // Cut off between the last evaluation and the record of the end.
             recorder.record(&Event::SearchEnded { end }, clock.elapsed())?;
         }
         return Ok((end, done));
@@ -111,7 +110,6 @@ fn search_stage(
     recorder.discard_unfinished()?;
     let rows = recorder.store().candidates()?;
     let tally = recorder.store().tally_of(&rows)?;
-    let baselines = task.baselines();
     let best = settings.search.final_losses;
     let started = Event::Started {
         task: task.name().to_owned(),
@@ -151,6 +149,18 @@ fn search_stage(
     recorder.record(&ended, clock.elapsed())?;
     on_event(&ended);
     Ok((end, tally))
+}
+
+/// How the search ended in an earlier part of the run, if it did and nothing of it is missing.
+fn ended_before(info: &RunInfo, done: &Tally, no_reference: bool) -> Option<End> {
+    let recorded = info.ended.as_deref().and_then(End::from_text);
+    if let Some(end) = recorded.filter(|end| *end != End::Interrupted) {
+        return Some(end);
+    }
+    // Cut off between the last evaluation and the record of the end.
+    let budget = info.settings.search.evaluations;
+    let made = budget.is_some_and(|n| done.evaluations >= n);
+    (made && (done.reference.is_some() || no_reference)).then_some(End::Evaluations)
 }
 
 /// Enters the verdicts of the run so far, in their order.
@@ -234,7 +244,8 @@ fn unproductive(rows: &[CandidateRow]) -> u64 {
     joined.iter().rev().take_while(untrained).count() as u64
 }
 
-/// The final comparison; trainings that an earlier part of the run made are not made again.
+/// The final comparison, and whether it is complete; trainings that an earlier part of the run made
+/// are not made again.
 fn comparison_stage(
     task: &dyn Task,
     settings: &Settings,
@@ -242,7 +253,7 @@ fn comparison_stage(
     recorder: &mut Recorder,
     interrupt: &Interrupt,
     on_event: &mut dyn FnMut(&Event),
-) -> Result<Vec<Comparison>, SearchError> {
+) -> Result<(Vec<Comparison>, bool), SearchError> {
     let mut losses = task.baselines();
     losses.extend(best_losses(task, settings.search.final_losses, recorder)?);
     let seeds = final_seeds(settings.search.seed, settings.search.final_seeds);
@@ -270,7 +281,8 @@ fn comparison_stage(
     let place = |t: &Training| wanted.iter().position(|entry| is_of(entry, t));
     done.retain(|training| place(training).is_some());
     done.sort_by_key(place);
-    Ok(summarise(done))
+    let complete = done.len() == wanted.len();
+    Ok((summarise(done), complete))
 }
 
 /// The best losses of the run that are not equivalent to each other, by name and loss.

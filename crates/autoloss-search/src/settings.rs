@@ -217,16 +217,16 @@ impl SearchSettings {
             "at most 9223372036854775807",
         )?;
         check(
-            self.evaluations != Some(0),
+            self.evaluations.is_none_or(|n| (1..=1 << 53).contains(&n)),
             "search.evaluations",
-            0,
-            "at least 1, or no such key for no limit",
+            self.evaluations.unwrap_or_default(),
+            "from 1 to 9007199254740992, or no such key for no limit",
         )?;
         check(
-            self.time.is_none_or(|t| t.is_finite() && t > 0.0),
+            self.time.is_none_or(|t| t > 0.0 && t <= 1e9),
             "search.time",
             self.time.unwrap_or_default(),
-            "a number of seconds above 0, or no such key for no limit",
+            "seconds above 0 and at most 1e9, or no such key for no limit",
         )?;
         check(
             self.workers <= 1024,
@@ -267,10 +267,16 @@ impl SearchSettings {
             AT_LEAST_ONE,
         )?;
         check(
-            self.final_seeds >= 1,
+            (1..=1000).contains(&self.final_seeds),
             "search.final_seeds",
             self.final_seeds,
-            AT_LEAST_ONE,
+            "from 1 to 1000",
+        )?;
+        check(
+            self.final_losses <= 1000,
+            "search.final_losses",
+            self.final_losses,
+            "at most 1000",
         )?;
         self.operators().map(|_| ())
     }
@@ -319,7 +325,12 @@ impl ScreeningSettings {
             self.threshold,
             "a number of at most 1",
         )?;
-        check(self.steps >= 1, "screening.steps", self.steps, "at least 1")?;
+        check(
+            (1..=1_000_000).contains(&self.steps),
+            "screening.steps",
+            self.steps,
+            "from 1 to 1000000",
+        )?;
         check(
             self.step_size.is_finite() && self.step_size > 0.0,
             "screening.step_size",

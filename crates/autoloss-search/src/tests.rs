@@ -523,3 +523,42 @@ fn another_task_is_refused() {
     .unwrap_err();
     assert_eq!(error.to_string(), "the run is of task `pose`, not `toy`");
 }
+
+#[test]
+fn an_interrupt_during_the_comparison_is_no_end_and_resume_completes_it() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    let toy = Toy::new();
+    let mut recorder = create(dir, &settings(8));
+    let interrupt = Interrupt::default();
+    let report = run(&toy, &mut recorder, &interrupt, &mut |event| {
+        if matches!(event, Event::Compared(_)) {
+            interrupt.set();
+        }
+    });
+    assert_eq!(report.unwrap().end, End::Interrupted);
+    drop(recorder);
+    let before = contents(dir);
+    let report = resume(&toy, dir);
+    assert_eq!(report.end, End::Evaluations);
+    let made = report.comparisons.iter().map(|c| c.trainings.len());
+    assert_eq!(made.sum::<usize>(), 8);
+    assert_eq!(
+        contents(dir).0,
+        before.0,
+        "the search itself must not go on"
+    );
+}
+
+#[test]
+fn a_larger_budget_goes_on_and_an_invalid_one_changes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    let toy = Toy::new();
+    whole(&toy, &settings(8), dir);
+    let mut recorder = Recorder::resume(dir).unwrap();
+    assert!(recorder.change_settings(&settings(0)).is_err());
+    recorder.change_settings(&settings(11)).unwrap();
+    drop(recorder);
+    assert_eq!(resume(&toy, dir).tally.evaluations, 11);
+}

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use autoloss_search::seed::final_seeds;
-use autoloss_search::{Event, compare as compare_losses};
+use autoloss_search::{Comparison, Event, compare as compare_losses};
 use serde_json::json;
 
 use super::show::{comparison_table, comparisons_json};
@@ -16,14 +16,19 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     if arguments.seeds == 0 {
         return Err(usage("--seeds 0: expected at least 1"));
     }
-    let config = Config::read(&arguments.task, Vec::new())?;
+    let config = Config::read(&arguments.task, vec![Config::workers(arguments.workers)?])?;
     let task = config.open_task()?;
     let losses = arguments
         .losses
         .iter()
         .map(|text| for_task(text, &task).map(|named| (named.name, named.loss)))
         .collect::<Result<Vec<_>>>()?;
-    let interrupt = interrupt_on_ctrl_c()?;
+    for (i, (name, _)) in losses.iter().enumerate() {
+        if losses[..i].iter().any(|(other, _)| other == name) {
+            return Err(usage(format!("--loss {name}: given twice")));
+        }
+    }
+    let interrupt = interrupt_on_ctrl_c("what is done is printed")?;
     let seeds = final_seeds(arguments.seed, arguments.seeds);
     let total = losses.len() * seeds.len();
     let mut done = 0;
@@ -45,17 +50,18 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         &losses,
         &seeds,
         config.search.search.stop_on_invalid,
-        arguments.workers,
+        config.search.search.worker_count(),
         &interrupt,
         &mut on_event,
     )?;
     let settings = task.settings();
     if arguments.json {
-        return print_json(&json!({
+        print_json(&json!({
             "task": settings.name.name(),
             "metric": settings.metric,
             "comparisons": comparisons_json(&comparisons),
-        }));
+        }))?;
+        return complete(&comparisons, total);
     }
     print(&format!(
         "task {}, metric {}, {} updates with {}\n\n{}",
@@ -64,5 +70,16 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         settings.training.steps,
         settings.network.name,
         comparison_table(&comparisons)
-    ))
+    ))?;
+    complete(&comparisons, total)
+}
+
+/// An interrupted comparison has failed, whatever of it was printed.
+fn complete(comparisons: &[Comparison], total: usize) -> Result<()> {
+    let done: usize = comparisons.iter().map(|c| c.trainings.len()).sum();
+    anyhow::ensure!(
+        done == total,
+        "interrupted: {done} of {total} trainings were made"
+    );
+    Ok(())
 }

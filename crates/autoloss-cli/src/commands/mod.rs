@@ -29,8 +29,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Ctrl-C asks for an orderly end; a second one ends at once.
-fn interrupt_on_ctrl_c() -> Result<Arc<Interrupt>> {
+/// Ctrl-C asks for an orderly end, and says what becomes of the work; a second one ends at once.
+fn interrupt_on_ctrl_c(consequence: &'static str) -> Result<Arc<Interrupt>> {
     let interrupt = Arc::new(Interrupt::default());
     let shared = Arc::clone(&interrupt);
     ctrlc::set_handler(move || {
@@ -38,7 +38,7 @@ fn interrupt_on_ctrl_c() -> Result<Arc<Interrupt>> {
             std::process::exit(130);
         }
         shared.set();
-        eprintln!("\nending; nothing evaluated is lost (again to end at once)");
+        eprintln!("\nending; {consequence} (again to end at once)");
     })
     .context("no handler for Ctrl-C can be set")?;
     Ok(interrupt)

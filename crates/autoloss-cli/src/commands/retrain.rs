@@ -30,7 +30,7 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
             dir.display()
         )));
     }
-    let interrupt = interrupt_on_ctrl_c()?;
+    let interrupt = interrupt_on_ctrl_c("checkpoints stay")?;
     fs::create_dir_all(dir).with_context(|| format!("{}: cannot be made", dir.display()))?;
     let steps = config.task.training.steps;
     let every = arguments

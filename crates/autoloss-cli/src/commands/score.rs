@@ -65,8 +65,10 @@ fn one_image(
         width,
         height,
     } = checked(arguments, labels, target)?;
-    let of_no_class = |label: &&u8| usize::from(**label) >= arguments.classes;
-    let lost = prediction.labels.iter().filter(of_no_class).count();
+    let of_no_class = |label: u8| usize::from(label) >= arguments.classes;
+    let counted = prediction.labels.iter().zip(&labels);
+    let lost = counted.filter(|(p, t)| of_no_class(**p) && !of_no_class(**t));
+    let lost = lost.count();
     let mut score = empty.clone();
     let target = SegmentationTarget::new(labels, width, height, empty.settings())?;
     score.add(&target, &prediction.labels)?;

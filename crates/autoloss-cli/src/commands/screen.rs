@@ -16,9 +16,9 @@ use crate::table::Table;
 const SHOWN: usize = 10;
 
 pub(crate) fn screen(arguments: &Screen) -> Result<()> {
-    let config = Config::read(&arguments.task, Vec::new())?;
+    let config = Config::read(&arguments.task, vec![Config::workers(arguments.workers)?])?;
     let task = config.open_task()?;
-    let interrupt = interrupt_on_ctrl_c()?;
+    let interrupt = interrupt_on_ctrl_c("what was screened is printed")?;
     let bar = match std::io::stderr().is_terminal() {
         true => ProgressBar::new(arguments.count),
         false => ProgressBar::hidden(),
@@ -29,7 +29,7 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
         &task,
         &config.search,
         arguments.count,
-        arguments.workers,
+        config.search.search.worker_count(),
         arguments.seed,
         &interrupt,
         &|done| bar.set_position(done),
@@ -37,9 +37,16 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     bar.finish_and_clear();
     let report = report?;
     if arguments.json {
-        return print_json(&as_json(&report));
+        print_json(&as_json(&report))?;
+    } else {
+        print(&as_text(&report))?;
     }
-    print(&as_text(&report))
+    let (drawn, count) = (report.drawn, arguments.count);
+    anyhow::ensure!(
+        drawn == count,
+        "interrupted: {drawn} of {count} candidates were screened"
+    );
+    Ok(())
 }
 
 fn stages(report: &ScreenReport) -> [(&'static str, &Stage); 4] {

@@ -68,10 +68,7 @@ fn flags(arguments: &Search) -> Result<Vec<(&'static str, Option<Value>)>> {
             "search.evaluations",
             integer("evaluations", arguments.evaluations)?,
         ),
-        (
-            "search.workers",
-            integer("workers", arguments.workers.map(|w| w as u64))?,
-        ),
+        Config::workers(arguments.workers)?,
         (
             "search.time",
             arguments.time.map(|t| Value::Float(t.as_secs_f64())),
@@ -89,6 +86,7 @@ pub(crate) fn resume(arguments: &Resume) -> Result<()> {
     if let Some(time) = arguments.time {
         settings.search.time = Some(time.as_secs_f64());
     }
+    settings.validate().map_err(usage)?;
     if settings != info.settings {
         recorder.change_settings(&settings)?;
     }
@@ -104,7 +102,7 @@ pub(crate) fn resume(arguments: &Resume) -> Result<()> {
 
 /// Runs a new or resumed run to its end and prints what it found.
 fn go_on(dir: &Path, task: &Segmentation, recorder: &mut Recorder, json: bool) -> Result<()> {
-    let interrupt = interrupt_on_ctrl_c()?;
+    let interrupt = interrupt_on_ctrl_c("nothing evaluated is lost")?;
     let info = recorder.store().info()?;
     let search = &info.settings.search;
     let mut progress = Progress::new(dir, search.time, search.evaluations, info.elapsed)?;

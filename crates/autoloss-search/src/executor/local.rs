@@ -304,6 +304,10 @@ impl Search<'_> {
         }
         let shared = &mut *self.lock();
         drawn.report(shared);
+        if shared.tally.evaluations > 0 {
+            // Losses were found: they are compared rather than thrown away.
+            return self.end(shared, End::NothingNew);
+        }
         let error = SearchError::NothingPasses {
             draws: self.settings.search.max_draws,
             threshold: self.settings.screening.threshold,

@@ -48,10 +48,14 @@ impl Recorder {
             path: dir.to_owned(),
             source,
         })?;
-        if dir.join(FILE).exists() {
-            return Err(StoreError::Exists(dir.to_owned()));
-        }
+        let free = || match dir.join(FILE).exists() {
+            true => Err(StoreError::Exists(dir.to_owned())),
+            false => Ok(()),
+        };
+        free()?;
         let lock = lock(dir)?;
+        // Again under the lock: another process may have made a run in between.
+        free()?;
         let path = dir.join(FILE);
         let made = create_tables(&path, run);
         if let Err(source) = made {
@@ -145,13 +149,17 @@ impl Recorder {
         Ok(())
     }
 
-    /// Gives the run other settings from here on, such as a larger budget.
+    /// Gives the run other settings from here on, such as a larger budget; a search that had ended
+    /// goes on if they allow it.
     ///
     /// # Errors
-    /// If the file cannot be written; the run then keeps the settings it had.
+    /// If the settings are not valid or the file cannot be written; the run then keeps those it had.
     pub fn change_settings(&mut self, settings: &Settings) -> Result<(), StoreError> {
+        let valid = settings.validate();
+        valid.map_err(|error| self.store.value(error.to_string()))?;
         let connection = &self.store.connection;
-        let changed = connection.execute("UPDATE run SET settings = ?", [settings.to_toml()]);
+        let sql = "UPDATE run SET settings = ?, ended = NULL";
+        let changed = connection.execute(sql, [settings.to_toml()]);
         self.store.sql(changed).map(|_| ())
     }
 

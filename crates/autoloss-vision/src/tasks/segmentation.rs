@@ -131,6 +131,19 @@ impl Segmentation {
         Ok(((f64::from(full) * share).round() as u32).max(1))
     }
 
+    /// The boundary distance in use, where the task's metric reads it and it is not that of full
+    /// size.
+    ///
+    /// # Errors
+    /// As [`Segmentation::boundary_distance`].
+    pub fn scaled_boundary_distance(&self) -> Result<Option<u32>, DataError> {
+        if !self.metric.needs_edges() {
+            return Ok(None);
+        }
+        let distance = self.boundary_distance()?;
+        Ok((distance != self.settings.boundary_distance).then_some(distance))
+    }
+
     fn loader(&self, seed: u64) -> Result<Loader, DataError> {
         let training = &self.settings.training;
         let settings = LoaderSettings {
@@ -234,7 +247,9 @@ impl Segmentation {
         let (evaluation, trained) = self.on_threads(|| {
             self.train_and_score(loss, job, interrupt, &Metric::ALL, &mut between)
         })??;
-        save(&trained.net, &dir.join("network.safetensors")).map_err(TaskError::Failed)?;
+        if evaluation.outcome == Outcome::Finished {
+            save(&trained.net, &dir.join("network.safetensors")).map_err(TaskError::Failed)?;
+        }
         Ok(evaluation)
     }
 
@@ -354,7 +369,8 @@ fn open(settings: &SegmentationSettings) -> Result<Arc<dyn SegmentationData>, Se
     if settings.longest_side > 0 {
         data = Arc::new(Resized::new(data, settings.longest_side));
     }
-    let cached: Arc<dyn SegmentationData> = Arc::new(Cached::new(data, settings.cache_mb << 20));
+    let cached: Arc<dyn SegmentationData> =
+        Arc::new(Cached::new(data, settings.cache_mb.saturating_mul(1 << 20)));
     if settings.name != TaskName::Digits {
         data::check(&*cached)?;
     }

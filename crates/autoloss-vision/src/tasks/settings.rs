@@ -174,6 +174,17 @@ impl SegmentationSettings {
                     .to_owned(),
             ));
         }
+        let threads = [
+            ("threads", training.threads),
+            ("loader_threads", training.loader_threads),
+        ];
+        for (name, value) in threads {
+            if value > 256 {
+                return Err(SettingsError(format!(
+                    "task.training.{name} is {value}, expected at most 256"
+                )));
+            }
+        }
         let numbers = [
             (
                 "learning_rate",
@@ -191,6 +202,17 @@ impl SegmentationSettings {
                     "task.training.{name} is {value}, expected {low:e} to {high}"
                 )));
             }
+        }
+        if self.name == TaskName::Digits && (self.data.is_some() || self.classes.is_some()) {
+            return Err(SettingsError(
+                "the task `digits` brings its own data: for yours add --task voc or --task cityscapes"
+                    .to_owned(),
+            ));
+        }
+        if self.name == TaskName::Cityscapes && self.classes.is_some() {
+            return Err(SettingsError(
+                "the task `cityscapes` has its own 19 classes: leave `classes` out".to_owned(),
+            ));
         }
         if self.name != TaskName::Digits && self.data.is_none() {
             return Err(SettingsError(format!(

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Measures the figures of the README: about half an hour on 2 cores that have nothing else to do.
+#
+#   benches/figures.sh [VOC_FOLDER]
+#
+# With a data set in PASCAL VOC's layout, also a search of ten minutes on it and a comparison.
+set -euo pipefail
+data=${1:+$(realpath "$1")}
+cd "$(dirname "$0")/.."
+cargo build --release
+program=$PWD/target/release/autoloss
+work=$(mktemp -d)
+
+echo "== the processor"
+grep -m1 'model name' /proc/cpuinfo || true
+nproc
+
+echo "== three searches with nothing else given"
+for seed in 0 1 2; do
+    /usr/bin/time -f '%e s, at most %M KiB' "$program" search --seed $seed --run "$work/digits-$seed"
+done
+
+echo "== random candidates screened on the default task"
+"$program" screen --count 10000
+
+echo "== steps of optimising stored predictions"
+cargo bench -p autoloss-expr --bench optimise
+
+echo "== steps of training"
+cargo run --release -p autoloss-vision --example train_step
+
+if [ -n "$data" ]; then
+    echo "== ten minutes on $data"
+    "$program" search --task voc --data "$data" --time 10m --run "$work/voc"
+    "$program" compare --task voc --data "$data" --loss "@$work/voc" --loss zoo:cross_entropy --loss zoo:dice
+fi
+rm -rf "$work"
