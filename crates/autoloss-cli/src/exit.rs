@@ -19,7 +19,6 @@ impl Display for Usage {
 impl std::error::Error for Usage {}
 
 /// Turns an error into a usage error.
-#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 pub(crate) fn usage(error: impl Display) -> anyhow::Error {
     anyhow::Error::new(Usage(error.to_string()))
 }

@@ -156,7 +156,7 @@ fn wrong_use_ends_with_2_and_says_what_was_expected() {
         (&["screen", "--workers", "5000"], "search.workers"),
         (
             &["screen", "--set", "task.digits.size=0"],
-            "task.digits.size",
+            "digits.size: 0 given",
         ),
         (
             &["compare", "--loss", "zoo:mse", "--loss", "zoo:mse"],

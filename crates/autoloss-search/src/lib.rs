@@ -1,7 +1,7 @@
 //! How losses are found and runs are kept.
 //!
 //! A [`Task`] is all the search knows of the world: branches with their inputs, stored predictions
-//! to screen candidates with, and a proxy network to train and score. [`run`] searches by ageing
+//! to screen candidates with, and a proxy network to train and score. [`run()`] searches by ageing
 //! evolution, rejects hopeless candidates by screening, lets equivalent ones take over scores, and
 //! records every candidate's fate in a directory from which it can go on after an interruption.
 //!

@@ -163,7 +163,7 @@ pub(crate) fn train(
         let labels = batch.labels.clone();
         let logits = net.forward(images(batch, course.device));
         let loss = loss.at(&logits, &labels);
-        if update % every == 0 || update == 1 || update == settings.steps {
+        if update.is_multiple_of(every) || update == 1 || update == settings.steps {
             curve.push((update, loss.loss_value));
         }
         let gradients = GradientsParams::from_grads(loss.root.backward(), &net);

@@ -107,7 +107,7 @@ fn go_on(dir: &Path, task: &Segmentation, recorder: &mut Recorder, json: bool) -
     let search = &info.settings.search;
     let mut progress = Progress::new(dir, search.time, search.evaluations, info.elapsed)?;
     let report = run(task, recorder, &interrupt, &mut |event| {
-        progress.on_event(event)
+        progress.on_event(event);
     });
     progress.finish();
     let report = report?;
@@ -124,7 +124,7 @@ fn ended(dir: &Path, report: &RunReport) -> Result<()> {
     let dir = dir.display();
     match report.end {
         End::Interrupted => {
-            anyhow::bail!("interrupted; go on with `autoloss resume {dir}`")
+            anyhow::bail!("interrupted; go on with `autoloss resume {dir}`");
         }
         _ => {
             eprintln!("more: `autoloss show {dir}`; the best loss is `--loss @{dir}`");

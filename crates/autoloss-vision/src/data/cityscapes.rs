@@ -59,7 +59,7 @@ struct Frame {
 
 impl Cityscapes {
     /// Opens a folder by listing the images of both splits, ordered by city
-    /// and name. Files are not looked at; [`check`](super::check) does that.
+    /// and name. Files are not looked at; [`check`](super::check()) does that.
     ///
     /// # Errors
     /// A folder that cannot be read, a split without images.

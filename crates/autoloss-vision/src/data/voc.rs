@@ -54,7 +54,7 @@ impl Voc {
     /// Opens a folder by reading its lists. The names of the classes are
     /// `classes`, else the lines of `classes.txt`, else the 21 of PASCAL VOC 2012.
     ///
-    /// Images are not looked at; [`check`](super::check) does that.
+    /// Images are not looked at; [`check`](super::check()) does that.
     ///
     /// # Errors
     /// A list that is missing or empty; fewer than 2, more than 255, empty or

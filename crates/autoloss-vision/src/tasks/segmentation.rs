@@ -239,7 +239,7 @@ impl Segmentation {
     ) -> Result<Evaluation, TaskError> {
         let mut between = |progress: Progress<'_>| {
             on_update(progress.update, progress.loss_value);
-            if progress.update % checkpoint_every == 0 {
+            if progress.update.is_multiple_of(checkpoint_every) {
                 save(progress.net, &dir.join("checkpoint.safetensors"))?;
             }
             Ok(())
