@@ -44,7 +44,7 @@ impl Progress {
             .with_context(|| format!("{}: the log cannot be written", path.display()))?;
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}\n  {prefix}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
@@ -69,9 +69,12 @@ impl Progress {
         let _ = writeln!(self.log, "{seconds:9.2} {event}");
         self.drawn_before.get_or_insert(self.tally.drawn);
         match &self.bar {
-            Some(bar) => bar.set_message(self.line()),
+            Some(bar) => {
+                bar.set_message(self.counts());
+                bar.set_prefix(self.standing());
+            }
             None if self.reported.elapsed() >= EVERY => {
-                eprintln!("{}", self.line());
+                eprintln!("{}, {}", self.counts(), self.standing());
                 self.reported = Instant::now();
             }
             None => {}
@@ -82,11 +85,12 @@ impl Progress {
     pub(crate) fn finish(&self) {
         match &self.bar {
             Some(bar) => bar.finish_and_clear(),
-            None => eprintln!("{}", self.line()),
+            None => eprintln!("{}, {}", self.counts(), self.standing()),
         }
     }
 
-    fn line(&self) -> String {
+    /// What became of the candidates.
+    fn counts(&self) -> String {
         let tally = &self.tally;
         let here = self.start.elapsed();
         let drawn = tally.drawn - self.drawn_before.unwrap_or(0);
@@ -100,23 +104,28 @@ impl Progress {
         if tally.stopped > 0 {
             line.push_str(&format!(", {} stopped", tally.stopped));
         }
-        if let Some(best) = &tally.best {
-            line.push_str(&format!(", best {:.4}", best.score));
-        }
-        if let Some((name, score)) = &tally.reference {
-            line.push_str(&format!(" ({name} {score:.4})"));
-        }
-        if let Some(left) = self.time_left(here) {
-            let seconds = left.as_secs();
-            line.push_str(&format!(", {}:{:02} left", seconds / 60, seconds % 60));
-        } else if let Some(all) = self.evaluations {
-            line.push_str(&format!(" of {all}"));
-        }
         line
     }
 
-    fn time_left(&self, here: Duration) -> Option<Duration> {
-        let spent = self.elapsed_before + here;
-        self.time.map(|time| time.saturating_sub(spent))
+    /// The best score beside that of the task's usual loss, and what is left of the budget.
+    fn standing(&self) -> String {
+        let best = self.tally.best.as_ref();
+        let mut line = best.map_or_else(
+            || "best -".to_owned(),
+            |best| format!("best {:.4}", best.score),
+        );
+        if let Some((name, score)) = &self.tally.reference {
+            line.push_str(&format!(" ({name} {score:.4})"));
+        }
+        if let Some(all) = self.evaluations {
+            let left = all.saturating_sub(self.tally.evaluations);
+            line.push_str(&format!(", {left} evaluations left"));
+        }
+        if let Some(time) = self.time {
+            let spent = self.elapsed_before + self.start.elapsed();
+            let seconds = time.saturating_sub(spent).as_secs();
+            line.push_str(&format!(", {}:{:02} left", seconds / 60, seconds % 60));
+        }
+        line
     }
 }
