@@ -1,21 +1,24 @@
 //! The fast computation of a program: value, gradient, and the optimisation of predictions.
 //!
-//! A program runs on *blocks*. A block is a part of the fields on which every operator of the program
-//! can be computed by itself: any run of elements where all operators are pointwise, all channels of a run
-//! of positions where some look across channels, the whole fields where some look across
-//! positions. Where blocks are small, the whole optimisation of one block runs in cache before the next
-//! block is touched. Within a large block, runs of pointwise operators are computed tile by tile.
+//! A program's [`Graph`] is scheduled on *blocks*. A block is a part of the fields on which it can be
+//! computed by itself: a run of elements where all steps are pointwise, all channels of a run of
+//! positions where some look across channels, a plane or a channel where some pool or average, the
+//! whole fields where they do both. The whole optimisation of one block runs before the next block is
+//! touched: in the first-level cache where blocks are runs. What no step of an optimisation changes
+//! is computed once, before.
 
-use std::ops::Range;
+use crate::fields::{self, Plane, Winners};
+use crate::graph::{Dimension, Extent, Graph, Id, Step};
+use crate::kernels::{self, AdamUpdate, Level, Outlook, Partial, Rows, View, ViewMut};
+use crate::program::{Program, Shape};
+use crate::schedule::{Place, Schedule};
 
-use crate::fields::{self, Read};
-use crate::kernels::{self, AdamUpdate, Backward, Level, Target};
-use crate::operator::Operator;
-use crate::program::{Node, Program, Reach, Shape};
+/// Elements of a tile: with what a step reads and writes it stays in the first-level cache, and is
+/// long enough that the interpreter's work between loops does not count.
+const TILE: usize = 2048;
 
-/// Elements of a tile: with a program's values and adjoints it stays in the first-level cache or
-/// close to it, and is long enough that the interpreter's work between loops does not count.
-const TILE: usize = 1024;
+/// So many steps pass between two looks at what is to be expected.
+const LOOK: usize = 8;
 
 /// Adam (Kingma and Ba 2015) on the predictions themselves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,9 +28,9 @@ pub struct Adam {
     /// Step size.
     pub step_size: f32,
     /// Decay of the gradient's mean.
-    pub beta1: f32,
+    pub beta1: f64,
     /// Decay of the squared gradient's mean.
-    pub beta2: f32,
+    pub beta2: f64,
     /// Added to the denominator.
     pub epsilon: f32,
     /// Least and greatest value that an element may take: it is put back after each step.
@@ -48,19 +51,20 @@ impl Default for Adam {
 }
 
 impl Adam {
-    fn update(&self, step: usize) -> AdamUpdate {
+    /// The constants of a step for a gradient that is `factor` times what is computed.
+    fn update(&self, step: usize, factor: f64) -> AdamUpdate {
         let t = i32::try_from(step).unwrap_or(i32::MAX);
-        let (beta1, beta2) = (f64::from(self.beta1), f64::from(self.beta2));
+        let Self { beta1, beta2, .. } = *self;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "single precision is wanted"
         )]
         AdamUpdate {
-            beta1: self.beta1,
-            beta2: self.beta2,
-            epsilon: self.epsilon,
+            first: [beta1 as f32, (1.0 - beta1) as f32],
+            second: [beta2 as f32, (1.0 - beta2) as f32],
+            epsilon: (f64::from(self.epsilon) / factor.abs()) as f32,
             bounds: self.bounds,
-            rate: (f64::from(self.step_size) / (1.0 - beta1.powi(t))) as f32,
+            rate: (f64::from(self.step_size) * factor.signum() / (1.0 - beta1.powi(t))) as f32,
             scale: (1.0 / (1.0 - beta2.powi(t)).sqrt()) as f32,
         }
     }
@@ -78,12 +82,10 @@ pub struct NotFinite {
 #[derive(Debug)]
 pub struct Workspace {
     level: Level,
-    /// One buffer a node: its value on the block.
-    values: Vec<Vec<f32>>,
-    /// One buffer a node that depends on a differentiable input: its adjoint on the block.
-    adjoints: Vec<Vec<f32>>,
-    /// First and second moments of Adam, one pair an input.
-    moments: Vec<[Vec<f32>; 2]>,
+    /// What is computed once for the whole fields.
+    whole: Buffers,
+    /// What is computed for a block.
+    block: Buffers,
 }
 
 impl Default for Workspace {
@@ -98,11 +100,27 @@ impl Workspace {
     pub fn new() -> Self {
         Self {
             level: Level::detect(),
-            values: Vec::new(),
-            adjoints: Vec::new(),
-            moments: Vec::new(),
+            whole: Buffers::default(),
+            block: Buffers::default(),
         }
     }
+}
+
+/// Results of steps, by the step's number except for those of tiles.
+#[derive(Debug, Default)]
+struct Buffers {
+    block: Vec<Vec<f32>>,
+    small: Vec<Vec<f32>>,
+    /// Small results repeated for as many elements as a tile has.
+    repeated: Vec<Vec<f32>>,
+    tile: Vec<Vec<f32>>,
+    /// Running sums over the positions, one a channel.
+    sums: Vec<Vec<f64>>,
+    winners: Vec<Winners>,
+    /// One number a plane.
+    planes: Vec<f32>,
+    /// First and second moments of Adam, one pair an input.
+    moments: Vec<[Vec<f32>; 2]>,
 }
 
 impl Program {
@@ -111,15 +129,26 @@ impl Program {
     /// # Panics
     /// If an input that the program uses does not have `shape.len()` elements.
     pub fn output(&self, ws: &mut Workspace, shape: Shape, inputs: &[&[f32]]) -> Vec<f32> {
-        let plan = Plan::new(self);
+        let graph = Graph::new(self, shape);
+        let wanted = [graph.output];
+        let schedule = Schedule::new(&graph, &all(&graph), &wanted, &wanted);
+        let mut run = Run::whole(&graph, &schedule, shape, ws.level, &mut ws.block, inputs);
+        run.once();
         let mut out = vec![0.0; shape.len()];
-        for block in blocks(self, shape) {
-            plan.load(ws, &block, inputs);
-            plan.forward(ws, &block, Phase::Static);
-            plan.forward(ws, &block, Phase::Dynamic);
-            block.scatter(&ws.values[plan.root()], &mut out);
-        }
+        run.copy_out(graph.output, 1.0, &mut out);
         out
+    }
+
+    /// The loss value `1/(N·H·W) Σ output`.
+    ///
+    /// # Panics
+    /// If an input that the program uses does not have `shape.len()` elements.
+    pub fn value(&self, ws: &mut Workspace, shape: Shape, inputs: &[&[f32]]) -> f64 {
+        let graph = Graph::new(self, shape);
+        let schedule = Schedule::new(&graph, &all(&graph), &[graph.mean], &[]);
+        let mut run = Run::whole(&graph, &schedule, shape, ws.level, &mut ws.block, inputs);
+        run.once();
+        run.loss_value()
     }
 
     /// The loss value `1/(N·H·W) Σ output`, and its gradient for each differentiable input, in the
@@ -136,33 +165,29 @@ impl Program {
         inputs: &[&[f32]],
         gradients: &mut [Vec<f32>],
     ) -> f64 {
-        let plan = Plan::new(self);
+        let graph = Graph::new(self, shape);
+        let kept: Vec<Id> = graph.gradients.iter().map(|(.., step)| *step).collect();
+        let wanted: Vec<Id> = kept.iter().copied().chain([graph.mean]).collect();
+        let schedule = Schedule::new(&graph, &all(&graph), &wanted, &kept);
+        let mut run = Run::whole(&graph, &schedule, shape, ws.level, &mut ws.block, inputs);
+        run.once();
         for (gradient, differentiable) in gradients.iter_mut().zip(&self.differentiable) {
             gradient.clear();
             if *differentiable {
                 gradient.resize(shape.len(), 0.0);
             }
         }
-        let mut total = 0.0;
-        for block in blocks(self, shape) {
-            plan.load(ws, &block, inputs);
-            plan.forward(ws, &block, Phase::Static);
-            plan.forward(ws, &block, Phase::Dynamic);
-            total += kernels::sum(ws.level, &ws.values[plan.root()]);
-            plan.backward(ws, &block, shape);
-            for (node, input) in plan.moving_inputs() {
-                block.scatter(&ws.adjoints[node], &mut gradients[input]);
-            }
+        for (input, factor, step) in &graph.gradients {
+            run.copy_out(*step, *factor, &mut gradients[*input]);
         }
-        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 positions")]
-        let positions = shape.positions() as f64;
-        total / positions
+        run.loss_value()
     }
 
     /// Minimises the loss value by moving the differentiable inputs, in place.
     ///
     /// # Errors
-    /// As soon as a value or a gradient is not finite; the inputs are then of no further use.
+    /// As soon as a gradient is not finite, or if the value is not in the end; the inputs are then
+    /// of no further use.
     ///
     /// # Panics
     /// If an input that the program uses does not have `shape.len()` elements.
@@ -173,49 +198,119 @@ impl Program {
         inputs: &mut [Vec<f32>],
         adam: &Adam,
     ) -> Result<(), NotFinite> {
-        let plan = Plan::new(self);
-        let updates: Vec<AdamUpdate> = (1..=adam.steps).map(|t| adam.update(t)).collect();
-        for block in blocks(self, shape) {
+        let graph = Graph::new(self, shape);
+        let moved = graph
+            .gradients
+            .iter()
+            .map(|(input, ..)| graph.input(*input));
+        let gradients = graph.gradients.iter().map(|(.., step)| *step);
+        let wanted: Vec<Id> = moved.chain(gradients).collect();
+        let schedule = Schedule::new(&graph, &graph.dynamic, &wanted, &[]);
+        let results = results(&graph, &schedule);
+        let fixed: Vec<bool> = graph.dynamic.iter().map(|dynamic| !dynamic).collect();
+        let once = Schedule::new(&graph, &fixed, &results, &results);
+        let borrowed: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+        let mut run = Run::whole(&graph, &once, shape, ws.level, &mut ws.whole, &borrowed);
+        run.once();
+        let updates = updates(adam, &graph);
+        for block in Block::all(&schedule, shape) {
             let borrowed: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-            plan.load(ws, &block, &borrowed);
-            plan.forward(ws, &block, Phase::Static);
-            plan.reset_moments(ws, &block);
-            for (i, update) in updates.iter().enumerate() {
-                plan.forward(ws, &block, Phase::Dynamic);
-                plan.backward(ws, &block, shape);
-                let value = kernels::sum(ws.level, &ws.values[plan.root()]);
-                if !plan.step(ws, *update) || !value.is_finite() {
-                    return Err(NotFinite { step: i + 1 });
-                }
-            }
-            for (node, input) in plan.moving_inputs() {
-                block.scatter(&ws.values[node], &mut inputs[input]);
+            let whole = Run::given(&graph, &once, shape, ws.level, &mut ws.whole, &borrowed);
+            let mut run = Run::block(&graph, &schedule, &block, ws.level, &mut ws.block, &whole);
+            run.optimise(&updates)?;
+            for (input, ..) in &graph.gradients {
+                block.scatter(run.moved(*input), &mut inputs[*input]);
             }
         }
-        Ok(())
+        let borrowed: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+        match self.value(ws, shape, &borrowed).is_finite() {
+            true => Ok(()),
+            false => Err(NotFinite { step: adam.steps }),
+        }
     }
 }
 
-/// A part of the fields on which the program can be computed by itself.
+/// Every step is computed here.
+fn all(graph: &Graph) -> Vec<bool> {
+    vec![true; graph.steps.len()]
+}
+
+/// What a schedule is given by an earlier stage besides inputs.
+fn results(graph: &Graph, schedule: &Schedule) -> Vec<Id> {
+    let is_result = |id: &Id| !matches!(graph.steps[*id], Step::Input(_));
+    schedule.given.iter().copied().filter(is_result).collect()
+}
+
+/// The constants of each step, for each gradient.
+fn updates(adam: &Adam, graph: &Graph) -> Vec<Vec<AdamUpdate>> {
+    let of_step = |t| {
+        let gradients = graph.gradients.iter();
+        gradients
+            .map(|(_, factor, _)| adam.update(t, *factor))
+            .collect()
+    };
+    (1..=adam.steps).map(of_step).collect()
+}
+
+/// A part of the fields that is computed by itself.
 #[derive(Clone, Copy, Debug)]
 struct Block {
     /// Its own extents.
     shape: Shape,
+    /// Extents of the fields.
+    fields: Shape,
     /// Index of its first element in the fields.
     start: usize,
-    /// Elements between the same position in neighbouring channels of the fields.
-    stride: usize,
+    /// A run of elements whatever their channel.
+    flat: bool,
 }
 
 impl Block {
-    /// The runs of elements that it takes from the fields, in its own order.
-    fn runs(&self) -> impl Iterator<Item = Range<usize>> {
-        let length = self.shape.len() / self.shape.c;
-        let (start, stride) = (self.start, self.stride);
-        (0..self.shape.c).map(move |c| {
-            let at = start + c * stride;
-            at..at + length
-        })
+    /// The blocks of the fields for a schedule.
+    fn all(schedule: &Schedule, fields: Shape) -> Vec<Self> {
+        if fields.len() == 0 {
+            return Vec::new();
+        }
+        let wanted = schedule.reach.block(fields, TILE);
+        let block = |shape, start| Self {
+            shape,
+            fields,
+            start,
+            flat: schedule.reach.is_element(),
+        };
+        let plane = fields.h * fields.w;
+        if schedule.reach.is_element() {
+            let starts = (0..fields.len()).step_by(wanted.w);
+            let length = |start| wanted.w.min(fields.len() - start);
+            return starts
+                .map(|start| block(Shape::new(1, 1, 1, length(start)), start))
+                .collect();
+        }
+        let mut blocks = Vec::new();
+        for n in (0..fields.n).step_by(wanted.n) {
+            for c in (0..fields.c).step_by(wanted.c) {
+                let first = (n * fields.c + c) * plane;
+                if wanted.h == fields.h && wanted.w == fields.w {
+                    blocks.push(block(wanted, first));
+                    continue;
+                }
+                for at in (0..plane).step_by(wanted.w) {
+                    let w = wanted.w.min(plane - at);
+                    blocks.push(block(Shape { w, ..wanted }, first + at));
+                }
+            }
+        }
+        blocks
+    }
+
+    /// The runs of neighbouring elements that it takes from the fields, in its own order.
+    fn runs(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let (shape, start) = (self.shape, self.start);
+        let plane = self.fields.h * self.fields.w;
+        let sample = self.fields.c * plane;
+        let length = shape.h * shape.w;
+        let starts = move |n| (0..shape.c).map(move |c| start + n * sample + c * plane);
+        (0..shape.n).flat_map(starts).map(move |at| at..at + length)
     }
 
     fn gather(&self, field: &[f32], into: &mut Vec<f32>) {
@@ -225,289 +320,606 @@ impl Block {
         }
     }
 
+    /// Gathers from a result that does not vary over everything.
+    fn gather_narrow(&self, extent: Extent, result: &[f32], into: &mut Vec<f32>) {
+        let plane = self.fields.h * self.fields.w;
+        let of_element = |i: usize| {
+            let (c, n) = (i / plane % self.fields.c, i / plane / self.fields.c);
+            match (extent.channels, extent.positions) {
+                (true, true) => i,
+                (true, false) => c,
+                (false, true) => n * plane + i % plane,
+                (false, false) => 0,
+            }
+        };
+        into.clear();
+        if self.flat {
+            into.extend(self.runs().flatten().map(|i| result[of_element(i)]));
+            return;
+        }
+        let per_sample = if extent.channels { self.shape.c } else { 1 };
+        let per_run = if extent.positions { usize::MAX } else { 1 };
+        let samples = if extent.positions { self.shape.n } else { 1 };
+        for (k, run) in self.runs().enumerate() {
+            if k % self.shape.c < per_sample && k / self.shape.c < samples {
+                into.extend(run.take(per_run).map(|i| result[of_element(i)]));
+            }
+        }
+    }
+
     fn scatter(&self, values: &[f32], field: &mut [f32]) {
-        let length = self.shape.len() / self.shape.c;
+        let length = self.shape.h * self.shape.w;
         for (run, values) in self.runs().zip(values.chunks_exact(length)) {
             field[run].copy_from_slice(values);
         }
     }
 }
 
-/// The blocks of the fields, as small as the program's reach allows.
-fn blocks(program: &Program, shape: Shape) -> Vec<Block> {
-    let plane = shape.h * shape.w;
-    let flat = |start, length| Block {
-        shape: Shape::new(1, 1, 1, length),
-        start,
-        stride: 0,
-    };
-    match program.reach() {
-        _ if shape.len() == 0 => Vec::new(),
-        Reach::Element => (0..shape.len())
-            .step_by(TILE)
-            .map(|start| flat(start, TILE.min(shape.len() - start)))
-            .collect(),
-        Reach::Position => {
-            // Whole vectors of positions.
-            let length = (TILE / shape.c / 16 * 16).max(16);
-            let starts = |n| (0..plane).step_by(length).map(move |start| (n, start));
-            (0..shape.n)
-                .flat_map(starts)
-                .map(|(n, start)| Block {
-                    shape: Shape::new(1, shape.c, 1, length.min(plane - start)),
-                    start: n * shape.c * plane + start,
-                    stride: plane,
-                })
-                .collect()
+/// A part of a block that is computed at once: positions of one sample, in all its channels.
+#[derive(Clone, Copy)]
+struct Tile {
+    sample: usize,
+    position: usize,
+    length: usize,
+}
+
+/// One computation of a schedule on a block.
+struct Run<'a> {
+    graph: &'a Graph,
+    schedule: &'a Schedule,
+    shape: Shape,
+    /// Positions of a tile.
+    length: usize,
+    /// Elements from one channel to the next in the block.
+    plane: usize,
+    level: Level,
+    buffers: &'a mut Buffers,
+    /// Fields that are read where they are.
+    inputs: &'a [&'a [f32]],
+}
+
+impl<'a> Run<'a> {
+    /// A run on whole fields, which are read in place.
+    fn whole(
+        graph: &'a Graph,
+        schedule: &'a Schedule,
+        shape: Shape,
+        level: Level,
+        buffers: &'a mut Buffers,
+        inputs: &'a [&'a [f32]],
+    ) -> Self {
+        let mut run = Self::given(graph, schedule, shape, level, buffers, inputs);
+        run.size_buffers();
+        for id in 0..graph.steps.len() {
+            // Nothing is kept of inputs: they are read where they are.
+            if matches!(graph.steps[id], Step::Input(_)) {
+                run.buffers.block[id].clear();
+            }
         }
-        // The samples hang together through mean_nhw only, but simply all are one block.
-        Reach::Field => vec![Block {
-            shape,
-            start: 0,
-            stride: shape.len() / shape.c,
-        }],
+        run
     }
-}
 
-/// Which nodes a forward pass computes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Those that no step of an optimisation changes.
-    Static,
-    /// Those that depend on a differentiable input.
-    Dynamic,
-}
-
-/// What is known of a program before it meets data.
-struct Plan<'a> {
-    program: &'a Program,
-    /// Nodes to compute, in runs: a run is computed tile by tile if it is pointwise.
-    statics: Vec<Segment>,
-    dynamics: Vec<Segment>,
-    /// For each node and operand: whether the backward pass reaches the operand here first.
-    first: Vec<[bool; 2]>,
-}
-
-/// Consecutive operators that are computed together.
-struct Segment {
-    nodes: Vec<usize>,
-    pointwise: bool,
-}
-
-impl<'a> Plan<'a> {
-    fn new(program: &'a Program) -> Self {
-        let mut seen = vec![false; program.nodes.len()];
-        let mut first = vec![[false; 2]; program.nodes.len()];
-        for (i, node) in program.nodes.iter().enumerate().rev() {
-            let Node::Apply(op, operands) = node else {
-                continue;
-            };
-            if !program.dynamic[i] {
-                continue;
-            }
-            for (k, operand) in operands.iter().take(op.arity()).enumerate() {
-                first[i][k] = !std::mem::replace(&mut seen[*operand], true);
-            }
-        }
+    /// A run whose results are there.
+    fn given(
+        graph: &'a Graph,
+        schedule: &'a Schedule,
+        shape: Shape,
+        level: Level,
+        buffers: &'a mut Buffers,
+        inputs: &'a [&'a [f32]],
+    ) -> Self {
+        let plane = shape.h * shape.w;
         Self {
-            program,
-            statics: segments(program, false),
-            dynamics: segments(program, true),
-            first,
+            graph,
+            schedule,
+            shape,
+            length: tile_length(shape),
+            plane,
+            level,
+            buffers,
+            inputs,
         }
     }
 
-    const fn root(&self) -> usize {
-        self.program.nodes.len() - 1
-    }
-
-    /// (node, input) of each differentiable input that the program uses.
-    fn moving_inputs(&self) -> impl Iterator<Item = (usize, usize)> {
-        let nodes = self.program.nodes.iter().enumerate();
-        nodes.filter_map(|(node, what)| match what {
-            Node::Input(input) if self.program.differentiable[*input] => Some((node, *input)),
-            _ => None,
-        })
-    }
-
-    /// Sizes the buffers for the block and fills those of inputs and constants.
-    fn load(&self, ws: &mut Workspace, block: &Block, inputs: &[&[f32]]) {
-        let nodes = self.program.nodes.len();
-        let length = block.shape.len();
-        ws.values.resize_with(nodes.max(ws.values.len()), Vec::new);
-        ws.adjoints
-            .resize_with(nodes.max(ws.adjoints.len()), Vec::new);
-        for (i, node) in self.program.nodes.iter().enumerate() {
-            if self.program.dynamic[i] {
-                ws.adjoints[i].resize(length, 0.0);
-            }
-            let buffer = &mut ws.values[i];
-            match node {
-                Node::Input(input) => block.gather(inputs[*input], buffer),
-                #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
-                Node::Constant(c) => {
-                    buffer.clear();
-                    buffer.resize(length, *c as f32);
+    /// A run on a block of the fields that another run was on.
+    fn block(
+        graph: &'a Graph,
+        schedule: &'a Schedule,
+        block: &Block,
+        level: Level,
+        buffers: &'a mut Buffers,
+        whole: &Run<'_>,
+    ) -> Self {
+        let mut run = Self::given(graph, schedule, block.shape, level, buffers, &[]);
+        run.size_buffers();
+        for &id in &schedule.given {
+            match (graph.steps[id], graph.extents[id]) {
+                (Step::Input(input), _) => {
+                    block.gather(whole.inputs[input], &mut run.buffers.block[id]);
                 }
-                Node::Apply(..) => buffer.resize(length, 0.0),
-            }
-        }
-    }
-
-    fn forward(&self, ws: &mut Workspace, block: &Block, phase: Phase) {
-        let segments = match phase {
-            Phase::Static => &self.statics,
-            Phase::Dynamic => &self.dynamics,
-        };
-        for segment in segments {
-            for tile in segment.tiles(block.shape.len()) {
-                for &node in &segment.nodes {
-                    self.forward_node(ws, block, node, tile.clone());
+                (_, extent) if extent.positions => {
+                    let result = &whole.buffers.block[id];
+                    block.gather_narrow(extent, result, &mut run.buffers.block[id]);
+                }
+                (_, extent) if block.flat && extent.channels => {
+                    let result = &whole.buffers.small[id];
+                    block.gather_narrow(extent, result, &mut run.buffers.repeated[id]);
+                }
+                (_, extent) => {
+                    let result = &whole.buffers.small[id];
+                    block.gather_narrow(extent, result, &mut run.buffers.small[id]);
+                    run.repeat(id);
                 }
             }
         }
-    }
-
-    fn forward_node(&self, ws: &mut Workspace, block: &Block, node: usize, tile: Range<usize>) {
-        let (op, [a, b]) = self.operator(node);
-        // Taken out so that it can be written while its operands are read.
-        let mut out = std::mem::take(&mut ws.values[node]);
-        match op.structured() {
-            None => kernels::forward(
-                ws.level,
-                op,
-                &ws.values[a][tile.clone()],
-                &ws.values[b][tile.clone()],
-                &mut out[tile],
-            ),
-            Some(structured) => {
-                fields::forward(ws.level, structured, block.shape, &ws.values[a], &mut out);
-            }
-        }
-        ws.values[node] = out;
-    }
-
-    /// Adjoints of all nodes that have one, from the root to the inputs.
-    fn backward(&self, ws: &mut Workspace, block: &Block, shape: Shape) {
-        if !self.program.dynamic[self.root()] {
-            return;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "single precision is wanted")]
-        ws.adjoints[self.root()].fill(1.0 / shape.positions() as f32);
-        for segment in self.dynamics.iter().rev() {
-            for tile in segment.tiles(block.shape.len()) {
-                for &node in segment.nodes.iter().rev() {
-                    self.backward_node(ws, block, node, tile.clone());
-                }
-            }
-        }
-    }
-
-    fn backward_node(&self, ws: &mut Workspace, block: &Block, node: usize, tile: Range<usize>) {
-        let (op, [a, b]) = self.operator(node);
-        let same = a == b;
-        let mut to_a = std::mem::take(&mut ws.adjoints[a]);
-        let mut to_b = if same {
-            Vec::new()
-        } else {
-            std::mem::take(&mut ws.adjoints[b])
-        };
-        if let Some(structured) = op.structured() {
-            if self.first[node][0] {
-                to_a.fill(0.0);
-            }
-            let read = Read {
-                x: &ws.values[a],
-                value: &ws.values[node],
-                adjoint: &ws.adjoints[node],
-            };
-            fields::backward(ws.level, structured, block.shape, read, &mut to_a);
-        } else {
-            let first = self.first[node];
-            let target = |operand: usize, first, adjoint| {
-                self.program.dynamic[operand].then_some(Target { adjoint, first })
-            };
-            let step = Backward {
-                a: &ws.values[a][tile.clone()],
-                b: &ws.values[b][tile.clone()],
-                value: &ws.values[node][tile.clone()],
-                adjoint: &ws.adjoints[node][tile.clone()],
-                to_a: dynamic_tile(&mut to_a, &tile).and_then(|t| target(a, first[0], t)),
-                to_b: dynamic_tile(&mut to_b, &tile).and_then(|t| target(b, first[1], t)),
-                same: same && op.arity() == 2,
-            };
-            kernels::backward(ws.level, op, step);
-        }
-        ws.adjoints[a] = to_a;
-        if !same {
-            ws.adjoints[b] = to_b;
-        }
-    }
-
-    fn operator(&self, node: usize) -> (Operator, [usize; 2]) {
-        match self.program.nodes[node] {
-            Node::Apply(op, operands) => (op, operands),
-            leaf => unreachable!("{leaf:?} is not in a segment"),
-        }
-    }
-
-    fn reset_moments(&self, ws: &mut Workspace, block: &Block) {
-        let inputs = self.program.differentiable.len();
-        ws.moments
-            .resize_with(inputs.max(ws.moments.len()), Default::default);
-        for (_, input) in self.moving_inputs() {
-            for moment in &mut ws.moments[input] {
+        for (input, ..) in &graph.gradients {
+            for moment in &mut run.buffers.moments[*input] {
                 moment.clear();
                 moment.resize(block.shape.len(), 0.0);
             }
         }
+        run
     }
 
-    /// Moves the block's differentiable inputs; `false` if a gradient was not finite.
-    fn step(&self, ws: &mut Workspace, update: AdamUpdate) -> bool {
-        let mut finite = true;
-        for (node, input) in self.moving_inputs() {
-            let [m, v] = &mut ws.moments[input];
-            let (gradient, x) = (&ws.adjoints[node], &mut ws.values[node]);
-            finite &= kernels::adam(ws.level, update, gradient, m, v, x);
+    /// Sizes the buffers, and fills those of constants.
+    fn size_buffers(&mut self) {
+        let steps = self.graph.steps.len();
+        let inputs = self
+            .graph
+            .gradients
+            .iter()
+            .map(|(input, ..)| input + 1)
+            .max();
+        let buffers = &mut *self.buffers;
+        grow(&mut buffers.block, steps);
+        grow(&mut buffers.small, steps);
+        grow(&mut buffers.repeated, steps);
+        grow(&mut buffers.sums, steps);
+        grow(&mut buffers.winners, steps);
+        grow(&mut buffers.tile, self.schedule.buffers);
+        grow(&mut buffers.moments, inputs.unwrap_or(0));
+        for tile in &mut buffers.tile[..self.schedule.buffers] {
+            tile.resize(self.shape.c * self.length, 0.0);
         }
-        finite
+        for id in 0..steps {
+            let rows = self.channels_of(id);
+            let positions = self.shape.n * self.plane;
+            let buffers = &mut *self.buffers;
+            match self.schedule.places[id] {
+                Place::Block if self.schedule.unread[id] => buffers.block[id].clear(),
+                Place::Block => buffers.block[id].resize(rows * positions, 0.0),
+                Place::Small => {
+                    buffers.small[id].resize(rows, 0.0);
+                    if self.schedule.repeated[id] {
+                        buffers.repeated[id].resize(rows * self.length, 0.0);
+                    }
+                }
+                Place::Nowhere | Place::Tile(_) => {}
+            }
+            match self.graph.steps[id] {
+                #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
+                Step::Constant(c) => {
+                    buffers.small[id].fill(c as f32);
+                    self.repeat(id);
+                }
+                Step::Mean(Dimension::Positions, _) => {
+                    let sums = &mut buffers.sums[id];
+                    sums.clear();
+                    sums.resize(rows, 0.0);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Channels over which a step's result varies in the block.
+    fn channels_of(&self, id: Id) -> usize {
+        if self.graph.extents[id].channels {
+            self.shape.c
+        } else {
+            1
+        }
+    }
+
+    fn tiles(&self) -> impl Iterator<Item = Tile> + use<> {
+        let (n, plane, length) = (self.shape.n, self.plane, self.length);
+        let starts = move |sample| (0..plane).step_by(length).map(move |at| (sample, at));
+        (0..n).flat_map(starts).map(move |(sample, position)| Tile {
+            sample,
+            position,
+            length: length.min(plane - position),
+        })
+    }
+
+    /// All phases, once.
+    fn once(&mut self) {
+        for phase in 0..self.schedule.phases.len() {
+            self.before(phase);
+            self.pass(phase);
+        }
+    }
+
+    fn pass(&mut self, phase: usize) {
+        if !self.schedule.phases[phase].tiles.is_empty() {
+            for tile in self.tiles() {
+                self.tile(phase, tile);
+            }
+        }
+    }
+
+    /// All steps of an optimisation.
+    fn optimise(&mut self, updates: &[Vec<AdamUpdate>]) -> Result<(), NotFinite> {
+        let last = self.schedule.phases.len() - 1;
+        if last > 0 {
+            self.pass(0);
+        }
+        for (i, update) in updates.iter().enumerate() {
+            for phase in 1..last {
+                self.before(phase);
+                self.pass(phase);
+            }
+            if last > 0 {
+                self.before(last);
+            }
+            // Looking costs about as much as moving.
+            let look = i % LOOK == 0 || i + 1 == updates.len();
+            let mut outlook = Outlook {
+                finite: true,
+                settled: true,
+            };
+            for tile in self.tiles() {
+                self.tile(last, tile);
+                if look {
+                    let Outlook { finite, settled } = self.look(update, tile);
+                    outlook.finite &= finite;
+                    outlook.settled &= settled;
+                }
+                self.step(update, tile);
+                // The next step's first phase, while the tile is in the cache.
+                if last > 0 {
+                    self.tile(0, tile);
+                }
+            }
+            if !outlook.finite {
+                return Err(NotFinite { step: i + 1 });
+            }
+            if look && outlook.settled {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be expected of a tile.
+    fn look(&self, updates: &[AdamUpdate], tile: Tile) -> Outlook {
+        let mut outlook = Outlook {
+            finite: true,
+            settled: true,
+        };
+        let gradients = &self.graph.gradients;
+        for ((input, _, gradient), update) in gradients.iter().zip(updates) {
+            let id = self.graph.input(*input);
+            let (at, stride) = self.layout(id, tile);
+            fn part(field: &[f32], at: usize, stride: usize) -> View<'_> {
+                View {
+                    data: &field[at..],
+                    stride,
+                }
+            }
+            let now = kernels::look(
+                self.level,
+                *update,
+                self.rows(id, tile),
+                self.view(*gradient, tile),
+                part(&self.buffers.moments[*input][0], at, stride),
+                part(&self.buffers.block[id], at, stride),
+            );
+            outlook.finite &= now.finite;
+            outlook.settled &= now.settled;
+        }
+        outlook
+    }
+
+    /// Moves a tile of the differentiable inputs.
+    fn step(&mut self, updates: &[AdamUpdate], tile: Tile) {
+        let gradients = &self.graph.gradients;
+        for ((input, _, gradient), update) in gradients.iter().zip(updates) {
+            let id = self.graph.input(*input);
+            let mut x = std::mem::take(&mut self.buffers.block[id]);
+            let [mut m, mut v] = std::mem::take(&mut self.buffers.moments[*input]);
+            let (at, stride) = self.layout(id, tile);
+            fn part(field: &mut [f32], at: usize, stride: usize) -> ViewMut<'_> {
+                ViewMut {
+                    data: &mut field[at..],
+                    stride,
+                }
+            }
+            kernels::adam(
+                self.level,
+                *update,
+                self.rows(id, tile),
+                self.view(*gradient, tile),
+                part(&mut m, at, stride),
+                part(&mut v, at, stride),
+                part(&mut x, at, stride),
+            );
+            self.buffers.block[id] = x;
+            self.buffers.moments[*input] = [m, v];
+        }
+    }
+
+    /// The values of a moved input.
+    fn moved(&self, input: usize) -> &[f32] {
+        &self.buffers.block[self.graph.input(input)]
+    }
+
+    /// Where a result's part for a tile begins, and how far its rows are apart.
+    fn layout(&self, id: Id, tile: Tile) -> (usize, usize) {
+        let channels = self.graph.extents[id].channels;
+        match self.schedule.places[id] {
+            Place::Block => {
+                let rows = self.channels_of(id);
+                let start = tile.sample * rows * self.plane + tile.position;
+                (start, if channels { self.plane } else { 0 })
+            }
+            Place::Tile(_) | Place::Small | Place::Nowhere => {
+                (0, if channels { self.length } else { 0 })
+            }
+        }
+    }
+
+    fn view(&self, id: Id, tile: Tile) -> View<'_> {
+        let (start, stride) = self.layout(id, tile);
+        let data = match self.schedule.places[id] {
+            Place::Block => self.field(id),
+            Place::Tile(number) => &self.buffers.tile[number],
+            Place::Small | Place::Nowhere => &self.buffers.repeated[id],
+        };
+        View {
+            data: &data[start..],
+            stride,
+        }
+    }
+
+    /// A result that is kept for the block.
+    fn field(&self, id: Id) -> &[f32] {
+        match self.graph.steps[id] {
+            Step::Input(input) if self.buffers.block[id].is_empty() => self.inputs[input],
+            _ => &self.buffers.block[id],
+        }
+    }
+
+    fn rows(&self, id: Id, tile: Tile) -> Rows {
+        Rows {
+            count: self.channels_of(id),
+            length: tile.length,
+        }
+    }
+
+    /// The steps of a phase for one tile.
+    fn tile(&mut self, phase: usize, tile: Tile) {
+        let schedule = self.schedule;
+        for &id in &schedule.phases[phase].tiles {
+            if let Step::Mean(Dimension::Positions, x) = self.graph.steps[id] {
+                let mut sums = std::mem::take(&mut self.buffers.sums[id]);
+                kernels::sums(
+                    self.level,
+                    self.rows(x, tile),
+                    self.view(x, tile),
+                    &mut sums,
+                );
+                self.buffers.sums[id] = sums;
+                continue;
+            }
+            // Taken out so that it can be written while others are read.
+            let mut result = std::mem::take(self.result(id));
+            let (at, stride) = self.layout(id, tile);
+            let view = |id| self.view(id, tile);
+            let out = ViewMut {
+                data: &mut result[at..],
+                stride,
+            };
+            self.compute(id, self.rows(id, tile), &view, out);
+            *self.result(id) = result;
+        }
+    }
+
+    fn result(&mut self, id: Id) -> &mut Vec<f32> {
+        match self.schedule.places[id] {
+            Place::Tile(number) => &mut self.buffers.tile[number],
+            Place::Small => &mut self.buffers.small[id],
+            Place::Block | Place::Nowhere => &mut self.buffers.block[id],
+        }
+    }
+
+    /// Computes rows of a step from views of its operands.
+    fn compute<'v>(&self, id: Id, rows: Rows, view: &dyn Fn(Id) -> View<'v>, out: ViewMut<'_>) {
+        let level = self.level;
+        match self.graph.steps[id] {
+            Step::Value(op, [a, b]) => kernels::value(level, op, rows, view(a), view(b), out),
+            Step::Partial {
+                op,
+                which,
+                operands,
+                value,
+                adjoint,
+            } => {
+                let read = Partial {
+                    which,
+                    operands: operands.map(view),
+                    value: view(value),
+                    adjoint: view(adjoint),
+                };
+                kernels::partial(level, op, rows, read, out);
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
+            Step::Combine(a, factor, b) => {
+                kernels::combine(level, factor as f32, rows, view(a), view(b), out);
+            }
+            Step::Mean(Dimension::Channels, x) => {
+                let count = self.channels_of(x);
+                fields::mean_rows(level, Rows { count, ..rows }, view(x), out.data);
+            }
+            Step::Softmax(x) => fields::softmax(level, rows, view(x), out),
+            // x − 0 · x would not do for what is not finite.
+            Step::Spread(x, _) => copy(rows, view(x), out),
+            step => unreachable!("{step:?} is not computed in rows"),
+        }
+    }
+
+    /// What comes before a phase's pass.
+    fn before(&mut self, phase: usize) {
+        let schedule = self.schedule;
+        for &id in &schedule.phases[phase].before {
+            match self.graph.steps[id] {
+                Step::Pool { min, x } => self.pool(id, min, x),
+                Step::PoolGradient { pool, adjoint } => self.pool_gradient(id, pool, adjoint),
+                Step::Mean(Dimension::Positions, _) => {
+                    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+                    let share = 1.0 / self.shape.positions() as f64;
+                    let Buffers { sums, small, .. } = &mut *self.buffers;
+                    for (mean, sum) in small[id].iter_mut().zip(&mut sums[id]) {
+                        #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
+                        {
+                            *mean = (*sum * share) as f32;
+                        }
+                        *sum = 0.0;
+                    }
+                    self.repeat(id);
+                }
+                _ => self.small(id),
+            }
+        }
+    }
+
+    /// A step on numbers, or one number a channel: rows of one element.
+    fn small(&mut self, id: Id) {
+        let mut result = std::mem::take(self.result(id));
+        let rows = Rows {
+            count: self.channels_of(id),
+            length: 1,
+        };
+        let view = |id: Id| View {
+            data: &self.buffers.small[id],
+            stride: usize::from(self.graph.extents[id].channels),
+        };
+        let out = ViewMut {
+            data: &mut result,
+            stride: 1,
+        };
+        self.compute(id, rows, &view, out);
+        *self.result(id) = result;
+        self.repeat(id);
+    }
+
+    /// Repeats a small result for as many elements as a tile has, if some tile reads it.
+    fn repeat(&mut self, id: Id) {
+        if self.schedule.repeated[id] {
+            let Buffers {
+                small, repeated, ..
+            } = &mut *self.buffers;
+            let rows = repeated[id].chunks_exact_mut(self.length);
+            for (row, value) in rows.zip(&small[id]) {
+                row.fill(*value);
+            }
+        }
+    }
+
+    fn plane(&self) -> Plane {
+        Plane {
+            height: self.shape.h,
+            width: self.shape.w,
+        }
+    }
+
+    fn pool(&mut self, id: Id, min: bool, x: Id) {
+        let mut result = std::mem::take(&mut self.buffers.block[id]);
+        let mut winners = std::mem::take(&mut self.buffers.winners[id]);
+        let plane = self.plane();
+        fields::pool(
+            self.level,
+            min,
+            plane,
+            self.field(x),
+            &mut result,
+            &mut winners,
+        );
+        self.buffers.block[id] = result;
+        self.buffers.winners[id] = winners;
+    }
+
+    fn pool_gradient(&mut self, id: Id, pool: Id, adjoint: Id) {
+        let mut result = std::mem::take(&mut self.buffers.block[id]);
+        let mut winners = std::mem::take(&mut self.buffers.winners[pool]);
+        let (plane, level) = (self.plane(), self.level);
+        let extent = self.graph.extents[adjoint];
+        if extent.positions {
+            let adjoint = self.field(adjoint);
+            fields::pool_gradient(level, plane, &mut winners, false, adjoint, &mut result);
+        } else {
+            // One number a plane, in the planes' order.
+            let small = &self.buffers.small[adjoint];
+            let planes = 0..self.shape.n * self.channels_of(id);
+            let of_plane = |k: usize| small[if extent.channels { k % self.shape.c } else { 0 }];
+            let mut numbers = std::mem::take(&mut self.buffers.planes);
+            numbers.clear();
+            numbers.extend(planes.map(of_plane));
+            fields::pool_gradient(level, plane, &mut winners, true, &numbers, &mut result);
+            self.buffers.planes = numbers;
+        }
+        self.buffers.block[id] = result;
+        self.buffers.winners[pool] = winners;
+    }
+
+    /// Writes `factor` times a result of the whole fields to every element it stands for.
+    fn copy_out(&self, id: Id, factor: f64, field: &mut [f32]) {
+        #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
+        let factor = factor as f32;
+        let extent = self.graph.extents[id];
+        let result = match self.schedule.places[id] {
+            Place::Small => &self.buffers.small[id],
+            _ => self.field(id),
+        };
+        for (k, plane) in field.chunks_exact_mut(self.plane).enumerate() {
+            let (n, c) = (k / self.shape.c, k % self.shape.c);
+            let row = n * self.channels_of(id) + if extent.channels { c } else { 0 };
+            if extent.positions {
+                let result = &result[row * self.plane..][..self.plane];
+                for (to, value) in plane.iter_mut().zip(result) {
+                    *to = factor * value;
+                }
+            } else {
+                plane.fill(factor * result[if extent.channels { c } else { 0 }]);
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "channels are few")]
+    fn loss_value(&self) -> f64 {
+        f64::from(self.buffers.small[self.graph.mean][0]) * self.shape.c as f64
     }
 }
 
-/// The tile of an adjoint, if there is an adjoint.
-fn dynamic_tile<'b>(adjoint: &'b mut [f32], tile: &Range<usize>) -> Option<&'b mut [f32]> {
-    adjoint.get_mut(tile.clone())
+/// Positions of a tile of a block.
+fn tile_length(shape: Shape) -> usize {
+    let length = match shape.c {
+        1 => TILE,
+        c => (TILE / c / 16 * 16).max(64),
+    };
+    length.min((shape.h * shape.w).max(1))
 }
 
-impl Segment {
-    /// The tiles it is computed in: one for the whole block where operators look across elements.
-    fn tiles(&self, length: usize) -> impl Iterator<Item = Range<usize>> {
-        let size = if self.pointwise { TILE } else { length };
-        (0..length)
-            .step_by(size)
-            .map(move |start| start..length.min(start + size))
+fn grow<T: Default>(list: &mut Vec<T>, length: usize) {
+    if list.len() < length {
+        list.resize_with(length, T::default);
     }
 }
 
-/// Cuts a program's static or dynamic operators at those that look across elements.
-fn segments(program: &Program, dynamic: bool) -> Vec<Segment> {
-    let mut segments: Vec<Segment> = Vec::new();
-    for (node, what) in program.nodes.iter().enumerate() {
-        let Node::Apply(op, _) = what else { continue };
-        if program.dynamic[node] != dynamic {
-            continue;
-        }
-        let pointwise = op.structured().is_none();
-        match segments.last_mut() {
-            Some(last) if pointwise && last.pointwise => last.nodes.push(node),
-            _ => segments.push(Segment {
-                nodes: vec![node],
-                pointwise,
-            }),
-        }
+fn copy(rows: Rows, from: View<'_>, out: ViewMut<'_>) {
+    for r in 0..rows.count {
+        let row = &from.data[r * from.stride..][..rows.length];
+        out.data[r * out.stride..][..rows.length].copy_from_slice(row);
     }
-    segments
 }
 
 #[cfg(test)]
@@ -675,7 +1087,7 @@ mod tests {
     fn slow_adam(tree: &Tree, shape: Shape, yhat: &[f32], y: &[f32], adam: &Adam) -> Vec<f64> {
         let (mut x, y) = (double(yhat), double(y));
         let (mut m, mut v) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        let [b1, b2] = [f64::from(adam.beta1), f64::from(adam.beta2)];
+        let [b1, b2] = [adam.beta1, adam.beta2];
         for t in 1..=adam.steps {
             let given = [
                 ReferenceInput {

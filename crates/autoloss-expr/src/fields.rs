@@ -1,190 +1,85 @@
-//! Operators that look across elements, on blocks in NCHW order, forward and backward.
-
-use std::ops::Range;
+//! Operators that look across elements: across the rows (channels) of a tile, or across neighbours.
 
 use crate::arithmetic::Arithmetic;
-use crate::kernels::{Level, for_each_level, sum_body};
+use crate::kernels::{Level, Rows, View, ViewMut, for_each_level};
 use crate::lane::Lane;
-use crate::operator::Structured;
-use crate::program::Shape;
 
 for_each_level! {
-    /// Computes the operator on a whole block.
-    fn forward[forward_avx2, forward_avx512, forward_body](
-        op: Structured, shape: Shape, x: &[f32], out: &mut [f32],
+    /// The mean over the rows, written as one row.
+    fn mean_rows[mean_rows_avx2, mean_rows_avx512, mean_rows_body](rows: Rows, x: View<'_>, out: &mut [f32])
+}
+
+for_each_level! {
+    /// Softmax over the rows at each place of a row.
+    fn softmax[softmax_avx2, softmax_avx512, softmax_body](rows: Rows, x: View<'_>, out: ViewMut<'_>)
+}
+
+for_each_level! {
+    /// 3×3 maximum or minimum on planes of `height` rows of `width`, and where each was found; values
+    /// are not kept where there is no room for them.
+    fn pool[pool_avx2, pool_avx512, pool_body](
+        min: bool, plane: Plane, x: &[f32], out: &mut [f32], winners: &mut Winners,
     )
 }
 
 for_each_level! {
-    /// Adds the operator's contribution to its operand's adjoint.
-    fn backward[backward_avx2, backward_avx512, backward_body](
-        op: Structured, shape: Shape, read: Read<'_>, to: &mut [f32],
+    /// The adjoint of a pooling's operand: each result's adjoint goes to the first of its
+    /// neighbours, in row order, that equals it. A uniform adjoint is one number a plane.
+    fn pool_gradient[pool_gradient_avx2, pool_gradient_avx512, pool_gradient_body](
+        plane: Plane, winners: &mut Winners, uniform: bool, adjoint: &[f32], out: &mut [f32],
     )
-}
-
-/// What a backward pass reads.
-#[derive(Clone, Copy)]
-pub(crate) struct Read<'a> {
-    /// Value of the operand.
-    pub(crate) x: &'a [f32],
-    /// Value of the operator.
-    pub(crate) value: &'a [f32],
-    /// Adjoint of the operator.
-    pub(crate) adjoint: &'a [f32],
 }
 
 // Everything below is inlined, so that it is compiled for each instruction set.
 
-#[inline(always)]
-fn forward_body<const FMA: bool>(op: Structured, shape: Shape, x: &[f32], out: &mut [f32]) {
-    match op {
-        Structured::MeanNhw => {
-            channel_means::<FMA>(shape, x, |range, mean| out[range].fill(mean));
-        }
-        Structured::MeanC => mean_c(shape, x, |range, means| out[range].copy_from_slice(means)),
-        Structured::MaxPool => pool::<false>(shape, x, out),
-        Structured::MinPool => pool::<true>(shape, x, out),
-        Structured::SoftmaxC => softmax_c::<FMA>(shape, x, out),
-    }
-}
+/// Elements of a row that are handled together, so that their sums stay in registers.
+const RUN: usize = 64;
 
 #[inline(always)]
-fn backward_body<const FMA: bool>(op: Structured, shape: Shape, read: Read<'_>, to: &mut [f32]) {
-    match op {
-        // The mean's derivative is the mean again: each element gets the mean of the adjoints.
-        Structured::MeanNhw => channel_means::<FMA>(shape, read.adjoint, |range, mean| {
-            to[range].iter_mut().for_each(|t| *t += mean);
-        }),
-        Structured::MeanC => mean_c(shape, read.adjoint, |range, means| {
-            for (t, mean) in to[range].iter_mut().zip(means) {
-                *t += mean;
-            }
-        }),
-        // Both look for the neighbour that equals the result.
-        Structured::MaxPool | Structured::MinPool => pool_backward(shape, read, to),
-        Structured::SoftmaxC => softmax_c_backward(shape, read, to),
-    }
-}
-
-/// Calls `f` for each plane (n, c) with its channel's mean over n, h and w.
-#[inline(always)]
-fn channel_means<const FMA: bool>(shape: Shape, x: &[f32], mut f: impl FnMut(Range<usize>, f32)) {
-    let plane = shape.h * shape.w;
-    let range = |n: usize, c: usize| {
-        let start = (n * shape.c + c) * plane;
-        start..start + plane
-    };
-    for c in 0..shape.c {
-        let total: f64 = (0..shape.n).map(|n| sum_body::<FMA>(&x[range(n, c)])).sum();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_precision_loss,
-            reason = "fields are f32"
-        )]
-        let mean = (total / shape.positions() as f64) as f32;
-        for n in 0..shape.n {
-            f(range(n, c), mean);
-        }
-    }
-}
-
-/// Positions that are handled together, so that their sums stay in the first cache.
-const POSITIONS: usize = 64;
-
-/// A run of neighbouring positions of one sample.
-#[derive(Clone, Copy)]
-struct Run {
-    /// Index of the first channel's first element.
-    first: usize,
-    plane: usize,
-    channels: usize,
-    /// Number of positions, at most [`POSITIONS`].
-    length: usize,
-}
-
-impl Run {
-    /// The index range of each channel.
-    fn channels(self) -> impl Iterator<Item = Range<usize>> {
-        (0..self.channels).map(move |c| {
-            let at = self.first + c * self.plane;
-            at..at + self.length
-        })
-    }
-}
-
-fn runs(shape: Shape) -> impl Iterator<Item = Run> {
-    let plane = shape.h * shape.w;
-    let starts = move |n| (0..plane).step_by(POSITIONS).map(move |start| (n, start));
-    (0..shape.n).flat_map(starts).map(move |(n, start)| Run {
-        first: n * shape.c * plane + start,
-        plane,
-        channels: shape.c,
-        length: POSITIONS.min(plane - start),
-    })
-}
-
-/// Calls `f` for each channel's run of positions with the means over the channels there.
-#[inline(always)]
-fn mean_c(shape: Shape, x: &[f32], mut f: impl FnMut(Range<usize>, &[f32])) {
+fn mean_rows_body<const FMA: bool>(rows: Rows, x: View<'_>, out: &mut [f32]) {
     #[expect(clippy::cast_precision_loss, reason = "channels are few")]
-    let share = 1.0 / shape.c as f32;
-    for run in runs(shape) {
-        let mut means = [0.0; POSITIONS];
-        for range in run.channels() {
-            for (mean, value) in means.iter_mut().zip(&x[range]) {
-                *mean += value;
+    let share = 1.0 / rows.count as f32;
+    for (start, out) in runs(rows.length).zip(out[..rows.length].chunks_mut(RUN)) {
+        let mut sums = [0.0; RUN];
+        for r in 0..rows.count {
+            let row = &x.data[r * x.stride + start..][..out.len()];
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += value;
             }
         }
-        means.iter_mut().for_each(|mean| *mean *= share);
-        for range in run.channels() {
-            f(range, &means[..run.length]);
+        for (out, sum) in out.iter_mut().zip(&sums) {
+            *out = sum * share;
         }
     }
 }
 
+fn runs(length: usize) -> impl Iterator<Item = usize> {
+    (0..length).step_by(RUN)
+}
+
 #[inline(always)]
-fn softmax_c<const FMA: bool>(shape: Shape, x: &[f32], out: &mut [f32]) {
-    for run in runs(shape) {
-        let mut largest = [f32::NEG_INFINITY; POSITIONS];
-        for range in run.channels() {
-            for (largest, value) in largest.iter_mut().zip(&x[range]) {
+fn softmax_body<const FMA: bool>(rows: Rows, x: View<'_>, out: ViewMut<'_>) {
+    for start in runs(rows.length) {
+        let length = RUN.min(rows.length - start);
+        let place = |r: usize, stride: usize| r * stride + start..r * stride + start + length;
+        let mut largest = [f32::NEG_INFINITY; RUN];
+        for r in 0..rows.count {
+            for (largest, value) in largest.iter_mut().zip(&x.data[place(r, x.stride)]) {
                 *largest = greater(*value, *largest);
             }
         }
-        let mut sums = [0.0; POSITIONS];
-        for range in run.channels() {
-            let values = x[range.clone()].iter().zip(&largest).zip(&mut sums);
-            for (out, ((value, largest), sum)) in out[range].iter_mut().zip(values) {
+        let mut sums = [0.0; RUN];
+        for r in 0..rows.count {
+            let values = x.data[place(r, x.stride)].iter().zip(&largest);
+            let out = out.data[place(r, out.stride)].iter_mut().zip(&mut sums);
+            for ((out, sum), (value, largest)) in out.zip(values) {
                 *out = Lane::<FMA>(value - largest).exp().0;
                 *sum += *out;
             }
         }
-        for range in run.channels() {
-            for (out, sum) in out[range].iter_mut().zip(&sums) {
+        for r in 0..rows.count {
+            for (out, sum) in out.data[place(r, out.stride)].iter_mut().zip(&sums) {
                 *out /= sum;
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn softmax_c_backward(shape: Shape, read: Read<'_>, to: &mut [f32]) {
-    let Read { value, adjoint, .. } = read;
-    for run in runs(shape) {
-        let mut dots = [0.0; POSITIONS];
-        for range in run.channels() {
-            let products = value[range.clone()].iter().zip(&adjoint[range]);
-            for (dot, (value, adjoint)) in dots.iter_mut().zip(products) {
-                *dot += value * adjoint;
-            }
-        }
-        for range in run.channels() {
-            let parts = value[range.clone()]
-                .iter()
-                .zip(&adjoint[range.clone()])
-                .zip(&dots);
-            for (t, ((value, adjoint), dot)) in to[range].iter_mut().zip(parts) {
-                *t += value * (adjoint - dot);
             }
         }
     }
@@ -196,66 +91,198 @@ fn greater(a: f32, b: f32) -> f32 {
     if a >= b || a.is_nan() { a } else { b }
 }
 
-/// The pooled value of two numbers.
-#[inline(always)]
-fn pooled<const MIN: bool>(a: f32, b: f32) -> f32 {
-    if MIN { -greater(-a, -b) } else { greater(a, b) }
+/// Extents of a plane of pixels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plane {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
-/// 3×3 pooling: first over three rows, then over three columns.
+/// Which neighbour each pooled value comes from, in two steps: first the column's, then the row's.
+#[derive(Debug, Default)]
+pub(crate) struct Winners {
+    /// At each pixel, the row of the best of three pixels above each other: 0, 1 or 2.
+    rows: Vec<u8>,
+    /// At each pixel, the column of the best of three neighbouring such columns.
+    columns: Vec<u8>,
+    /// A row of bests, or of adjoints on their way, with a frame of one element.
+    framed: Vec<f32>,
+    /// Their rows or columns.
+    framed_places: Vec<i32>,
+    /// A row of `columns`.
+    row_of_columns: Vec<i32>,
+    /// A row of results that are not kept.
+    results: Vec<f32>,
+    /// Adjoints on their way, with a frame of one row.
+    arrived: Vec<f32>,
+}
+
+/// Whether `b` takes the place of `a`, which comes first: it is better, or not a number.
 #[inline(always)]
-fn pool<const MIN: bool>(shape: Shape, x: &[f32], out: &mut [f32]) {
-    let (h, w) = (shape.h, shape.w);
-    let mut column = vec![0.0; w];
-    for (x, out) in x.chunks_exact(h * w).zip(out.chunks_exact_mut(h * w)) {
-        for (row, out) in out.chunks_exact_mut(w).enumerate() {
-            column.copy_from_slice(&x[row * w..][..w]);
-            for neighbour in [row.checked_sub(1), (row + 1 < h).then_some(row + 1)] {
-                let Some(r) = neighbour else { continue };
-                for (value, other) in column.iter_mut().zip(&x[r * w..][..w]) {
-                    *value = pooled::<MIN>(*value, *other);
-                }
-            }
-            out.copy_from_slice(&column);
-            for (value, left) in out[1..].iter_mut().zip(&column) {
-                *value = pooled::<MIN>(*left, *value);
-            }
-            for (value, right) in out.iter_mut().zip(&column[1..]) {
-                *value = pooled::<MIN>(*value, *right);
-            }
-        }
+fn beats<const MIN: bool>(b: f32, a: f32) -> bool {
+    (if MIN { b < a } else { b > a }) | (b.is_nan() & !a.is_nan())
+}
+
+#[inline(always)]
+fn pool_body<const FMA: bool>(
+    min: bool,
+    plane: Plane,
+    x: &[f32],
+    out: &mut [f32],
+    winners: &mut Winners,
+) {
+    match min {
+        true => pool_planes::<true>(plane, x, out, winners),
+        false => pool_planes::<false>(plane, x, out, winners),
     }
 }
 
-/// Each result's adjoint goes to the first of its neighbours, in row order, that equals it.
 #[inline(always)]
-fn pool_backward(shape: Shape, read: Read<'_>, to: &mut [f32]) {
-    let Read { x, value, adjoint } = read;
-    let (h, w) = (shape.h, shape.w);
-    // What is still to be given away of the row's adjoints.
-    let mut rest = vec![0.0; w];
-    for start in (0..x.len()).step_by(h * w) {
-        for row in 0..h {
-            let here = start + row * w;
-            rest.copy_from_slice(&adjoint[here..here + w]);
-            for neighbour in row.saturating_sub(1)..(row + 2).min(h) {
-                let there = start + neighbour * w;
-                let (x, to) = (&x[there..there + w], &mut to[there..there + w]);
-                let value = &value[here..here + w];
-                give(&mut rest[1..], &value[1..], x, to);
-                give(&mut rest, value, x, to);
-                give(&mut rest, value, &x[1..], &mut to[1..]);
-            }
+fn pool_planes<const MIN: bool>(plane: Plane, x: &[f32], out: &mut [f32], winners: &mut Winners) {
+    let Plane { height, width } = plane;
+    winners.rows.resize(x.len(), 0);
+    winners.columns.resize(x.len(), 0);
+    // The frame is what loses against everything.
+    let worst = if MIN {
+        f32::INFINITY
+    } else {
+        f32::NEG_INFINITY
+    };
+    let Winners {
+        framed: best,
+        framed_places: rows,
+        results,
+        row_of_columns: columns,
+        ..
+    } = winners;
+    results.resize(width, 0.0);
+    columns.resize(width, 0);
+    best.clear();
+    best.resize(width + 2, worst);
+    rows.clear();
+    rows.resize(width + 2, i32::MAX);
+    for start in (0..x.len()).step_by(width) {
+        let row = start / width % height;
+        let here = start..start + width;
+        let middle = &x[here.clone()];
+        // An edge row stands in for the missing one, and must not win by being first.
+        let first = i32::from(row == 0);
+        let above = if row > 0 {
+            &x[start - width..start]
+        } else {
+            middle
+        };
+        let below = match row + 1 < height {
+            true => &x[start + width..start + 2 * width],
+            false => middle,
+        };
+        let (best_here, rows_here) = (&mut best[1..=width], &mut rows[1..=width]);
+        for i in 0..width {
+            let later = beats::<MIN>(middle[i], above[i]);
+            let value = if later { middle[i] } else { above[i] };
+            let found = if later { 1 } else { first };
+            let later = beats::<MIN>(below[i], value);
+            best_here[i] = if later { below[i] } else { value };
+            rows_here[i] = if later { 2 } else { found };
         }
+        narrow(rows_here, &mut winners.rows[here.clone()]);
+        let found_here = &mut winners.columns[here.clone()];
+        // Nothing is asked for but the places where values are not kept.
+        let out = match out.is_empty() {
+            true => &mut results[..],
+            false => &mut out[here],
+        };
+        let bests = [0, 1, 2].map(|k| &best[k..k + width]);
+        let places = [0, 1, 2].map(|k| &rows[k..k + width]);
+        let (out, columns) = (&mut out[..width], &mut columns[..width]);
+        for i in 0..width {
+            // Of equals the one in the higher row comes first, then the one further left.
+            let later = follows::<MIN>((bests[1][i], places[1][i]), (bests[0][i], places[0][i]));
+            let value = if later { bests[1][i] } else { bests[0][i] };
+            let place = if later { places[1][i] } else { places[0][i] };
+            let found = i32::from(later);
+            let later = follows::<MIN>((bests[2][i], places[2][i]), (value, place));
+            out[i] = if later { bests[2][i] } else { value };
+            columns[i] = if later { 2 } else { found };
+        }
+        narrow(columns, found_here);
     }
 }
 
-/// Gives the rest away where the neighbour's value is the result.
+/// 0, 1 and 2 in a byte each.
 #[inline(always)]
-fn give(rest: &mut [f32], value: &[f32], x: &[f32], to: &mut [f32]) {
-    for (((rest, value), x), to) in rest.iter_mut().zip(value).zip(x).zip(to) {
-        let hit = value == x;
-        *to += if hit { *rest } else { 0.0 };
-        *rest = if hit { 0.0 } else { *rest };
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "they fit"
+)]
+fn narrow(from: &[i32], to: &mut [u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from as u8;
+    }
+}
+
+/// Whether a column's best takes the place of that of a column to its left.
+#[inline(always)]
+fn follows<const MIN: bool>((b, row): (f32, i32), (a, row_of_a): (f32, i32)) -> bool {
+    let equal = (b == a) | (b.is_nan() & a.is_nan());
+    beats::<MIN>(b, a) | (equal & (row < row_of_a))
+}
+
+#[inline(always)]
+fn pool_gradient_body<const FMA: bool>(
+    plane: Plane,
+    winners: &mut Winners,
+    uniform: bool,
+    adjoint: &[f32],
+    out: &mut [f32],
+) {
+    let Plane { height, width } = plane;
+    let Winners {
+        framed: sent,
+        framed_places: columns,
+        arrived,
+        ..
+    } = winners;
+    sent.clear();
+    sent.resize(width + 2, 0.0);
+    columns.clear();
+    columns.resize(width + 2, -1);
+    arrived.clear();
+    arrived.resize((height + 2) * width, 0.0);
+    for start in (0..out.len()).step_by(height * width) {
+        for row in 0..height {
+            let here = start + row * width..start + (row + 1) * width;
+            match uniform {
+                true => sent[1..=width].fill(adjoint[start / (height * width)]),
+                false => sent[1..=width].copy_from_slice(&adjoint[here.clone()]),
+            }
+            for (place, column) in columns[1..=width].iter_mut().zip(&winners.columns[here]) {
+                *place = i32::from(*column);
+            }
+            let to = &mut arrived[(row + 1) * width..(row + 2) * width];
+            let values = [0, 1, 2].map(|k| &sent[k..k + width]);
+            let places = [0, 1, 2].map(|k| &columns[k..k + width]);
+            for i in 0..width {
+                // The winner of the left neighbour, if it is on its right, is this column.
+                let left = if places[0][i] == 2 { values[0][i] } else { 0.0 };
+                let own = if places[1][i] == 1 { values[1][i] } else { 0.0 };
+                let right = if places[2][i] == 0 { values[2][i] } else { 0.0 };
+                to[i] = left + own + right;
+            }
+        }
+        for row in 0..height {
+            let rows = |r: usize| &winners.rows[start + r * width..][..width];
+            // Beyond the edge nothing arrived, whatever its stand-in says.
+            let places = [row.saturating_sub(1), row, (row + 1).min(height - 1)].map(rows);
+            let values = [0, 1, 2].map(|k| &arrived[(row + k) * width..][..width]);
+            let out = &mut out[start + row * width..][..width];
+            for i in 0..width {
+                let above = if places[0][i] == 2 { values[0][i] } else { 0.0 };
+                let own = if places[1][i] == 1 { values[1][i] } else { 0.0 };
+                let below = if places[2][i] == 0 { values[2][i] } else { 0.0 };
+                out[i] = above + own + below;
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! several instruction sets; [`Level::detect`] says which of them this processor has, so that a plain
 //! release binary is fast everywhere.
 
-use crate::lane::Lane;
+use crate::lane::{Lane, mul_add};
 use crate::operator::{Operator, Pointwise};
 
 /// An instruction set the loops were compiled for.
@@ -77,69 +77,131 @@ macro_rules! for_each_level {
 
 pub(crate) use for_each_level;
 
+/// So many rows of so many elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub(crate) count: usize,
+    pub(crate) length: usize,
+}
+
+/// Rows that are read: row r begins at `r · stride`; with stride 0 one row is all of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) stride: usize,
+}
+
+/// Rows that are written.
+#[derive(Debug)]
+pub(crate) struct ViewMut<'a> {
+    pub(crate) data: &'a mut [f32],
+    pub(crate) stride: usize,
+}
+
+impl<'a> View<'a> {
+    #[inline(always)]
+    fn row(self, r: usize, rows: Rows) -> &'a [f32] {
+        &self.data[r * self.stride..][..rows.length]
+    }
+}
+
+impl ViewMut<'_> {
+    #[inline(always)]
+    fn row(&mut self, r: usize, rows: Rows) -> &mut [f32] {
+        &mut self.data[r * self.stride..][..rows.length]
+    }
+}
+
+impl Rows {
+    /// One long row where the rows lie next to each other everywhere.
+    #[inline(always)]
+    fn joined(self, strides: [usize; 3]) -> Self {
+        match strides.iter().all(|stride| *stride == self.length) {
+            true => Self {
+                count: 1,
+                length: self.count * self.length,
+            },
+            false => self,
+        }
+    }
+}
+
 for_each_level! {
     /// `out = op(a, b)`, element by element; a unary operator reads `a` alone.
-    fn forward[forward_avx2, forward_avx512, forward_body](op: Operator, a: &[f32], b: &[f32], out: &mut [f32])
+    fn value[value_avx2, value_avx512, value_body](op: Operator, rows: Rows, a: View<'_>, b: View<'_>, out: ViewMut<'_>)
 }
 
 for_each_level! {
-    /// Adds `adjoint · ∂op/∂operand` to the adjoints of the operands.
-    fn backward[backward_avx2, backward_avx512, backward_body](op: Operator, step: Backward<'_>)
+    /// `out = adjoint · ∂op/∂operand`.
+    fn partial[partial_avx2, partial_avx512, partial_body](op: Operator, rows: Rows, read: Partial<'_>, out: ViewMut<'_>)
 }
 
 for_each_level! {
-    /// One Adam update of `x`; `false` if some gradient was not finite.
-    fn adam[adam_avx2, adam_avx512, adam_body](update: AdamUpdate, gradient: &[f32], m: &mut [f32], v: &mut [f32], x: &mut [f32]) -> bool
+    /// `out = a + factor · b`.
+    fn combine[combine_avx2, combine_avx512, combine_body](factor: f32, rows: Rows, a: View<'_>, b: View<'_>, out: ViewMut<'_>)
 }
 
 for_each_level! {
-    /// Sum of all elements, in f64 beyond short runs; not finite if any element is not finite.
-    fn sum[sum_avx2, sum_avx512, sum_body](x: &[f32]) -> f64
+    /// One Adam update of `x`.
+    fn adam[adam_avx2, adam_avx512, adam_body](update: AdamUpdate, rows: Rows, gradient: View<'_>, m: ViewMut<'_>, v: ViewMut<'_>, x: ViewMut<'_>)
 }
 
-/// What the backward pass of one pointwise operator reads and writes; all slices of one length.
-pub(crate) struct Backward<'a> {
-    /// Value of the first operand.
-    pub(crate) a: &'a [f32],
-    /// Value of the second operand; that of the first for a unary operator.
-    pub(crate) b: &'a [f32],
+for_each_level! {
+    /// What will become of `x`, by its gradient and the moment before the update.
+    fn look[look_avx2, look_avx512, look_body](update: AdamUpdate, rows: Rows, gradient: View<'_>, m: View<'_>, x: View<'_>) -> Outlook
+}
+
+for_each_level! {
+    /// Adds each row's sum to its total, in f64 beyond short runs; not finite if any element is not
+    /// finite.
+    fn sums[sums_avx2, sums_avx512, sums_body](rows: Rows, x: View<'_>, totals: &mut [f64])
+}
+
+/// What the derivative of a pointwise operator is computed from.
+#[derive(Clone, Copy)]
+pub(crate) struct Partial<'a> {
+    /// Number of the operand.
+    pub(crate) which: usize,
+    /// Values of the operands.
+    pub(crate) operands: [View<'a>; 2],
     /// Value of the operator.
-    pub(crate) value: &'a [f32],
+    pub(crate) value: View<'a>,
     /// Adjoint of the operator.
-    pub(crate) adjoint: &'a [f32],
-    /// Where the first operand's adjoint goes, if it has one.
-    pub(crate) to_a: Option<Target<'a>>,
-    /// Where the second operand's adjoint goes, if it has one of its own.
-    pub(crate) to_b: Option<Target<'a>>,
-    /// Both operands are one node: the sum of both partial derivatives goes to `to_a`.
-    pub(crate) same: bool,
+    pub(crate) adjoint: View<'a>,
 }
 
-/// The adjoint of an operand.
-pub(crate) struct Target<'a> {
-    /// The adjoint so far; of no meaning before the first contribution.
-    pub(crate) adjoint: &'a mut [f32],
-    /// Whether this is the first contribution.
-    pub(crate) first: bool,
-}
-
-/// The constants of one Adam update (Kingma and Ba 2015, as PyTorch computes it).
+/// The constants of one Adam update (Kingma and Ba 2015, as PyTorch computes it), for a gradient
+/// that is `factor` times what the kernel reads: moments are kept without the factor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamUpdate {
-    pub(crate) beta1: f32,
-    pub(crate) beta2: f32,
+    /// β and 1 − β of the first moment.
+    pub(crate) first: [f32; 2],
+    /// β and 1 − β of the second moment.
+    pub(crate) second: [f32; 2],
+    /// ε / |factor|
     pub(crate) epsilon: f32,
     pub(crate) bounds: (f32, f32),
-    /// Step size / (1 − β₁ᵗ).
+    /// Step size / (1 − β₁ᵗ), with the factor's sign.
     pub(crate) rate: f32,
     /// 1 / √(1 − β₂ᵗ).
     pub(crate) scale: f32,
 }
 
+/// What is to be expected of the next updates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    /// Every gradient so far was finite: one that was not stays in the moment for good.
+    pub(crate) finite: bool,
+    /// No element will move any more as long as no other does: each is at a bound and pushed
+    /// outwards by gradient and moment alike, or by neither.
+    pub(crate) settled: bool,
+}
+
 struct Forward<'a> {
-    a: &'a [f32],
-    b: &'a [f32],
-    out: &'a mut [f32],
+    rows: Rows,
+    a: View<'a>,
+    b: View<'a>,
+    out: ViewMut<'a>,
 }
 
 impl<const FMA: bool> Pointwise<Lane<FMA>> for Forward<'_> {
@@ -147,43 +209,78 @@ impl<const FMA: bool> Pointwise<Lane<FMA>> for Forward<'_> {
 
     #[inline(always)]
     fn unary(
-        self,
+        mut self,
         value: impl Fn(Lane<FMA>) -> Lane<FMA>,
         _: impl Fn(Lane<FMA>, Lane<FMA>) -> Lane<FMA>,
     ) {
-        for (out, a) in self.out.iter_mut().zip(self.a) {
-            *out = value(Lane(*a)).0;
+        let strides = [self.a.stride, self.out.stride, self.out.stride];
+        let rows = self.rows.joined(strides);
+        for r in 0..rows.count {
+            let out = self.out.row(r, rows);
+            for (out, a) in out.iter_mut().zip(self.a.row(r, rows)) {
+                *out = value(Lane(*a)).0;
+            }
         }
     }
 
     #[inline(always)]
     fn binary(
-        self,
+        mut self,
         value: impl Fn(Lane<FMA>, Lane<FMA>) -> Lane<FMA>,
         _: impl Fn(Lane<FMA>, Lane<FMA>, Lane<FMA>) -> (Lane<FMA>, Lane<FMA>),
     ) {
-        for ((out, a), b) in self.out.iter_mut().zip(self.a).zip(self.b) {
-            *out = value(Lane(*a), Lane(*b)).0;
+        let strides = [self.a.stride, self.b.stride, self.out.stride];
+        let rows = self.rows.joined(strides);
+        for r in 0..rows.count {
+            let (a, b) = (self.a.row(r, rows), self.b.row(r, rows));
+            for ((out, a), b) in self.out.row(r, rows).iter_mut().zip(a).zip(b) {
+                *out = value(Lane(*a), Lane(*b)).0;
+            }
         }
     }
 }
 
 #[inline(always)]
-fn forward_body<const FMA: bool>(op: Operator, a: &[f32], b: &[f32], out: &mut [f32]) {
-    op.pointwise::<Lane<FMA>, _>(Forward { a, b, out });
+fn value_body<const FMA: bool>(
+    op: Operator,
+    rows: Rows,
+    a: View<'_>,
+    b: View<'_>,
+    out: ViewMut<'_>,
+) {
+    op.pointwise::<Lane<FMA>, _>(Forward { rows, a, b, out });
 }
 
-/// Writes or adds `contribution(i)` for every element.
-#[inline(always)]
-#[expect(clippy::needless_pass_by_value, reason = "a target is used up")]
-fn contribute(target: Target<'_>, contribution: impl Fn(usize) -> f32) {
-    if target.first {
-        for (i, t) in target.adjoint.iter_mut().enumerate() {
-            *t = contribution(i);
-        }
-    } else {
-        for (i, t) in target.adjoint.iter_mut().enumerate() {
-            *t += contribution(i);
+struct Backward<'a> {
+    rows: Rows,
+    read: Partial<'a>,
+    out: ViewMut<'a>,
+}
+
+impl Backward<'_> {
+    /// `out = f(first operand, second operand, value, adjoint)`.
+    #[inline(always)]
+    fn each(mut self, f: impl Fn(f32, f32, f32, f32) -> f32) {
+        let Partial {
+            operands: [a, b],
+            value,
+            adjoint,
+            ..
+        } = self.read;
+        let rows = self.rows;
+        let joined = rows.joined([a.stride, b.stride, value.stride]);
+        let rows = match [adjoint.stride, self.out.stride] == [rows.length; 2] {
+            true => joined,
+            false => rows,
+        };
+        for r in 0..rows.count {
+            // All slices have one length, which lets the compiler drop the bounds checks.
+            let (a, b) = (a.row(r, rows), b.row(r, rows));
+            let (value, adjoint) = (value.row(r, rows), adjoint.row(r, rows));
+            let out = self.out.row(r, rows);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = f(a[i], b[i], value[i], adjoint[i]);
+            }
         }
     }
 }
@@ -197,11 +294,7 @@ impl<const FMA: bool> Pointwise<Lane<FMA>> for Backward<'_> {
         _: impl Fn(Lane<FMA>) -> Lane<FMA>,
         gradient: impl Fn(Lane<FMA>, Lane<FMA>) -> Lane<FMA>,
     ) {
-        let Some(target) = self.to_a else { return };
-        // Cutting all slices to one length lets the compiler drop the bounds checks.
-        let n = target.adjoint.len();
-        let (x, y, adjoint) = (&self.a[..n], &self.value[..n], &self.adjoint[..n]);
-        contribute(target, |i| adjoint[i] * gradient(Lane(x[i]), Lane(y[i])).0);
+        self.each(|x, _, y, adjoint| adjoint * gradient(Lane(x), Lane(y)).0);
     }
 
     #[inline(always)]
@@ -210,79 +303,126 @@ impl<const FMA: bool> Pointwise<Lane<FMA>> for Backward<'_> {
         _: impl Fn(Lane<FMA>, Lane<FMA>) -> Lane<FMA>,
         gradient: impl Fn(Lane<FMA>, Lane<FMA>, Lane<FMA>) -> (Lane<FMA>, Lane<FMA>),
     ) {
-        let n = self.adjoint.len();
-        let (a, b) = (&self.a[..n], &self.b[..n]);
-        let (y, adjoint) = (&self.value[..n], &self.adjoint[..n]);
-        if self.same {
-            let Some(target) = self.to_a else { return };
-            contribute(target, |i| {
-                let (da, db) = gradient(Lane(a[i]), Lane(b[i]), Lane(y[i]));
-                adjoint[i] * da.0 + adjoint[i] * db.0
-            });
-            return;
-        }
-        if let Some(target) = self.to_a {
-            contribute(target, |i| {
-                adjoint[i] * gradient(Lane(a[i]), Lane(b[i]), Lane(y[i])).0.0
-            });
-        }
-        if let Some(target) = self.to_b {
-            contribute(target, |i| {
-                adjoint[i] * gradient(Lane(a[i]), Lane(b[i]), Lane(y[i])).1.0
-            });
+        match self.read.which {
+            0 => self.each(|a, b, y, adjoint| adjoint * gradient(Lane(a), Lane(b), Lane(y)).0.0),
+            _ => self.each(|a, b, y, adjoint| adjoint * gradient(Lane(a), Lane(b), Lane(y)).1.0),
         }
     }
 }
 
 #[inline(always)]
-fn backward_body<const FMA: bool>(op: Operator, step: Backward<'_>) {
-    op.pointwise::<Lane<FMA>, _>(step);
+fn partial_body<const FMA: bool>(op: Operator, rows: Rows, read: Partial<'_>, out: ViewMut<'_>) {
+    op.pointwise::<Lane<FMA>, _>(Backward { rows, read, out });
+}
+
+#[inline(always)]
+fn combine_body<const FMA: bool>(
+    factor: f32,
+    rows: Rows,
+    a: View<'_>,
+    b: View<'_>,
+    mut out: ViewMut<'_>,
+) {
+    let rows = rows.joined([a.stride, b.stride, out.stride]);
+    for r in 0..rows.count {
+        let operands = a.row(r, rows).iter().zip(b.row(r, rows));
+        for (out, (a, b)) in out.row(r, rows).iter_mut().zip(operands) {
+            *out = mul_add::<FMA>(*b, factor, *a);
+        }
+    }
 }
 
 #[inline(always)]
 fn adam_body<const FMA: bool>(
     update: AdamUpdate,
-    gradient: &[f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    x: &mut [f32],
-) -> bool {
-    let n = x.len();
-    let (gradient, m, v) = (&gradient[..n], &mut m[..n], &mut v[..n]);
-    // 0 · g is 0 for every finite g and NaN for the others.
-    let mut zeros = [0.0_f32; 16];
-    let mut one = |i: usize, zero: &mut f32| {
-        let g = gradient[i];
-        *zero += g * 0.0;
-        m[i] = m[i] * update.beta1 + g * (1.0 - update.beta1);
-        v[i] = v[i] * update.beta2 + g * g * (1.0 - update.beta2);
-        let moved = x[i] - update.rate * m[i] / (v[i].sqrt() * update.scale + update.epsilon);
-        // Comparisons rather than min and max: NaN has to come through.
-        let moved = if moved < update.bounds.0 {
-            update.bounds.0
-        } else {
-            moved
-        };
-        x[i] = if moved > update.bounds.1 {
-            update.bounds.1
-        } else {
-            moved
-        };
+    rows: Rows,
+    gradient: View<'_>,
+    mut m: ViewMut<'_>,
+    mut v: ViewMut<'_>,
+    mut x: ViewMut<'_>,
+) {
+    let rows = match gradient.stride == rows.length {
+        true => rows.joined([m.stride, v.stride, x.stride]),
+        false => rows,
     };
-    let whole = n / 16 * 16;
-    for base in (0..whole).step_by(16) {
-        for (lane, zero) in zeros.iter_mut().enumerate() {
-            one(base + lane, zero);
-        }
+    for r in 0..rows.count {
+        let fields = (m.row(r, rows), v.row(r, rows), x.row(r, rows));
+        adam_row::<FMA>(update, gradient.row(r, rows), fields);
     }
-    for (i, zero) in (whole..n).zip(&mut zeros) {
-        one(i, zero);
-    }
-    zeros.iter().sum::<f32>() == 0.0
 }
 
 #[inline(always)]
-pub(crate) fn sum_body<const FMA: bool>(x: &[f32]) -> f64 {
+fn adam_row<const FMA: bool>(
+    update: AdamUpdate,
+    gradient: &[f32],
+    (m, v, x): (&mut [f32], &mut [f32], &mut [f32]),
+) {
+    let AdamUpdate {
+        first,
+        second,
+        epsilon,
+        bounds: (low, high),
+        rate,
+        scale,
+    } = update;
+    let n = x.len();
+    let (gradient, m, v) = (&gradient[..n], &mut m[..n], &mut v[..n]);
+    for i in 0..n {
+        let g = gradient[i];
+        let mean = mul_add::<FMA>(m[i], first[0], g * first[1]);
+        let square = mul_add::<FMA>(v[i], second[0], g * g * second[1]);
+        let step = rate * mean / mul_add::<FMA>(square.sqrt(), scale, epsilon);
+        let moved = x[i] - step;
+        // Comparisons rather than min and max: NaN has to come through.
+        let moved = if moved < low { low } else { moved };
+        let moved = if moved > high { high } else { moved };
+        m[i] = mean;
+        v[i] = square;
+        x[i] = moved;
+    }
+}
+
+#[inline(always)]
+fn look_body<const FMA: bool>(
+    update: AdamUpdate,
+    rows: Rows,
+    gradient: View<'_>,
+    m: View<'_>,
+    x: View<'_>,
+) -> Outlook {
+    let (low, high) = update.bounds;
+    let sign = update.rate.signum();
+    let mut outlook = Outlook {
+        finite: true,
+        settled: true,
+    };
+    for r in 0..rows.count {
+        let n = rows.length;
+        let (g, m, x) = (gradient.row(r, rows), m.row(r, rows), x.row(r, rows));
+        let (mut free, mut wild) = (false, false);
+        for i in 0..n {
+            let (push, drift) = (sign * g[i], sign * m[i]);
+            let at_low = (x[i] == low) & (push >= 0.0) & (drift >= 0.0);
+            let at_high = (x[i] == high) & (push <= 0.0) & (drift <= 0.0);
+            let still = (push == 0.0) & (drift == 0.0);
+            free |= !(at_low | at_high | still);
+            wild |= !(g[i].abs() + m[i].abs() < f32::INFINITY);
+        }
+        outlook.settled &= !free;
+        outlook.finite &= !wild;
+    }
+    outlook
+}
+
+#[inline(always)]
+fn sums_body<const FMA: bool>(rows: Rows, x: View<'_>, totals: &mut [f64]) {
+    for (r, total) in totals.iter_mut().enumerate().take(rows.count) {
+        *total += sum(x.row(r, rows));
+    }
+}
+
+#[inline(always)]
+fn sum(x: &[f32]) -> f64 {
     let mut total = 0.0;
     for run in x.chunks(2048) {
         let mut lanes = [0.0_f32; 32];
@@ -327,130 +467,185 @@ mod tests {
         (f64::from(got) - want).abs() <= 2e-6 * want.abs().max(1e-3)
     }
 
+    fn pointwise() -> impl Iterator<Item = Operator> {
+        let all = Operator::ALL.iter().copied();
+        all.filter(|op| op.structured().is_none())
+    }
+
     #[test]
-    fn every_operator_agrees_with_f64_at_every_level_and_length() {
+    fn every_operator_agrees_with_f64_at_every_level_and_layout() {
         for level in levels() {
-            for &op in Operator::ALL.iter().filter(|op| op.structured().is_none()) {
-                for n in [1, 15, 16, 17, 67] {
-                    check_operator(level, op, n);
+            for op in pointwise() {
+                for length in [1, 15, 16, 17, 67] {
+                    for (a, b) in [
+                        (length, length),
+                        (length, 0),
+                        (0, length),
+                        (length + 3, length),
+                    ] {
+                        check_operator(level, op, Rows { count: 3, length }, (a, b));
+                    }
                 }
             }
         }
     }
 
-    fn check_operator(level: Level, op: Operator, n: usize) {
-        let (a, b, adjoint) = (operands(n, 0.1), operands(n, 1.3), operands(n, 2.9));
-        let mut value = vec![0.0; n];
-        forward(level, op, &a, &b, &mut value);
-        let (mut to_a, mut to_b) = (vec![7.0; n], vec![0.5; n]);
-        let step = Backward {
-            a: &a,
-            b: &b,
-            value: &value,
-            adjoint: &adjoint,
-            to_a: Some(Target {
-                adjoint: &mut to_a,
-                first: true,
-            }),
-            to_b: (op.arity() == 2).then_some(Target {
-                adjoint: &mut to_b,
-                first: false,
-            }),
-            same: false,
+    /// The operator on rows with these strides of its operands.
+    fn check_operator(level: Level, op: Operator, rows: Rows, (sa, sb): (usize, usize)) {
+        let size = 3 * (rows.length + 3);
+        let fields = [0.1, 1.3, 2.9].map(|phase| operands(size, phase));
+        let view = |k: usize, stride| View {
+            data: &fields[k],
+            stride,
         };
-        backward(level, op, step);
-        for i in 0..n {
-            let numbers = [f64::from(a[i]), f64::from(b[i])];
-            let (y, [da, db]) = op.pointwise(OnNumbers(&numbers)).unwrap();
-            assert!(
-                close(value[i], y),
-                "{op:?} at {}: {}, not {y}",
-                a[i],
-                value[i]
-            );
-            let want = f64::from(adjoint[i]) * da;
-            // 1 − y² loses digits to cancellation where tanh saturates.
-            let near =
-                |got: f32, want: f64| close(got, want) || (f64::from(got) - want).abs() < 2e-6;
-            assert!(near(to_a[i], want), "∂{op:?}: {}, not {want}", to_a[i]);
-            let want = if op.arity() == 2 {
-                0.5 + f64::from(adjoint[i]) * db
-            } else {
-                0.5
+        let (a, b, adjoint) = (view(0, sa), view(1, sb), view(2, sa));
+        let stride = rows.length + 1;
+        let mut results = [vec![0.0; size], vec![7.0; size], vec![7.0; size]];
+        let [out, da, db] = &mut results;
+        value(level, op, rows, a, b, ViewMut { data: out, stride });
+        for (which, to) in [da, db].into_iter().enumerate().take(op.arity()) {
+            let read = Partial {
+                which,
+                operands: [a, b],
+                value: View { data: out, stride },
+                adjoint,
             };
-            assert!(near(to_b[i], want), "∂{op:?}/∂b: {}, not {want}", to_b[i]);
+            partial(level, op, rows, read, ViewMut { data: to, stride });
+        }
+        for r in 0..rows.count {
+            for i in 0..rows.length {
+                let at = |v: View<'_>| f64::from(v.row(r, rows)[i]);
+                let numbers = [at(a), at(b)];
+                let (y, partials) = op.pointwise(OnNumbers(&numbers)).unwrap();
+                let got = results.each_ref().map(|field| field[r * stride + i]);
+                assert!(close(got[0], y), "{op:?} {numbers:?}: {}, not {y}", got[0]);
+                for which in 0..op.arity() {
+                    let want = at(adjoint) * partials[which];
+                    let got = got[1 + which];
+                    // 1 − y² loses digits to cancellation where tanh saturates.
+                    let near = close(got, want) || (f64::from(got) - want).abs() < 2e-6;
+                    assert!(near, "∂{op:?} {numbers:?}: {got}, not {want}");
+                }
+            }
+        }
+    }
+
+    fn update(bounds: (f32, f32)) -> AdamUpdate {
+        AdamUpdate {
+            first: [0.9, 0.1],
+            second: [0.999, 0.001],
+            epsilon: 1e-8,
+            bounds,
+            rate: 0.1,
+            scale: 31.6,
+        }
+    }
+
+    const FREE: (f32, f32) = (f32::NEG_INFINITY, f32::INFINITY);
+
+    fn outlook(level: Level, bounds: (f32, f32), g: &[f32], m: &[f32], x: &[f32]) -> Outlook {
+        let stride = x.len();
+        let [g, m, x] = [g, m, x].map(|data| View { data, stride });
+        let rows = Rows {
+            count: 1,
+            length: stride,
+        };
+        look(level, update(bounds), rows, g, m, x)
+    }
+
+    #[test]
+    fn sums_and_updates_notice_what_is_not_finite() {
+        let rows = Rows {
+            count: 1,
+            length: 41,
+        };
+        for level in levels() {
+            for bad in [f32::NAN, f32::INFINITY] {
+                for at in [0, 31, 32, 40] {
+                    let mut x = operands(41, 0.0);
+                    let sum = |x: &[f32]| {
+                        let mut total = [0.0];
+                        sums(
+                            level,
+                            rows,
+                            View {
+                                data: x,
+                                stride: 41,
+                            },
+                            &mut total,
+                        );
+                        total[0]
+                    };
+                    let want: f64 = x.iter().map(|v| f64::from(*v)).sum();
+                    assert!((sum(&x) - want).abs() < 1e-4);
+                    x[at] = bad;
+                    assert!(!sum(&x).is_finite());
+                    let zeros = [0.0; 41];
+                    assert!(!outlook(level, FREE, &x, &zeros, &zeros).finite);
+                    assert!(!outlook(level, FREE, &zeros, &x, &zeros).finite);
+                    x[at] = 1e30;
+                    assert!(outlook(level, FREE, &x, &x, &zeros).finite);
+                }
+            }
         }
     }
 
     #[test]
-    fn one_node_as_both_operands_gets_both_partial_derivatives() {
+    fn an_update_is_that_of_the_formula() {
         for level in levels() {
-            let (a, adjoint) = (operands(33, 0.4), operands(33, 0.9));
-            let mut value = vec![0.0; 33];
-            forward(level, Operator::Mul, &a, &a, &mut value);
-            let mut to_a = vec![1.0; 33];
-            let target = Target {
-                adjoint: &mut to_a,
-                first: false,
+            let [g, m, v, x] = [0.1, 0.5, 0.9, 2.0].map(|phase| operands(41, phase));
+            let v: Vec<f32> = v.iter().map(|v| v * v).collect();
+            let (mut m1, mut v1, mut x1) = (m.clone(), v.clone(), x.clone());
+            let rows = Rows {
+                count: 1,
+                length: 41,
             };
-            let step = Backward {
-                a: &a,
-                b: &a,
-                value: &value,
-                adjoint: &adjoint,
-                to_a: Some(target),
-                to_b: None,
-                same: true,
+            let moving = |data| ViewMut { data, stride: 41 };
+            let gradient = View {
+                data: &g,
+                stride: 41,
             };
-            backward(level, Operator::Mul, step);
-            for i in 0..33 {
-                let want = 1.0 + 2.0 * f64::from(adjoint[i]) * f64::from(a[i]);
+            let bounds = (-2.0, 2.0);
+            adam(
+                level,
+                update(bounds),
+                rows,
+                gradient,
+                moving(&mut m1),
+                moving(&mut v1),
+                moving(&mut x1),
+            );
+            for i in 0..41 {
+                let [g, m, v, x] = [g[i], m[i], v[i], x[i]].map(f64::from);
+                let (m, v) = (0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g);
+                let moved = x - 0.1 * m / (31.6 * v.sqrt() + 1e-8);
+                assert!(close(m1[i], m) && close(v1[i], v));
+                let want = moved.clamp(-2.0, 2.0);
                 assert!(
-                    (f64::from(to_a[i]) - want).abs() < 1e-5,
+                    (f64::from(x1[i]) - want).abs() < 2e-6,
                     "{}, not {want}",
-                    to_a[i]
+                    x1[i]
                 );
             }
         }
     }
 
     #[test]
-    fn sums_and_updates_notice_what_is_not_finite() {
+    fn what_cannot_move_is_settled() {
+        let settled = |level, g: f32, m: f32, x: f32| {
+            // One element of many.
+            let (mut gs, mut ms, mut xs) = (vec![1.0; 37], vec![0.0; 37], vec![0.0; 37]);
+            (gs[20], ms[20], xs[20]) = (g, m, x);
+            outlook(level, (0.0, 1.0), &gs, &ms, &xs).settled
+        };
         for level in levels() {
-            for bad in [f32::NAN, f32::INFINITY] {
-                for at in [0, 31, 32, 40] {
-                    let mut x = operands(41, 0.0);
-                    let want: f64 = x.iter().map(|v| f64::from(*v)).sum();
-                    assert!((sum(level, &x) - want).abs() < 1e-4);
-                    x[at] = bad;
-                    assert!(!sum(level, &x).is_finite());
-                    let update = AdamUpdate {
-                        beta1: 0.9,
-                        beta2: 0.999,
-                        epsilon: 1e-8,
-                        bounds: (f32::NEG_INFINITY, f32::INFINITY),
-                        rate: 0.1,
-                        scale: 31.6,
-                    };
-                    let (mut m, mut v, mut p) = (vec![0.0; 41], vec![0.0; 41], vec![0.0; 41]);
-                    assert!(!adam(level, update, &x, &mut m, &mut v, &mut p));
-                    x[at] = 1.0;
-                    assert!(adam(
-                        level,
-                        update,
-                        &x,
-                        &mut m.clone(),
-                        &mut v.clone(),
-                        &mut p
-                    ));
-                }
-            }
+            assert!(settled(level, 1.0, 0.5, 0.0)); // downwards at the lower bound
+            assert!(settled(level, -1.0, -0.5, 1.0));
+            assert!(settled(level, 0.0, 0.0, 0.3)); // nothing pushes
+            assert!(!settled(level, 1.0, -9.0, 0.0)); // the moment still pushes upwards
+            assert!(!settled(level, -1.0, 9.0, 0.0)); // the moment will turn
+            assert!(!settled(level, 1.0, 0.5, 0.9));
+            assert!(!settled(level, f32::NAN, 0.0, 0.0));
         }
-    }
-
-    #[test]
-    fn the_comparison_can_fail() {
-        assert!(!close(1.000_01, 1.0));
-        assert!(!close(f32::NAN, 1.0));
     }
 }

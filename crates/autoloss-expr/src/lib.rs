@@ -28,11 +28,13 @@
 mod arithmetic;
 mod compute;
 mod fields;
+mod graph;
 mod kernels;
 mod lane;
 mod operator;
 mod program;
 pub mod reference;
+mod schedule;
 #[cfg(test)]
 mod testing;
 mod text;

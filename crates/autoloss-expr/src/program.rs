@@ -149,33 +149,6 @@ impl Program {
         }
         values.pop().expect("a program has at least one node")
     }
-
-    /// Whether some operator looks beyond one position (n, h, w), or beyond one element.
-    pub(crate) fn reach(&self) -> Reach {
-        self.nodes
-            .iter()
-            .map(|node| match node {
-                Node::Apply(op, _) => match op.structured() {
-                    None => Reach::Element,
-                    Some(Structured::MeanC | Structured::SoftmaxC) => Reach::Position,
-                    Some(_) => Reach::Field,
-                },
-                _ => Reach::Element,
-            })
-            .max()
-            .unwrap_or(Reach::Element)
-    }
-}
-
-/// How far a program's elements depend on each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reach {
-    /// Each element by itself.
-    Element,
-    /// The channels of one position.
-    Position,
-    /// The whole field.
-    Field,
 }
 
 struct Builder<'a> {
@@ -330,9 +303,6 @@ mod tests {
         let p = program("yhat");
         assert_eq!(p.nodes, [Node::Input(0)]);
         assert!(p.uses(0) && !p.uses(1));
-        assert_eq!(program("exp(yhat) * y").reach(), Reach::Element);
-        assert_eq!(program("mean_c(yhat)").reach(), Reach::Position);
-        assert_eq!(program("max_pool(yhat)").reach(), Reach::Field);
     }
 
     #[test]

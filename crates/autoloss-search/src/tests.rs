@@ -530,15 +530,14 @@ fn an_interrupt_during_the_comparison_is_no_end_and_resume_completes_it() {
     let dir = dir.path();
     let toy = Toy::new();
     let mut recorder = create(dir, &settings(8));
-    let interrupt = Interrupt::default();
-    let report = run(&toy, &mut recorder, &interrupt, &mut |event| {
-        if matches!(event, Event::Compared(_)) {
-            interrupt.set();
-        }
-    });
+    let mut task = Faulty::new(|_| None);
+    // After the reference, the 8 evaluations and 2 of the 8 final trainings.
+    task.interrupts_at = 1 + 8 + 2;
+    let report = run(&task, &mut recorder, &task.interrupt, &mut |_| {});
     assert_eq!(report.unwrap().end, End::Interrupted);
     drop(recorder);
     let before = contents(dir);
+    assert_eq!(before.2.len(), 1 + 2);
     let report = resume(&toy, dir);
     assert_eq!(report.end, End::Evaluations);
     let made = report.comparisons.iter().map(|c| c.trainings.len());

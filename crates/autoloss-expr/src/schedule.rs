@@ -1,0 +1,285 @@
+//! The order in which a graph's steps are computed on a block: in phases, each a pass over the
+//! block's tiles, with as few passes and buffers as the formula allows.
+//!
+//! Steps that vary over the positions are computed tile by tile. A mean over the positions and a
+//! pooling need all tiles of what they read: they end a phase. Steps that do not vary over the
+//! positions are few numbers and computed between the phases.
+
+use crate::graph::{Dimension, Graph, Id, Step};
+use crate::program::Shape;
+
+/// Where a step's result is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Not at all.
+    Nowhere,
+    /// For the whole block.
+    Block,
+    /// For the current tile, in the buffer of that number.
+    Tile(usize),
+    /// A number, or one a channel.
+    Small,
+}
+
+/// One pass over the tiles.
+#[derive(Debug, Default)]
+pub(crate) struct Phase {
+    /// Computed before the pass, for the whole block: small steps, poolings, finished means.
+    pub(crate) before: Vec<Id>,
+    /// Computed for each tile; a mean over the positions sums up here.
+    pub(crate) tiles: Vec<Id>,
+}
+
+/// How far the elements of the steps depend on each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Across the channels of a position.
+    channels: bool,
+    /// Across neighbouring positions.
+    neighbours: bool,
+    /// Across all positions of all samples.
+    positions: bool,
+}
+
+/// Which steps are computed, where and when.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) places: Vec<Place>,
+    /// Small steps that some tile reads: repeated for as many elements as a tile has.
+    pub(crate) repeated: Vec<bool>,
+    /// Poolings whose values nobody reads, only where they come from.
+    pub(crate) unread: Vec<bool>,
+    /// Number of tile buffers.
+    pub(crate) buffers: usize,
+    pub(crate) reach: Reach,
+    /// Steps that are given to it: inputs and results of an earlier stage.
+    pub(crate) given: Vec<Id>,
+}
+
+/// When a step's result is there: in which phase, and whether only tile by tile.
+#[derive(Clone, Copy, Default)]
+struct Time {
+    phase: usize,
+    tile: bool,
+}
+
+impl Schedule {
+    /// Schedules what `wanted` needs of the steps marked `here`; what it needs of the others is
+    /// given. `kept` are those of the wanted steps that must be there for the whole block in the end.
+    pub(crate) fn new(graph: &Graph, here: &[bool], wanted: &[Id], kept: &[Id]) -> Self {
+        let needed = needed(graph, here, wanted);
+        let mut schedule = Self {
+            phases: Vec::new(),
+            places: vec![Place::Nowhere; graph.steps.len()],
+            repeated: vec![false; graph.steps.len()],
+            unread: vec![false; graph.steps.len()],
+            buffers: 0,
+            reach: Reach::default(),
+            given: Vec::new(),
+        };
+        let times = schedule.order(graph, here, &needed);
+        schedule.place(graph, here, &needed, &times, wanted, kept);
+        schedule.share_buffers(graph, wanted);
+        for id in (0..graph.steps.len()).filter(|id| here[*id]) {
+            let reads = |later: &Step| match later {
+                Step::PoolGradient { adjoint, .. } => *adjoint == id,
+                later => later.operands().any(|o| o == id),
+            };
+            let read =
+                (id..graph.steps.len()).any(|k| needed[k] && here[k] && reads(&graph.steps[k]));
+            schedule.unread[id] =
+                matches!(graph.steps[id], Step::Pool { .. }) && !read && !wanted.contains(&id);
+        }
+        schedule
+    }
+
+    fn phase(&mut self, number: usize) -> &mut Phase {
+        if self.phases.len() <= number {
+            self.phases.resize_with(number + 1, Phase::default);
+        }
+        &mut self.phases[number]
+    }
+
+    fn order(&mut self, graph: &Graph, here: &[bool], needed: &[bool]) -> Vec<Time> {
+        let mut times = vec![Time::default(); graph.steps.len()];
+        self.phase(0);
+        for id in (0..graph.steps.len()).filter(|id| needed[*id]) {
+            let step = &graph.steps[id];
+            if !here[id] || matches!(step, Step::Input(_) | Step::Constant(_)) {
+                // An input that is moved is changed tile by tile.
+                let moved = matches!(step, Step::Input(_)) && graph.dynamic[id];
+                times[id].tile = moved;
+                if !matches!(step, Step::Constant(_)) {
+                    self.given.push(id);
+                }
+                continue;
+            }
+            self.reach.add(graph, step);
+            let of_operands = || step.operands().map(|o| times[o]);
+            let in_tiles = of_operands().map(|t| t.phase).max().unwrap_or(0);
+            let whole = of_operands()
+                .map(|t| t.phase + usize::from(t.tile))
+                .max()
+                .unwrap_or(0);
+            let varies = graph.extents[id].positions;
+            times[id] = match step {
+                Step::Mean(Dimension::Positions, _) => {
+                    self.phase(in_tiles).tiles.push(id);
+                    Time {
+                        phase: in_tiles + 1,
+                        tile: false,
+                    }
+                }
+                Step::Pool { .. } | Step::PoolGradient { .. } => Time {
+                    phase: whole,
+                    tile: false,
+                },
+                _ if varies => Time {
+                    phase: in_tiles,
+                    tile: true,
+                },
+                _ => Time {
+                    phase: whole,
+                    tile: false,
+                },
+            };
+            let Time { phase, tile } = times[id];
+            let phase = self.phase(phase);
+            match tile {
+                true => phase.tiles.push(id),
+                false => phase.before.push(id),
+            }
+        }
+        times
+    }
+
+    fn place(
+        &mut self,
+        graph: &Graph,
+        here: &[bool],
+        needed: &[bool],
+        times: &[Time],
+        wanted: &[Id],
+        kept: &[Id],
+    ) {
+        let last = self.phases.len() - 1;
+        for id in (0..graph.steps.len()).filter(|id| needed[*id]) {
+            self.places[id] = if !graph.extents[id].positions {
+                Place::Small
+            } else if !here[id]
+                || kept.contains(&id)
+                || !times[id].tile
+                || matches!(graph.steps[id], Step::Input(_))
+                || wanted.contains(&id) && times[id].phase < last
+            {
+                Place::Block
+            } else {
+                // The number is given later.
+                Place::Tile(0)
+            };
+        }
+        for id in (0..graph.steps.len()).filter(|id| needed[*id] && here[*id]) {
+            let step = &graph.steps[id];
+            let in_tiles = times[id].tile || matches!(step, Step::Mean(Dimension::Positions, _));
+            let pass = match step {
+                Step::Mean(Dimension::Positions, _) => times[id].phase - 1,
+                _ => times[id].phase,
+            };
+            for operand in step.operands() {
+                match self.places[operand] {
+                    Place::Small => self.repeated[operand] |= in_tiles,
+                    Place::Tile(_) if !in_tiles || times[operand].phase < pass => {
+                        self.places[operand] = Place::Block;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for id in wanted {
+            self.repeated[*id] |= self.places[*id] == Place::Small;
+        }
+    }
+
+    /// Gives the tile buffers numbers; one is used again once nothing reads it any more.
+    fn share_buffers(&mut self, graph: &Graph, wanted: &[Id]) {
+        for phase in &self.phases {
+            let mut free: Vec<usize> = (0..self.buffers).collect();
+            for (at, &id) in phase.tiles.iter().enumerate() {
+                if let Place::Tile(_) = self.places[id] {
+                    let number = free.pop().unwrap_or(self.buffers);
+                    self.buffers = self.buffers.max(number + 1);
+                    self.places[id] = Place::Tile(number);
+                }
+                let mut done: Vec<Id> = graph.steps[id].operands().collect();
+                done.sort_unstable();
+                done.dedup();
+                for operand in done {
+                    let read_later = phase.tiles[at + 1..]
+                        .iter()
+                        .any(|later| graph.steps[*later].operands().any(|o| o == operand));
+                    if let Place::Tile(number) = self.places[operand]
+                        && !read_later
+                        && !wanted.contains(&operand)
+                    {
+                        free.push(number);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Reach {
+    fn add(&mut self, graph: &Graph, step: &Step) {
+        match step {
+            Step::Mean(Dimension::Channels, _) | Step::Softmax(_) => self.channels = true,
+            Step::Mean(Dimension::Positions, _) => self.positions = true,
+            Step::Pool { .. } | Step::PoolGradient { .. } => self.neighbours = true,
+            _ => {}
+        }
+        let _ = graph;
+    }
+
+    /// The shape of the blocks that fields are cut into: as small as the reach allows, but of about
+    /// `tile` elements where it allows anything. A run of elements is a row of one channel.
+    pub(crate) fn block(self, shape: Shape, tile: usize) -> Shape {
+        let row = |positions: usize| Shape::new(1, 1, 1, positions);
+        match self {
+            Self {
+                positions: false,
+                neighbours: false,
+                channels,
+            } => match channels {
+                false => row(tile),
+                true => Shape {
+                    c: shape.c,
+                    // Whole vectors.
+                    ..row((tile / shape.c / 16 * 16).max(16))
+                },
+            },
+            _ => Shape {
+                n: if self.positions { shape.n } else { 1 },
+                c: if self.channels { shape.c } else { 1 },
+                ..shape
+            },
+        }
+    }
+
+    /// Whether each element is computed by itself.
+    pub(crate) fn is_element(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// The steps that the wanted ones need, operands of steps computed elsewhere not included.
+fn needed(graph: &Graph, here: &[bool], wanted: &[Id]) -> Vec<bool> {
+    let mut needed = vec![false; graph.steps.len()];
+    wanted.iter().for_each(|id| needed[*id] = true);
+    for id in (0..graph.steps.len()).rev() {
+        if needed[id] && here[id] {
+            graph.steps[id].operands().for_each(|o| needed[o] = true);
+        }
+    }
+    needed
+}
