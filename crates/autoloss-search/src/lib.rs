@@ -64,7 +64,7 @@ pub use population::{Member, Population};
 pub use random::{MAX_DEPTH, Space};
 pub use rate::{Passed, ScreenReport, screen_random};
 pub use run::{RunReport, parse_loss, run};
-pub use screening::{Judgement, Open, Prepared, Scratch, Screener, Stage, Stages, Verdict};
+pub use screening::{Judgement, Prepared, Scratch, Screener, Stage, Stages, Verdict};
 pub use settings::{
     Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
 };

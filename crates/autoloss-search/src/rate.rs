@@ -1,11 +1,15 @@
 //! Screening of random candidates without a search: what becomes of them, and how fast.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+
+use autoloss_expr::Loss;
 
 use crate::error::SearchError;
 use crate::random::Space;
-use crate::screening::{Judgement, Scratch, Screener, Stages};
+use crate::screening::{Flat, Judgement, Pulled, Scratch, Screener, Stages, Verdict};
 use crate::seed::{Stream, generator};
 use crate::settings::Settings;
 use crate::task::{Interrupt, Task};
@@ -49,21 +53,30 @@ impl ScreenReport {
         self.drawn as f64 * 60.0 / self.seconds.max(f64::MIN_POSITIVE)
     }
 
-    fn add(&mut self, other: Self) {
-        self.drawn += other.drawn;
-        self.structural += other.structural;
-        self.invalid += other.invalid;
-        self.rejected += other.rejected;
-        self.passed += other.passed;
-        self.stages.add(&other.stages);
-        self.best.extend(other.best);
+    fn count(&mut self, number: u64, formula: String, judgement: Judgement, g: Option<f64>) {
+        self.drawn += 1;
+        match judgement {
+            Judgement::Structural => self.structural += 1,
+            Judgement::Invalid => self.invalid += 1,
+            Judgement::Rejected => self.rejected += 1,
+            Judgement::Passed => {
+                self.passed += 1;
+                self.best.push(Passed { number, formula, g });
+            }
+        }
     }
 }
 
+/// Candidates whose stages are gone through together. Large enough that waiting for the last
+/// of a batch does not count, small enough for memory and for interrupts.
+const BATCH: u64 = 4096;
+
 /// Screens `count` random candidates on `workers` threads.
 ///
-/// Candidate n is a function of seed and n alone and a verdict one of the candidate, so the counts
-/// do not depend on the number of workers. `on_progress` is told the number drawn so far.
+/// Candidate n is a function of seed and n alone. The workers go through the stages of a batch
+/// of candidates together, and what is looked up is looked up in the candidates' order between two
+/// stages: neither counts nor verdicts depend on the number of workers. `on_progress` is told the
+/// number screened so far.
 ///
 /// # Errors
 /// If the settings are out of range or the task has no samples.
@@ -79,56 +92,226 @@ pub fn screen_random(
     settings.validate()?;
     let space = Space::new(&settings.search, task.branches())?;
     let screener = Screener::new(task, settings)?;
-    let next = AtomicU64::new(0);
+    let mut scratches: Vec<Scratch> = (0..workers.max(1)).map(|_| Scratch::default()).collect();
+    let mut report = ScreenReport::default();
     let start = Instant::now();
-    let work = || {
-        let mut report = ScreenReport::default();
-        let mut scratch = Scratch::default();
-        while !interrupt.is_set() {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= count {
-                break;
-            }
-            let drawing = Instant::now();
-            let loss = space.random_loss(&mut generator(seed, Stream::Screening, number));
-            scratch.stages.structural.seconds += drawing.elapsed().as_secs_f64();
-            let verdict = screener.screen(&loss, &mut scratch);
-            report.drawn += 1;
-            match verdict.judgement {
-                Judgement::Structural => report.structural += 1,
-                Judgement::Invalid => report.invalid += 1,
-                Judgement::Rejected => report.rejected += 1,
-                Judgement::Passed => {
-                    report.passed += 1;
-                    report.best.push(Passed {
-                        number,
-                        formula: loss.to_string(),
-                        g: verdict.g,
-                    });
-                }
-            }
-            on_progress(number + 1);
-        }
-        report.stages = scratch.stages;
-        report
+    let batch = Batch {
+        space: &space,
+        screener: &screener,
+        seed,
+        interrupt,
     };
-    let mut total = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers.max(1)).map(|_| scope.spawn(work)).collect();
-        let mut total = ScreenReport::default();
+    for first in (0..count).step_by(BATCH as usize) {
+        if interrupt.is_set() {
+            break;
+        }
+        let numbers = first..count.min(first + BATCH);
+        batch.screen(numbers, &mut scratches, &mut report, on_progress);
+    }
+    report.seconds = start.elapsed().as_secs_f64();
+    for scratch in &scratches {
+        report.stages.add(&scratch.stages);
+    }
+    let g = |passed: &Passed| passed.g.unwrap_or(f64::NEG_INFINITY);
+    report
+        .best
+        .sort_by(|a, b| g(b).total_cmp(&g(a)).then(a.number.cmp(&b.number)));
+    Ok(report)
+}
+
+/// What a batch is screened with.
+struct Batch<'a> {
+    space: &'a Space,
+    screener: &'a Screener,
+    seed: u64,
+    interrupt: &'a Interrupt,
+}
+
+/// How far a candidate of a batch is.
+enum State {
+    Flat(Flat),
+    Pulled(Pulled),
+    Judged(Arc<Verdict>),
+    /// Hopeless by its inputs.
+    Structural,
+    /// Gets the verdict of that candidate of the batch.
+    As(usize),
+    /// Left out by an interrupt.
+    Left,
+}
+
+impl Batch<'_> {
+    fn screen(
+        &self,
+        numbers: std::ops::Range<u64>,
+        scratches: &mut [Scratch],
+        report: &mut ScreenReport,
+        on_progress: &(dyn Fn(u64) + Sync),
+    ) {
+        let first = numbers.start;
+        let numbers: Vec<u64> = numbers.collect();
+        let mut states = on_all(scratches, numbers, |number, scratch| {
+            self.flatten(number, scratch)
+        });
+        self.look_up_canonical(&mut states, &mut scratches[0]);
+        let mut states = on_all(scratches, states, |state, scratch| match state {
+            State::Flat(flat) => match self.screener.pull(flat, scratch) {
+                Ok(pulled) => State::Pulled(pulled),
+                Err(verdict) => State::Judged(Arc::new(*verdict)),
+            },
+            other => other,
+        });
+        self.look_up_gradients(&mut states, &mut scratches[0]);
+        let done = AtomicU64::new(first);
+        let states = on_all(scratches, states, |state, scratch| {
+            let state = self.judge(state, scratch);
+            on_progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            state
+        });
+        for (place, state) in states.iter().enumerate() {
+            let verdict = match state {
+                State::Judged(verdict) => {
+                    // Verdicts enter in the candidates' order.
+                    self.screener.remember_shared(verdict.clone());
+                    verdict
+                }
+                State::As(other) => match &states[*other] {
+                    State::Judged(verdict) => verdict,
+                    _ => continue,
+                },
+                State::Structural => {
+                    let formula = String::new();
+                    report.count(first + place as u64, formula, Judgement::Structural, None);
+                    continue;
+                }
+                State::Flat(_) | State::Pulled(_) | State::Left => continue,
+            };
+            let number = first + place as u64;
+            let formula = match verdict.judgement {
+                Judgement::Passed => self.loss(number).to_string(),
+                _ => String::new(),
+            };
+            report.count(number, formula, verdict.judgement, verdict.g);
+        }
+    }
+
+    fn loss(&self, number: u64) -> Loss {
+        let mut draws = generator(self.seed, Stream::Screening, number);
+        self.space.random_loss(&mut draws)
+    }
+
+    fn flatten(&self, number: u64, scratch: &mut Scratch) -> State {
+        let drawing = Instant::now();
+        let loss = self.loss(number);
+        scratch.stages.structural.seconds += drawing.elapsed().as_secs_f64();
+        match self.screener.flatten(&loss, scratch) {
+            Ok(flat) => State::Flat(flat),
+            Err(_) => State::Structural,
+        }
+    }
+
+    fn look_up_canonical(&self, states: &mut [State], scratch: &mut Scratch) {
+        let mut here: HashMap<String, usize> = HashMap::new();
+        for (place, state) in states.iter_mut().enumerate() {
+            let State::Flat(flat) = state else { continue };
+            if let Some(verdict) = self.screener.known(flat) {
+                *state = State::Judged(verdict);
+            } else if let Some(earlier) = here.get(flat.canonical()) {
+                *state = State::As(*earlier);
+            } else {
+                here.insert(flat.canonical().to_owned(), place);
+                continue;
+            }
+            scratch.stages.cached.decided += 1;
+        }
+    }
+
+    fn look_up_gradients(&self, states: &mut [State], scratch: &mut Scratch) {
+        let mut here = HashMap::new();
+        let mut same: Vec<Option<usize>> = vec![None; states.len()];
+        for (place, state) in states.iter_mut().enumerate() {
+            let State::Pulled(pulled) = state else {
+                continue;
+            };
+            if let Some(verdict) = self.screener.alike(pulled, scratch) {
+                *state = State::Judged(verdict);
+            } else if let Some(fingerprint) = pulled.fingerprint()
+                && let Some(earlier) = here.insert(fingerprint, place)
+            {
+                here.insert(fingerprint, earlier);
+                same[place] = Some(earlier);
+                scratch.stages.equivalent.decided += 1;
+            }
+        }
+        for (place, earlier) in same.iter().enumerate() {
+            if let Some(earlier) = earlier {
+                states[place] = State::As(*earlier);
+            }
+        }
+        // Those that equal one that equals another.
+        for place in 0..states.len() {
+            if let State::As(other) = states[place]
+                && let State::As(first) = states[other]
+            {
+                states[place] = State::As(first);
+            }
+        }
+    }
+
+    fn judge(&self, state: State, scratch: &mut Scratch) -> State {
+        let State::Pulled(pulled) = state else {
+            return state;
+        };
+        if self.interrupt.is_set() {
+            return State::Left;
+        }
+        State::Judged(Arc::new(match self.screener.gradients(pulled, scratch) {
+            Ok(open) => self.screener.optimise(open, scratch),
+            Err(verdict) => *verdict,
+        }))
+    }
+}
+
+/// Does the work on every item, on one thread a scratch; the results are in the items' order.
+fn on_all<T: Send, R: Send>(
+    scratches: &mut [Scratch],
+    items: Vec<T>,
+    work: impl Fn(T, &mut Scratch) -> R + Sync,
+) -> Vec<R> {
+    if scratches.len() == 1 {
+        let scratch = &mut scratches[0];
+        return items.into_iter().map(|item| work(item, scratch)).collect();
+    }
+    let items: Vec<Mutex<Option<T>>> = items.into_iter().map(|i| Mutex::new(Some(i))).collect();
+    let next = AtomicUsize::new(0);
+    let mut results: Vec<(usize, R)> = Vec::with_capacity(items.len());
+    std::thread::scope(|scope| {
+        let (items, next, work) = (&items, &next, &work);
+        let threads: Vec<_> = scratches
+            .iter_mut()
+            .map(|scratch| {
+                scope.spawn(move || {
+                    let mut results = Vec::new();
+                    loop {
+                        let place = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(item) = items.get(place) else { break };
+                        let item = item.lock().unwrap_or_else(PoisonError::into_inner).take();
+                        let Some(item) = item else { continue };
+                        results.push((place, work(item, scratch)));
+                    }
+                    results
+                })
+            })
+            .collect();
         for thread in threads {
             match thread.join() {
-                Ok(report) => total.add(report),
+                Ok(part) => results.extend(part),
                 Err(payload) => std::panic::resume_unwind(payload),
             }
         }
-        total
     });
-    total.seconds = start.elapsed().as_secs_f64();
-    let g = |passed: &Passed| passed.g.unwrap_or(f64::NEG_INFINITY);
-    total
-        .best
-        .sort_by(|a, b| g(b).total_cmp(&g(a)).then(a.number.cmp(&b.number)));
-    Ok(total)
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 #[cfg(test)]
@@ -141,6 +324,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.screening.steps = 40;
         settings.screening.step_size = 0.05;
+        settings.screening.early_share = 0.0;
         let run = |workers, seed| {
             let interrupt = Interrupt::default();
             let report = screen_random(

@@ -13,7 +13,7 @@ use crate::evolution::Evolution;
 use crate::executor::local::{Clock, Parts, search};
 use crate::population::Member;
 use crate::random::Space;
-use crate::screening::{Judgement, Screener, Verdict};
+use crate::screening::{Judgement, Past, Scratch, Screener};
 use crate::seed::final_seeds;
 use crate::settings::Settings;
 use crate::store::{CandidateRow, Recorder, RunInfo};
@@ -119,7 +119,7 @@ fn search_stage(
         so_far: Box::new(tally.clone()),
     };
     let screener = Screener::new(task, settings)?;
-    restore_verdicts(&screener, &rows);
+    restore_verdicts(task, &screener, recorder, &rows)?;
     let parts = Parts {
         task,
         settings,
@@ -164,7 +164,13 @@ fn ended_before(info: &RunInfo, done: &Tally, no_reference: bool) -> Option<End>
 }
 
 /// Enters the verdicts of the run so far, in their order.
-fn restore_verdicts(screener: &Screener, rows: &[CandidateRow]) {
+fn restore_verdicts(
+    task: &dyn Task,
+    screener: &Screener,
+    recorder: &Recorder,
+    rows: &[CandidateRow],
+) -> Result<(), SearchError> {
+    let mut scratch = Scratch::default();
     for row in rows {
         let judgement = match row.fate {
             Fate::Invalid => Judgement::Invalid,
@@ -172,14 +178,29 @@ fn restore_verdicts(screener: &Screener, rows: &[CandidateRow]) {
             Fate::Scored | Fate::Stopped | Fate::Failed | Fate::Equivalent => Judgement::Passed,
         };
         let passed = judgement == Judgement::Passed;
-        screener.remember(Verdict {
+        let verdict = Past {
             judgement,
             reason: row.reason.clone().filter(|_| !passed),
             g: row.candidate.g,
             norms: row.candidate.norms.clone(),
-            canonical: row.candidate.canonical.clone(),
-        });
+        };
+        screener.restore(&stored_loss(task, recorder, row)?, verdict, &mut scratch);
     }
+    Ok(())
+}
+
+/// The loss of a candidate of the run so far.
+fn stored_loss(
+    task: &dyn Task,
+    recorder: &Recorder,
+    row: &CandidateRow,
+) -> Result<Loss, SearchError> {
+    let formula = &row.candidate.formula;
+    parse_loss(task, formula).map_err(|e| {
+        let id = row.candidate.id;
+        let problem = format!("candidate {id}: {e} in `{formula}`");
+        SearchError::Store(recorder.store().value(problem))
+    })
 }
 
 fn restore_evolution(
@@ -198,12 +219,7 @@ fn restore_evolution(
     }
     let newest = joined.len().saturating_sub(settings.search.population);
     for row in &joined[newest..] {
-        let loss = parse_loss(task, &row.candidate.formula).map_err(|e| {
-            recorder.store().value(format!(
-                "candidate {}: {e} in `{}`",
-                row.candidate.id, row.candidate.formula
-            ))
-        })?;
+        let loss = stored_loss(task, recorder, row)?;
         evolution.join(Member {
             id: row.candidate.id,
             loss,
@@ -308,13 +324,7 @@ fn best_losses(
             continue;
         }
         keys.push(key);
-        let formula = &row.candidate.formula;
-        let loss = parse_loss(task, formula).map_err(|e| {
-            let id = row.candidate.id;
-            recorder
-                .store()
-                .value(format!("candidate {id}: {e} in `{formula}`"))
-        })?;
+        let loss = stored_loss(task, recorder, &row)?;
         losses.push((format!("#{}", row.candidate.id), loss));
     }
     Ok(losses)

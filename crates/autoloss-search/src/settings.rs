@@ -71,6 +71,9 @@ pub struct ScreeningSettings {
     pub step_size: f64,
     pub normalise: bool,
     pub predictions: Predictions,
+    pub same_gradient: bool,
+    pub early_share: f64,
+    pub early_gain: f64,
 }
 
 /// How the stored predictions are moved in screening.
@@ -121,6 +124,9 @@ impl Default for ScreeningSettings {
             step_size: 0.01,
             normalise: false,
             predictions: Predictions::Bounded,
+            same_gradient: true,
+            early_share: 0.1,
+            early_gain: 0.5,
         }
     }
 }
@@ -336,7 +342,19 @@ impl ScreeningSettings {
             "screening.step_size",
             self.step_size,
             "a number above 0",
-        )
+        )?;
+        for (key, value) in [
+            ("screening.early_share", self.early_share),
+            ("screening.early_gain", self.early_gain),
+        ] {
+            check(
+                (0.0..=1.0).contains(&value),
+                key,
+                value,
+                "a number from 0 to 1",
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -365,7 +383,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 24);
+        assert_eq!(keys.len(), 27);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {
@@ -417,6 +435,8 @@ mod tests {
             ("[screening]\nsamples = 0", "screening.samples"),
             ("[screening]\nsteps = 0", "screening.steps"),
             ("[screening]\nstep_size = 0.0", "screening.step_size"),
+            ("[screening]\nearly_share = 1.5", "screening.early_share"),
+            ("[screening]\nearly_gain = -1", "screening.early_gain"),
         ] {
             let message = error(text);
             assert!(message.contains(&format!("`{key}`")), "{text}: {message}");

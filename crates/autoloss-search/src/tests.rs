@@ -22,6 +22,7 @@ pub(crate) fn settings(evaluations: u64) -> Settings {
     settings.screening.step_size = 0.05;
     // In so few steps only free predictions get far enough.
     settings.screening.predictions = Predictions::Free;
+    settings.screening.early_share = 0.0;
     settings
 }
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use autoloss_search::{ScreenReport, Stage, screen_random};
+use autoloss_search::{ScreenReport, screen_random};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -49,26 +49,21 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     Ok(())
 }
 
-fn stages(report: &ScreenReport) -> [(&'static str, &Stage); 4] {
-    let stages = &report.stages;
-    [
-        ("structural", &stages.structural),
-        ("cached", &stages.cached),
-        ("gradient", &stages.gradient),
-        ("optimised", &stages.optimisation),
-    ]
-}
-
 fn as_json(report: &ScreenReport) -> serde_json::Value {
-    let stages: serde_json::Map<String, serde_json::Value> = stages(report)
+    let mut stages: serde_json::Map<String, serde_json::Value> = report
+        .stages
+        .named()
         .into_iter()
         .map(|(name, s)| {
-            (
-                name.to_owned(),
-                json!({"count": s.count, "seconds": s.seconds}),
-            )
+            let stage = json!({"count": s.count, "decided": s.decided, "seconds": s.seconds});
+            (name.to_owned(), stage)
         })
         .collect();
+    // What is left after the last stage, which takes no time.
+    stages.insert(
+        "passed".to_owned(),
+        json!({"count": report.passed, "decided": report.passed, "seconds": 0.0}),
+    );
     let best: Vec<_> = report
         .best
         .iter()
@@ -114,11 +109,17 @@ fn as_text(report: &ScreenReport) -> String {
             why.to_owned(),
         ]);
     }
-    let mut cost = Table::new(&["stage", ">candidates", ">seconds of all workers"]);
-    for (name, stage) in stages(report) {
+    let mut cost = Table::new(&[
+        "stage",
+        ">candidates",
+        ">decided",
+        ">seconds of all workers",
+    ]);
+    for (name, stage) in report.stages.named() {
         cost.row([
             name.to_owned(),
             stage.count.to_string(),
+            stage.decided.to_string(),
             format!("{:.2}", stage.seconds),
         ]);
     }

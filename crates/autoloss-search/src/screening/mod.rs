@@ -2,26 +2,35 @@
 //!
 //! No network is involved: the stored predictions of a few samples are optimised themselves, and a
 //! candidate that does not bring them near their targets, by the task's metric, is rejected. The
-//! stages run from the cheapest to the dearest; a verdict is a pure function of the loss, so it
-//! does not matter which worker asks, nor in which order.
+//! stages run from the cheapest to the dearest, and each is a function of the loss and of what
+//! was judged before it in a fixed order, so it does not matter which worker computes it:
+//!
+//! 1. structural: a branch without prediction or without target is hopeless;
+//! 2. cached: a canonical form that was judged has its verdict;
+//! 3. gradient: the value and the gradient of the stored predictions must be finite and not zero;
+//! 4. equivalent: gradients that are those of a judged candidate, up to scale, lead the
+//!    predictions the same way (`screening.same_gradient`);
+//! 5. optimised: g(L; ξ), left as soon as it is certain, or as good as certain
+//!    (`screening.early_share`).
 
+mod fingerprint;
+mod gain;
+mod known;
 mod logits;
+mod samples;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use autoloss_expr::{Adam, Loss, Program, Workspace};
+use autoloss_expr::{Loss, Program, Workspace};
 
 use crate::error::SearchError;
-use crate::seed::samples_seed;
 use crate::settings::{Predictions, ScreeningSettings, Settings};
 use crate::task::{BranchSpec, Sample, Task};
-
-/// Verdicts kept for losses that come again, the oldest forgotten first: some 40 MB.
-const KNOWN_VERDICTS: usize = 1 << 17;
+use fingerprint::{Direction, Fingerprint};
+use known::Known;
 
 /// What screening makes of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +58,56 @@ pub struct Verdict {
     pub norms: Vec<f64>,
     /// Equal for losses that compute the same; empty for structural verdicts.
     pub canonical: String,
+    /// Equal for losses whose gradients have one direction.
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Verdict {
+    fn structural(reason: String) -> Self {
+        Self {
+            judgement: Judgement::Structural,
+            reason: Some(reason),
+            g: None,
+            norms: Vec::new(),
+            canonical: String::new(),
+            fingerprint: None,
+        }
+    }
+
+    fn invalid(reason: String, norms: Vec<f64>, flat: Flat) -> Self {
+        Self {
+            judgement: Judgement::Invalid,
+            reason: Some(reason),
+            g: Some(f64::NEG_INFINITY),
+            norms,
+            canonical: flat.canonical,
+            fingerprint: None,
+        }
+    }
+
+    /// The same for a candidate with the same gradients.
+    fn of_another(&self, pulled: Pulled) -> Self {
+        Self {
+            judgement: self.judgement,
+            reason: Some(format!("its gradients are those of {}", self.canonical)),
+            g: self.g,
+            norms: vec![pulled.norm],
+            canonical: pulled.flat.canonical,
+            fingerprint: pulled.fingerprint,
+        }
+    }
+}
+
+/// The verdict of an earlier part of a run over a loss.
+pub struct Past {
+    /// What became of it.
+    pub judgement: Judgement,
+    /// Why, where it did not pass.
+    pub reason: Option<String>,
+    /// g(L; ξ).
+    pub g: Option<f64>,
+    /// ‖∂L/∂ŷ_b‖₂ of each sample.
+    pub norms: Vec<f64>,
 }
 
 /// How often a stage ran and how long it took.
@@ -56,6 +115,8 @@ pub struct Verdict {
 pub struct Stage {
     /// Candidates that reached the stage.
     pub count: u64,
+    /// Of these, candidates whose verdict fell there.
+    pub decided: u64,
     /// Seconds, summed over the workers.
     pub seconds: f64,
 }
@@ -69,31 +130,50 @@ pub struct Stages {
     pub cached: Stage,
     /// Value and gradient at the stored predictions.
     pub gradient: Stage,
+    /// Looking up candidates with the same gradients.
+    pub equivalent: Stage,
     /// Optimising the stored predictions and scoring them.
-    pub optimisation: Stage,
+    pub optimised: Stage,
 }
 
 impl Stages {
+    /// The stages in their order, by name.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &Stage); 5] {
+        [
+            ("structural", &self.structural),
+            ("cached", &self.cached),
+            ("gradient", &self.gradient),
+            ("equivalent", &self.equivalent),
+            ("optimised", &self.optimised),
+        ]
+    }
+
     /// Adds another worker's stages.
     pub fn add(&mut self, other: &Self) {
         for (sum, stage) in [
             (&mut self.structural, other.structural),
             (&mut self.cached, other.cached),
             (&mut self.gradient, other.gradient),
-            (&mut self.optimisation, other.optimisation),
+            (&mut self.equivalent, other.equivalent),
+            (&mut self.optimised, other.optimised),
         ] {
             sum.count += stage.count;
+            sum.decided += stage.decided;
             sum.seconds += stage.seconds;
         }
     }
 }
 
-fn timed<T>(stage: &mut Stage, work: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = work();
-    stage.count += 1;
-    stage.seconds += start.elapsed().as_secs_f64();
-    result
+impl Stage {
+    /// Does a candidate's part of the stage.
+    fn timed<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.count += 1;
+        self.seconds += start.elapsed().as_secs_f64();
+        result
+    }
 }
 
 /// What one worker needs to screen, reused from candidate to candidate.
@@ -107,11 +187,40 @@ pub struct Scratch {
     pub stages: Stages,
 }
 
+/// A candidate that is not hopeless by its inputs.
+pub struct Flat {
+    programs: Vec<Program>,
+    canonical: String,
+}
+
+impl Flat {
+    /// Equal for losses that compute the same.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+}
+
+/// A candidate whose gradient at the first sample is known.
+pub struct Pulled {
+    flat: Flat,
+    /// Norm of the first sample's gradient.
+    norm: f64,
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Pulled {
+    /// Equal for losses whose gradients have one direction; `None` where that is not to count.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+}
+
 /// A candidate whose gradients are fine, before its predictions are optimised.
 pub struct Open {
-    programs: Vec<Program>,
+    flat: Flat,
     norms: Vec<f64>,
-    canonical: String,
+    fingerprint: Option<Fingerprint>,
 }
 
 /// What the stages before the optimisation give.
@@ -136,57 +245,16 @@ pub struct Screener {
     known: Mutex<Known>,
 }
 
-#[derive(Default)]
-struct Known {
-    verdicts: HashMap<String, Arc<Verdict>>,
-    order: VecDeque<String>,
-}
-
 impl Screener {
     /// Takes the task's samples and scores their stored predictions.
     ///
     /// # Errors
     /// If the task has no samples, or they do not have the form of its branches.
     pub fn new(task: &dyn Task, settings: &Settings) -> Result<Self, SearchError> {
-        let fail = |reason| SearchError::Samples {
-            task: task.name().to_owned(),
-            reason,
-        };
-        let wanted = settings.screening.samples;
-        let mut samples = task
-            .samples(wanted, samples_seed(settings.search.seed))
-            .map_err(|e| fail(e.to_string()))?;
-        if samples.len() != wanted {
-            return Err(fail(format!("got {} of {wanted}", samples.len())));
-        }
-        let branches = task.branches().to_vec();
-        let mut before = Vec::with_capacity(wanted);
-        for (number, sample) in samples.iter().enumerate() {
-            check_form(sample, &branches).map_err(|e| fail(format!("sample {number}: {e}")))?;
-            let predictions: Vec<&[f32]> = branches
-                .iter()
-                .zip(&sample.branches)
-                .map(|(spec, branch)| branch.inputs[prediction(spec)].as_slice())
-                .collect();
-            let score = (sample.scorer)(&predictions);
-            if !score.is_finite() {
-                return Err(fail(format!(
-                    "sample {number}: the metric `{}` of the stored predictions is {score}, expected a finite number",
-                    task.metric()
-                )));
-            }
-            before.push(score);
-        }
-        if settings.screening.predictions == Predictions::Logits {
-            for sample in &mut samples {
-                for (spec, branch) in branches.iter().zip(&mut sample.branches) {
-                    logits::of_probabilities(spec, &mut branch.inputs);
-                }
-            }
-        }
+        let (samples, before) = samples::stored(task, settings)?;
         Ok(Self {
             settings: settings.screening.clone(),
-            branches,
+            branches: task.branches().to_vec(),
             samples,
             before,
             known: Mutex::default(),
@@ -202,13 +270,7 @@ impl Screener {
     /// All stages: the verdict over a loss.
     pub fn screen(&self, loss: &Loss, scratch: &mut Scratch) -> Arc<Verdict> {
         match self.prepare(loss, scratch) {
-            Prepared::Structural(reason) => Arc::new(Verdict {
-                judgement: Judgement::Structural,
-                reason: Some(reason),
-                g: None,
-                norms: Vec::new(),
-                canonical: String::new(),
-            }),
+            Prepared::Structural(reason) => Arc::new(Verdict::structural(reason)),
             Prepared::Known(verdict) | Prepared::Settled(verdict) => verdict,
             Prepared::Open(open) => self.judge(open, scratch),
         }
@@ -216,110 +278,184 @@ impl Screener {
 
     /// The stages before the optimisation.
     pub fn prepare(&self, loss: &Loss, scratch: &mut Scratch) -> Prepared {
-        let mut stages = scratch.stages;
-        let structural = timed(&mut stages.structural, || self.structural(loss));
-        if let (Some(reason), true) = (structural, self.settings.rejection) {
-            scratch.stages = stages;
-            return Prepared::Structural(reason);
-        }
-        let flat = timed(&mut stages.cached, || self.flatten(loss));
-        let (programs, canonical) = match flat {
+        let flat = match self.flatten(loss, scratch) {
             Ok(flat) => flat,
-            Err(reason) => {
-                scratch.stages = stages;
-                return Prepared::Structural(reason);
-            }
+            Err(reason) => return Prepared::Structural(reason),
         };
-        if let Some(verdict) = self.lock().verdicts.get(&canonical) {
-            scratch.stages = stages;
-            return Prepared::Known(verdict.clone());
+        if let Some(verdict) = self.known(&flat) {
+            scratch.stages.cached.decided += 1;
+            return Prepared::Known(verdict);
         }
-        let norms = timed(&mut stages.gradient, || self.norms(&programs, scratch));
-        scratch.stages = stages;
-        match norms {
-            Ok(norms) => Prepared::Open(Open {
-                programs,
-                norms,
-                canonical,
-            }),
-            // Without rejection the candidate is evaluated all the same.
-            Err((norms, _)) if !self.settings.rejection => Prepared::Open(Open {
-                programs,
-                norms,
-                canonical,
-            }),
-            Err((norms, reason)) => Prepared::Settled(self.remember(Verdict {
-                judgement: Judgement::Invalid,
-                reason: Some(reason),
-                g: Some(f64::NEG_INFINITY),
-                norms,
-                canonical,
+        let settled = |verdict: Box<Verdict>| Prepared::Settled(self.remember(*verdict));
+        let pulled = match self.pull(flat, scratch) {
+            Ok(pulled) => pulled,
+            Err(verdict) => return settled(verdict),
+        };
+        let alike = self.alike(&pulled, scratch);
+        if let Some(verdict) = &alike
+            && verdict.judgement != Judgement::Passed
+        {
+            // Not kept: a later look finds the same.
+            return Prepared::Known(Arc::new(verdict.of_another(pulled)));
+        }
+        match (self.gradients(pulled, scratch), alike) {
+            (Err(verdict), _) => settled(verdict),
+            (Ok(open), None) => Prepared::Open(open),
+            (Ok(open), Some(verdict)) => settled(Box::new(Verdict {
+                judgement: Judgement::Passed,
+                reason: None,
+                g: verdict.g,
+                norms: open.norms,
+                canonical: open.flat.canonical,
+                fingerprint: open.fingerprint,
             })),
         }
     }
 
     /// The last stage: optimises the stored predictions and judges the gain.
-    ///
-    /// Samples come one after the other; the rest are left out once even a perfect score on them
-    /// could not lift g to the threshold.
     pub fn judge(&self, open: Open, scratch: &mut Scratch) -> Arc<Verdict> {
-        let (judgement, reason, g) = if self.settings.rejection {
-            let mut stage = scratch.stages.optimisation;
-            let outcome = timed(&mut stage, || self.gain(&open.programs, scratch));
-            scratch.stages.optimisation = stage;
-            match outcome {
-                Gain::Known(g) if g >= self.settings.threshold => {
-                    (Judgement::Passed, None, Some(g))
-                }
-                Gain::Known(g) => (
-                    Judgement::Rejected,
-                    Some(format!(
-                        "g is {g:.3}, the threshold {}",
-                        self.settings.threshold
-                    )),
-                    Some(g),
-                ),
-                Gain::AtMost(bound, samples) => (
-                    Judgement::Rejected,
-                    Some(format!(
-                        "g is at most {bound:.3} after {samples} of {} samples",
-                        self.samples.len()
-                    )),
-                    None,
-                ),
-                Gain::Invalid(reason) => {
-                    (Judgement::Invalid, Some(reason), Some(f64::NEG_INFINITY))
-                }
+        self.remember(self.optimise(open, scratch))
+    }
+
+    /// The first two stages, without the look-up.
+    ///
+    /// # Errors
+    /// Why the loss is hopeless by its inputs alone.
+    pub fn flatten(&self, loss: &Loss, scratch: &mut Scratch) -> Result<Flat, String> {
+        let stage = &mut scratch.stages.structural;
+        let structural = stage.timed(|| self.structural(loss));
+        if let (Some(reason), true) = (structural, self.settings.rejection) {
+            stage.decided += 1;
+            return Err(reason);
+        }
+        scratch.stages.cached.timed(|| self.programs(loss))
+    }
+
+    /// The verdict over a loss that computes the same, if there was one.
+    pub fn known(&self, flat: &Flat) -> Option<Arc<Verdict>> {
+        self.lock().canonical(&flat.canonical)
+    }
+
+    /// The third stage at the first sample.
+    ///
+    /// # Errors
+    /// The verdict, where value or gradient settle it.
+    pub fn pull(&self, flat: Flat, scratch: &mut Scratch) -> Result<Pulled, Box<Verdict>> {
+        let mut stage = scratch.stages.gradient;
+        let (value, direction) = stage.timed(|| self.descend(&flat.programs, 0, scratch));
+        scratch.stages.gradient = stage;
+        let rejects = self.settings.rejection;
+        match wrong(0, value, &direction) {
+            Some(reason) if rejects => {
+                scratch.stages.gradient.decided += 1;
+                Err(Box::new(Verdict::invalid(
+                    reason,
+                    vec![direction.norm()],
+                    flat,
+                )))
             }
+            _ => Ok(Pulled {
+                norm: direction.norm(),
+                fingerprint: match rejects && self.settings.same_gradient {
+                    true => direction.fingerprint(),
+                    false => None,
+                },
+                flat,
+            }),
+        }
+    }
+
+    /// The fourth stage: the verdict over a loss with the same gradients, if there was one.
+    pub fn alike(&self, pulled: &Pulled, scratch: &mut Scratch) -> Option<Arc<Verdict>> {
+        let fingerprint = pulled.fingerprint?;
+        let stage = &mut scratch.stages.equivalent;
+        let verdict = stage.timed(|| self.lock().fingerprint(fingerprint))?;
+        stage.decided += 1;
+        Some(verdict)
+    }
+
+    /// The third stage at the other samples.
+    ///
+    /// # Errors
+    /// The verdict, where value or gradient settle it.
+    pub fn gradients(&self, pulled: Pulled, scratch: &mut Scratch) -> Result<Open, Box<Verdict>> {
+        let start = Instant::now();
+        let mut norms = vec![pulled.norm];
+        let mut reason = None;
+        for number in 1..self.samples.len() {
+            let (value, direction) = self.descend(&pulled.flat.programs, number, scratch);
+            norms.push(direction.norm());
+            reason = reason.or_else(|| wrong(number, value, &direction));
+        }
+        if reason.is_none() && norms.iter().all(|norm| *norm == 0.0) {
+            reason = Some("the gradient is zero".to_owned());
+        }
+        scratch.stages.gradient.seconds += start.elapsed().as_secs_f64();
+        match reason {
+            Some(reason) if self.settings.rejection => {
+                scratch.stages.gradient.decided += 1;
+                Err(Box::new(Verdict::invalid(reason, norms, pulled.flat)))
+            }
+            // Without rejection the candidate is evaluated whatever its gradients are.
+            _ => Ok(Open {
+                flat: pulled.flat,
+                norms,
+                fingerprint: pulled.fingerprint,
+            }),
+        }
+    }
+
+    /// The fifth stage: optimises the stored predictions and judges the gain.
+    pub fn optimise(&self, open: Open, scratch: &mut Scratch) -> Verdict {
+        let (judgement, reason, g) = if self.settings.rejection {
+            let mut stage = scratch.stages.optimised;
+            let gain = stage.timed(|| self.gain(&open.flat.programs, scratch));
+            stage.decided += 1;
+            scratch.stages.optimised = stage;
+            gain.judged(self.settings.threshold, self.samples.len())
         } else {
             (Judgement::Passed, None, None)
         };
-        self.remember(Verdict {
+        Verdict {
             judgement,
             reason,
             g,
             norms: open.norms,
-            canonical: open.canonical,
-        })
+            canonical: open.flat.canonical,
+            fingerprint: open.fingerprint,
+        }
     }
 
     /// Keeps a verdict; the first over a canonical form stays.
     pub fn remember(&self, verdict: Verdict) -> Arc<Verdict> {
-        let verdict = Arc::new(verdict);
-        let known = &mut *self.lock();
-        if known.verdicts.contains_key(&verdict.canonical) {
-            return verdict;
-        }
-        known
-            .verdicts
-            .insert(verdict.canonical.clone(), verdict.clone());
-        known.order.push_back(verdict.canonical.clone());
-        if known.order.len() > KNOWN_VERDICTS
-            && let Some(oldest) = known.order.pop_front()
-        {
-            known.verdicts.remove(&oldest);
-        }
-        verdict
+        self.remember_shared(Arc::new(verdict))
+    }
+
+    /// The same for a verdict that is shared already.
+    pub fn remember_shared(&self, verdict: Arc<Verdict>) -> Arc<Verdict> {
+        self.lock().remember(verdict)
+    }
+
+    /// Enters the verdict of an earlier part of a run.
+    pub fn restore(&self, loss: &Loss, verdict: Past, scratch: &mut Scratch) {
+        let Ok(flat) = self.programs(loss) else {
+            return;
+        };
+        // What was invalid has no direction to compare.
+        let fingerprint = match verdict.judgement {
+            Judgement::Passed | Judgement::Rejected if self.settings.same_gradient => {
+                self.descend(&flat.programs, 0, scratch).1.fingerprint()
+            }
+            _ => None,
+        };
+        self.remember(Verdict {
+            judgement: verdict.judgement,
+            reason: verdict.reason,
+            g: verdict.g,
+            norms: verdict.norms,
+            canonical: flat.canonical,
+            fingerprint,
+        });
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -345,7 +481,7 @@ impl Screener {
         None
     }
 
-    fn flatten(&self, loss: &Loss) -> Result<(Vec<Program>, String), String> {
+    fn programs(&self, loss: &Loss) -> Result<Flat, String> {
         if loss.branches.len() != self.branches.len() {
             return Err(format!(
                 "the loss has {} branches, the task {}",
@@ -374,192 +510,39 @@ impl Screener {
             canonical.push_str(program.canonical());
             programs.push(program);
         }
-        Ok((programs, canonical))
+        Ok(Flat {
+            programs,
+            canonical,
+        })
     }
 
-    /// The gradient norms, or what was wrong with them.
-    fn norms(
+    /// The loss value of a sample, and its gradient's direction.
+    fn descend(
         &self,
         programs: &[Program],
+        sample: usize,
         scratch: &mut Scratch,
-    ) -> Result<Vec<f64>, (Vec<f64>, String)> {
-        let mut norms = Vec::with_capacity(self.samples.len());
-        let mut reason = None;
-        for (number, sample) in self.samples.iter().enumerate() {
-            let mut squares = 0.0;
-            for (program, branch) in programs.iter().zip(&sample.branches) {
-                let inputs: Vec<&[f32]> = branch.inputs.iter().map(Vec::as_slice).collect();
-                scratch
-                    .gradients
-                    .resize_with(inputs.len().max(scratch.gradients.len()), Vec::new);
-                let gradients = &mut scratch.gradients[..inputs.len()];
-                gradients.iter_mut().for_each(Vec::clear);
-                let value =
-                    program.gradient(&mut scratch.workspace, branch.shape, &inputs, gradients);
-                if !value.is_finite() && reason.is_none() {
-                    reason = Some(format!("the loss value of sample {number} is {value}"));
-                }
-                let elements = gradients.iter().flatten();
-                squares += elements.map(|x| f64::from(*x).powi(2)).sum::<f64>();
-            }
-            if !squares.is_finite() && reason.is_none() {
-                reason = Some(format!("the gradient of sample {number} is not finite"));
-            }
-            norms.push(squares.sqrt());
+    ) -> (f64, Direction) {
+        let mut total = 0.0;
+        let mut direction = Direction::default();
+        for (program, branch) in programs.iter().zip(&self.samples[sample].branches) {
+            let inputs: Vec<&[f32]> = branch.inputs.iter().map(Vec::as_slice).collect();
+            let size = inputs.len().max(scratch.gradients.len());
+            scratch.gradients.resize_with(size, Vec::new);
+            let gradients = &mut scratch.gradients[..inputs.len()];
+            gradients.iter_mut().for_each(Vec::clear);
+            total += program.gradient(&mut scratch.workspace, branch.shape, &inputs, gradients);
+            gradients.iter().for_each(|g| direction.add(g));
         }
-        if reason.is_none() && norms.iter().all(|norm| *norm == 0.0) {
-            reason = Some("the gradient is zero".to_owned());
-        }
-        match reason {
-            None => Ok(norms),
-            Some(reason) => Err((norms, reason)),
-        }
-    }
-
-    fn gain(&self, programs: &[Program], scratch: &mut Scratch) -> Gain {
-        let count = self.samples.len() as f64;
-        let room = |b: usize| {
-            let room = (1.0 - self.before[b]).max(0.0);
-            if self.settings.normalise {
-                f64::from(u8::from(room > 0.0))
-            } else {
-                room
-            }
-        };
-        let mut sum = 0.0;
-        let mut left: f64 = (0..self.samples.len()).map(room).sum();
-        for b in 0..self.samples.len() {
-            // The margin keeps rounding from deciding.
-            let bound = (sum + left) / count;
-            if bound < self.settings.threshold - 1e-9 {
-                return Gain::AtMost(bound, b);
-            }
-            let after = match self.optimised_score(b, programs, scratch) {
-                Ok(score) => score,
-                Err(reason) => return Gain::Invalid(reason),
-            };
-            let gain = after - self.before[b];
-            sum += match 1.0 - self.before[b] {
-                room if self.settings.normalise && room > 0.0 => gain / room,
-                _ => gain,
-            };
-            left -= room(b);
-        }
-        Gain::Known(sum / count)
-    }
-
-    /// How a branch's predictions are optimised.
-    fn adam(&self, spec: &BranchSpec) -> Adam {
-        let bounded = self.settings.predictions == Predictions::Bounded
-            && spec.inputs.iter().all(|i| i.softmax || !i.differentiable);
-        let adam = Adam {
-            steps: self.settings.steps,
-            step_size: self.settings.step_size as f32,
-            ..Adam::default()
-        };
-        match bounded {
-            true => Adam {
-                bounds: (0.0, 1.0),
-                ..adam
-            },
-            false => adam,
-        }
-    }
-
-    /// ξ(ŷ*_b, y_b): the metric of a sample's predictions after their optimisation.
-    fn optimised_score(
-        &self,
-        b: usize,
-        programs: &[Program],
-        scratch: &mut Scratch,
-    ) -> Result<f64, String> {
-        let sample = &self.samples[b];
-        scratch.fields.resize_with(programs.len(), Vec::new);
-        for (((program, stored), fields), spec) in programs
-            .iter()
-            .zip(&sample.branches)
-            .zip(&mut scratch.fields)
-            .zip(&self.branches)
-        {
-            fields.clone_from(&stored.inputs);
-            program
-                .optimise(
-                    &mut scratch.workspace,
-                    stored.shape,
-                    fields,
-                    &self.adam(spec),
-                )
-                .map_err(|e| format!("sample {b}: {e}"))?;
-            if self.settings.predictions == Predictions::Logits {
-                logits::to_probabilities(spec, stored.shape, fields, &mut scratch.workspace);
-            }
-        }
-        let predictions: Vec<&[f32]> = self
-            .branches
-            .iter()
-            .zip(&scratch.fields)
-            .map(|(spec, fields)| fields[prediction(spec)].as_slice())
-            .collect();
-        if predictions.iter().any(|p| p.iter().any(|x| !x.is_finite())) {
-            return Err(format!("sample {b}: an optimised prediction is not finite"));
-        }
-        let score = (sample.scorer)(&predictions);
-        if score.is_finite() {
-            Ok(score)
-        } else {
-            Err(format!("sample {b}: the metric is {score}"))
-        }
+        (total, direction)
     }
 }
 
-enum Gain {
-    Known(f64),
-    /// An upper bound below the threshold, and after how many samples.
-    AtMost(f64, usize),
-    Invalid(String),
-}
-
-/// The input of a branch that the metric reads: the first differentiable one.
-fn prediction(spec: &BranchSpec) -> usize {
-    let differentiable = spec.inputs.iter().position(|input| input.differentiable);
-    differentiable.unwrap_or(0)
-}
-
-fn check_form(sample: &Sample, branches: &[BranchSpec]) -> Result<(), String> {
-    if sample.branches.len() != branches.len() {
-        return Err(format!(
-            "{} branches, expected {}",
-            sample.branches.len(),
-            branches.len()
-        ));
+/// What is wrong with the value or the gradient of a sample, if something is.
+fn wrong(sample: usize, value: f64, direction: &Direction) -> Option<String> {
+    if !value.is_finite() {
+        return Some(format!("the loss value of sample {sample} is {value}"));
     }
-    for (spec, branch) in branches.iter().zip(&sample.branches) {
-        if !spec.inputs.iter().any(|input| input.differentiable) {
-            return Err(format!(
-                "branch `{}` has no differentiable input",
-                spec.name
-            ));
-        }
-        if branch.inputs.len() != spec.inputs.len() {
-            return Err(format!(
-                "branch `{}` has {} inputs, expected {}",
-                spec.name,
-                branch.inputs.len(),
-                spec.inputs.len()
-            ));
-        }
-        for (input, field) in spec.inputs.iter().zip(&branch.inputs) {
-            if field.len() != branch.shape.len() {
-                return Err(format!(
-                    "input `{}` of branch `{}` has {} elements, expected {} for the shape {}",
-                    input.name,
-                    spec.name,
-                    field.len(),
-                    branch.shape.len(),
-                    branch.shape
-                ));
-            }
-        }
-    }
-    Ok(())
+    let finite = direction.norm().is_finite();
+    (!finite).then(|| format!("the gradient of sample {sample} is not finite"))
 }

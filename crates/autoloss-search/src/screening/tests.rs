@@ -11,6 +11,8 @@ fn quick() -> Settings {
     settings.screening.steps = 60;
     settings.screening.step_size = 0.05;
     settings.screening.samples = 3;
+    // So few steps leave no early ones to look at.
+    settings.screening.early_share = 0.0;
     settings
 }
 
@@ -82,6 +84,68 @@ fn leaving_early_changes_no_judgement() {
 }
 
 #[test]
+fn an_early_look_rejects_what_gained_nothing() {
+    let mut settings = quick();
+    settings.screening.early_share = 0.25;
+    for text in ["y * log(yhat)", "mul(y, yhat)", "-(y + yhat)"] {
+        let verdict = judge(&settings, text);
+        assert_eq!(
+            verdict.judgement,
+            Judgement::Rejected,
+            "{text}: {verdict:?}"
+        );
+        let reason = verdict.reason.unwrap();
+        assert!(
+            reason.contains("the first sample gained"),
+            "{text}: {reason}"
+        );
+        assert!(reason.contains("in 15 steps"), "{text}: {reason}");
+    }
+    for text in ["-(y * log(yhat))", "square(yhat - y)", "abs(yhat - y)"] {
+        let verdict = judge(&settings, text);
+        assert_eq!(verdict.judgement, Judgement::Passed, "{text}: {verdict:?}");
+    }
+    settings.screening.early_share = 0.0;
+    let patient = judge(&settings, "-(y + yhat)").reason.unwrap();
+    assert!(patient.contains("g is at most"), "{patient}");
+}
+
+#[test]
+fn a_loss_that_pulls_the_same_way_takes_the_verdict() {
+    let toy = Toy::new();
+    for (same_gradient, optimised) in [(true, 2), (false, 4)] {
+        let mut settings = quick();
+        settings.screening.same_gradient = same_gradient;
+        let screener = Screener::new(&toy, &settings).unwrap();
+        let mut scratch = Scratch::default();
+        let mut screen = |text| {
+            let loss = parse_loss(&toy, text).unwrap();
+            screener.screen(&loss, &mut scratch)
+        };
+        let first = screen("square(yhat - y)");
+        let again = screen("2 * square(yhat - y) + y");
+        assert_eq!(first.judgement, Judgement::Passed);
+        assert_eq!((again.judgement, again.g), (first.judgement, first.g));
+        // Its own norms are kept, since equivalent losses are told by them.
+        for (a, b) in first.norms.iter().zip(&again.norms) {
+            assert!((2.0 * a - b).abs() < 1e-5 * b, "{a} {b}");
+        }
+        // The negative has the norms of the first, and its own verdict.
+        let wrong = screen("-square(yhat - y)");
+        let wronger = screen("-square(yhat - y) * 3");
+        assert_eq!(wrong.judgement, Judgement::Rejected);
+        assert_eq!(wronger.judgement, Judgement::Rejected);
+        let named = wronger.reason.as_ref().unwrap();
+        assert_eq!(
+            named.contains("its gradients are those of"),
+            same_gradient,
+            "{named}"
+        );
+        assert_eq!(scratch.stages.optimised.count, optimised);
+    }
+}
+
+#[test]
 fn normalising_measures_against_what_could_be_gained() {
     let mut settings = quick();
     let plain = judge(&settings, "square(yhat - y)").g.unwrap();
@@ -100,7 +164,7 @@ fn a_loss_that_computes_the_same_is_known() {
     let again = screener.screen(&loss("square((-y) + yhat)"), &mut scratch);
     assert_eq!(first, again);
     assert_eq!(scratch.stages.cached.count, 2);
-    assert_eq!(scratch.stages.optimisation.count, 1);
+    assert_eq!(scratch.stages.optimised.count, 1);
 }
 
 /// Two branches of different shapes; the second has a further differentiable input and no `y`.

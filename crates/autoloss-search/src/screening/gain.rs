@@ -1,0 +1,167 @@
+//! g(L; ξ): by how much optimising the stored predictions raises the metric.
+
+use autoloss_expr::{Adam, Program};
+
+use super::samples::prediction;
+use super::{Judgement, Scratch, Screener, logits};
+use crate::settings::Predictions;
+use crate::task::BranchSpec;
+
+impl Screener {
+    /// Samples come one after the other; the rest are left out once even a perfect score on them
+    /// could not lift g to the threshold. Before that, a few steps on the first sample tell most
+    /// of the hopeless: see `screening.early_share`.
+    pub(super) fn gain(&self, programs: &[Program], scratch: &mut Scratch) -> Gain {
+        if let Some(gain) = self.early(programs, scratch) {
+            return gain;
+        }
+        let count = self.samples.len() as f64;
+        let room = |b: usize| {
+            let room = (1.0 - self.before[b]).max(0.0);
+            if self.settings.normalise {
+                f64::from(u8::from(room > 0.0))
+            } else {
+                room
+            }
+        };
+        let mut sum = 0.0;
+        let mut left: f64 = (0..self.samples.len()).map(room).sum();
+        for b in 0..self.samples.len() {
+            // The margin keeps rounding from deciding.
+            let bound = (sum + left) / count;
+            if bound < self.settings.threshold - 1e-9 {
+                return Gain::AtMost(bound, b);
+            }
+            match self.optimised_score(b, programs, self.settings.steps, scratch) {
+                Ok(score) => sum += self.gained(b, score),
+                Err(reason) => return Gain::Invalid(reason),
+            }
+            left -= room(b);
+        }
+        Gain::Known(sum / count)
+    }
+
+    /// What a sample gained by a score, in the terms of the threshold.
+    fn gained(&self, b: usize, score: f64) -> f64 {
+        let gain = score - self.before[b];
+        match 1.0 - self.before[b] {
+            room if self.settings.normalise && room > 0.0 => gain / room,
+            _ => gain,
+        }
+    }
+
+    /// The verdict after a few steps on the first sample, if it is clear by then.
+    fn early(&self, programs: &[Program], scratch: &mut Scratch) -> Option<Gain> {
+        let steps = (self.settings.early_share * self.settings.steps as f64).round() as usize;
+        if steps == 0 || steps >= self.settings.steps {
+            return None;
+        }
+        let gain = match self.optimised_score(0, programs, steps, scratch) {
+            Ok(score) => self.gained(0, score),
+            Err(reason) => return Some(Gain::Invalid(reason)),
+        };
+        let possible = self.gained(0, 1.0).min(self.settings.threshold);
+        (gain < self.settings.early_gain * possible).then_some(Gain::Early(gain, steps))
+    }
+
+    /// How a branch's predictions are optimised.
+    fn adam(&self, spec: &BranchSpec, steps: usize) -> Adam {
+        let bounded = self.settings.predictions == Predictions::Bounded
+            && spec.inputs.iter().all(|i| i.softmax || !i.differentiable);
+        let adam = Adam {
+            steps,
+            step_size: self.settings.step_size as f32,
+            ..Adam::default()
+        };
+        match bounded {
+            true => Adam {
+                bounds: (0.0, 1.0),
+                ..adam
+            },
+            false => adam,
+        }
+    }
+
+    /// ξ(ŷ*_b, y_b): the metric of a sample's predictions after so many steps.
+    fn optimised_score(
+        &self,
+        b: usize,
+        programs: &[Program],
+        steps: usize,
+        scratch: &mut Scratch,
+    ) -> Result<f64, String> {
+        let sample = &self.samples[b];
+        scratch.fields.resize_with(programs.len(), Vec::new);
+        for (((program, stored), fields), spec) in programs
+            .iter()
+            .zip(&sample.branches)
+            .zip(&mut scratch.fields)
+            .zip(&self.branches)
+        {
+            fields.clone_from(&stored.inputs);
+            program
+                .optimise(
+                    &mut scratch.workspace,
+                    stored.shape,
+                    fields,
+                    &self.adam(spec, steps),
+                )
+                .map_err(|e| format!("sample {b}: {e}"))?;
+            if self.settings.predictions == Predictions::Logits {
+                logits::to_probabilities(spec, stored.shape, fields, &mut scratch.workspace);
+            }
+        }
+        let predictions: Vec<&[f32]> = self
+            .branches
+            .iter()
+            .zip(&scratch.fields)
+            .map(|(spec, fields)| fields[prediction(spec)].as_slice())
+            .collect();
+        if predictions.iter().any(|p| p.iter().any(|x| !x.is_finite())) {
+            return Err(format!("sample {b}: an optimised prediction is not finite"));
+        }
+        let score = (sample.scorer)(&predictions);
+        if score.is_finite() {
+            Ok(score)
+        } else {
+            Err(format!("sample {b}: the metric is {score}"))
+        }
+    }
+}
+
+/// What is known of g.
+pub(super) enum Gain {
+    Known(f64),
+    /// An upper bound below the threshold, and after how many samples.
+    AtMost(f64, usize),
+    /// The first sample's gain after so few steps that it will not do.
+    Early(f64, usize),
+    Invalid(String),
+}
+
+impl Gain {
+    /// The judgement, why it is none better, and g.
+    pub(super) fn judged(
+        self,
+        threshold: f64,
+        samples: usize,
+    ) -> (Judgement, Option<String>, Option<f64>) {
+        let (reason, g) = match self {
+            Self::Known(g) if g >= threshold => return (Judgement::Passed, None, Some(g)),
+            Self::Known(g) => (format!("g is {g:.3}, the threshold {threshold}"), Some(g)),
+            Self::AtMost(bound, after) => {
+                let so_far = format!("after {after} of {samples} samples");
+                (format!("g is at most {bound:.3} {so_far}"), None)
+            }
+            Self::Early(gain, steps) => (
+                format!("the first sample gained {gain:.3} in {steps} steps"),
+                None,
+            ),
+            Self::Invalid(reason) => {
+                let g = Some(f64::NEG_INFINITY);
+                return (Judgement::Invalid, Some(reason), g);
+            }
+        };
+        (Judgement::Rejected, Some(reason), g)
+    }
+}
