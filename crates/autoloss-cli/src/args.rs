@@ -47,8 +47,10 @@ pub(crate) enum Command {
   autoloss eval --loss '-(y * log(yhat))' --yhat yhat.npy --y y.npy --grad gradient.npy")]
     Eval(Eval),
     /// Screen random candidates: what becomes of them, how many a minute.
-    #[command(after_help = "Example:
-  autoloss screen --task digits --count 10000")]
+    #[command(after_help = "Examples:
+  autoloss screen --task digits --count 100000
+  autoloss screen --made-up 21x128x128 --json
+  autoloss screen --count 1000 --compare-exact")]
     Screen(Screen),
     /// Score predictions in files, without any network.
     #[command(subcommand)]
@@ -215,6 +217,15 @@ pub(crate) struct Screen {
     /// How many random candidates.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) count: u64,
+    /// Judge exactly: in f64, step by step, without any shortcut; takes seconds a candidate.
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Judge both ways and list where the verdicts differ.
+    #[arg(long)]
+    pub(crate) compare_exact: bool,
+    /// Screen on made-up predictions of this shape instead of the task's: 21x128x128.
+    #[arg(long, value_name = "CxHxW", value_parser = shape)]
+    pub(crate) made_up: Option<[usize; 3]>,
     /// Seed of the candidates and of the stored predictions.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -307,4 +318,16 @@ mod tests {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
+}
+
+/// Classes, height and width.
+fn shape(text: &str) -> Result<[usize; 3], String> {
+    let numbers: Option<Vec<usize>> = text.split('x').map(|n| n.parse().ok()).collect();
+    let numbers = numbers.and_then(|numbers| <[usize; 3]>::try_from(numbers).ok());
+    let fits = |[c, h, w]: &[usize; 3]| {
+        (2..=255).contains(c) && [h, w].iter().all(|side| (1..=4096).contains(*side))
+    };
+    numbers
+        .filter(fits)
+        .ok_or_else(|| "expected classes x height x width, such as 21x128x128".to_owned())
 }

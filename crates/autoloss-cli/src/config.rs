@@ -104,7 +104,7 @@ pub(crate) fn open_task(settings: SegmentationSettings) -> Result<Segmentation> 
         SetupError::Data(error) => anyhow::Error::new(error),
         other => usage(other),
     })?;
-    if let Some(distance) = task.scaled_boundary_distance()? {
+    if let Some(distance) = task.scaled_boundary_distance() {
         eprintln!(
             "boundary distance: {distance} pixels in the reduced images, {} at full size",
             task.settings().boundary_distance

@@ -140,9 +140,10 @@ fn ln<const FMA: bool>(x: f32) -> f32 {
 
 #[inline(always)]
 fn tanh<const FMA: bool>(x: f32) -> f32 {
-    // Beyond, the result is ±1 to the last bit. NaN has to come through.
+    // Beyond the quotient is flat; further beyond, the result is ±1. NaN has to come through.
     const LIMIT: f32 = 7.905_311;
-    let near = x;
+    const ONE: f32 = 8.664_34;
+    let given = x;
     let x = if x > LIMIT { LIMIT } else { x };
     let x = if x < -LIMIT { -LIMIT } else { x };
     let square = x * x;
@@ -163,11 +164,13 @@ fn tanh<const FMA: bool>(x: f32) -> f32 {
         [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_6e-3, 4.893_525e-3],
     );
     // Near 0 the quotient would lose the digits of subnormal numbers.
-    if near.abs() < 4e-4 {
-        near
+    let y = if given.abs() < 4e-4 {
+        given
     } else {
         x * odd / even
-    }
+    };
+    let y = if given > ONE { 1.0 } else { y };
+    if given < -ONE { -1.0 } else { y }
 }
 
 impl<const FMA: bool> Arithmetic for Lane<FMA> {

@@ -27,6 +27,7 @@
 
 mod arithmetic;
 mod compute;
+mod exact;
 mod fields;
 mod graph;
 mod kernels;
@@ -43,6 +44,7 @@ mod zoo;
 
 pub use arithmetic::{Arithmetic, Dual, Field, sign};
 pub use compute::{Adam, NotFinite, Workspace};
+pub use exact::Exact;
 pub use operator::{EPSILON, Operator, Pointwise, Structured};
 pub use program::{Program, ProgramError, Shape};
 pub use text::{ParseError, nearest};

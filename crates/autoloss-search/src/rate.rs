@@ -25,6 +25,57 @@ pub struct Passed {
     pub g: Option<f64>,
 }
 
+/// How candidates are judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Procedure {
+    /// As a search does.
+    #[default]
+    Fast,
+    /// In f64, step by step, without any shortcut: seconds a candidate.
+    Exact,
+    /// Both ways, and compared.
+    Compare,
+}
+
+/// How the fast and the exact verdicts agree.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Agreement {
+    /// Candidates judged both ways.
+    pub candidates: u64,
+    /// Of these, candidates that pass exactly.
+    pub exact_passed: u64,
+    /// Those where one passes and the other does not.
+    pub disagreements: Vec<Disagreement>,
+}
+
+impl Agreement {
+    /// Candidates that pass exactly and do not pass the fast way.
+    #[must_use]
+    pub fn lost(&self) -> usize {
+        let lost = |d: &&Disagreement| d.exact == Judgement::Passed;
+        self.disagreements.iter().filter(lost).count()
+    }
+}
+
+/// A candidate whose verdicts differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disagreement {
+    /// Its number.
+    pub number: u64,
+    /// Its formula.
+    pub formula: String,
+    /// The fast judgement.
+    pub fast: Judgement,
+    /// Why it did not pass the fast way.
+    pub reason: Option<String>,
+    /// g by the fast computation without shortcuts; `None` where it is not finite.
+    pub fast_g: Option<f64>,
+    /// The exact judgement.
+    pub exact: Judgement,
+    /// The exact g.
+    pub exact_g: Option<f64>,
+}
+
 /// What became of some random candidates.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScreenReport {
@@ -44,6 +95,8 @@ pub struct ScreenReport {
     pub stages: Stages,
     /// Those that passed, the highest g first, of equal ones the first drawn.
     pub best: Vec<Passed>,
+    /// How both ways agree, if candidates were judged both ways.
+    pub agreement: Option<Agreement>,
 }
 
 impl ScreenReport {
@@ -86,6 +139,7 @@ pub fn screen_random(
     count: u64,
     workers: usize,
     seed: u64,
+    procedure: Procedure,
     interrupt: &Interrupt,
     on_progress: &(dyn Fn(u64) + Sync),
 ) -> Result<ScreenReport, SearchError> {
@@ -99,13 +153,19 @@ pub fn screen_random(
         space: &space,
         screener: &screener,
         seed,
+        procedure,
         interrupt,
     };
-    for first in (0..count).step_by(BATCH as usize) {
+    let size = match procedure {
+        Procedure::Fast => BATCH,
+        // Seconds each: what an interrupt costs is to stay small.
+        Procedure::Exact | Procedure::Compare => 256,
+    };
+    for first in (0..count).step_by(size as usize) {
         if interrupt.is_set() {
             break;
         }
-        let numbers = first..count.min(first + BATCH);
+        let numbers = first..count.min(first + size);
         batch.screen(numbers, &mut scratches, &mut report, on_progress);
     }
     report.seconds = start.elapsed().as_secs_f64();
@@ -124,6 +184,7 @@ struct Batch<'a> {
     space: &'a Space,
     screener: &'a Screener,
     seed: u64,
+    procedure: Procedure,
     interrupt: &'a Interrupt,
 }
 
@@ -131,9 +192,10 @@ struct Batch<'a> {
 enum State {
     Flat(Flat),
     Pulled(Pulled),
-    Judged(Arc<Verdict>),
-    /// Hopeless by its inputs.
-    Structural,
+    /// Judged here.
+    New(Arc<Verdict>),
+    /// Judged before, or hopeless by its inputs.
+    Known(Arc<Verdict>),
     /// Gets the verdict of that candidate of the batch.
     As(usize),
     /// Left out by an interrupt.
@@ -150,6 +212,76 @@ impl Batch<'_> {
     ) {
         let first = numbers.start;
         let numbers: Vec<u64> = numbers.collect();
+        let done = AtomicU64::new(first);
+        let progress = || on_progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        let exactly = |scratches: &mut [Scratch], numbers, progress: &(dyn Fn() + Sync)| {
+            on_all(scratches, numbers, |number, _| {
+                let left = self.interrupt.is_set();
+                let verdict = || self.screener.screen_exactly(&self.loss(number));
+                let verdict = (!left).then(|| Arc::new(verdict()));
+                progress();
+                verdict
+            })
+        };
+        let verdicts = match self.procedure {
+            Procedure::Fast => self.fast(numbers, scratches, &progress),
+            Procedure::Exact => exactly(scratches, numbers, &progress),
+            Procedure::Compare => {
+                let fast = self.fast(numbers.clone(), scratches, &|| ());
+                let exact = exactly(scratches, numbers, &progress);
+                let agreement = report.agreement.get_or_insert_default();
+                let pairs = fast.iter().zip(&exact).zip(first..);
+                for ((fast, exact), number) in pairs {
+                    if let (Some(fast), Some(exact)) = (fast, exact) {
+                        self.compare(number, fast, exact, agreement, &mut scratches[0]);
+                    }
+                }
+                exact
+            }
+        };
+        for (verdict, number) in verdicts.iter().zip(first..) {
+            let Some(verdict) = verdict else { continue };
+            let formula = match verdict.judgement {
+                Judgement::Passed => self.loss(number).to_string(),
+                _ => String::new(),
+            };
+            report.count(number, formula, verdict.judgement, verdict.g);
+        }
+    }
+
+    fn compare(
+        &self,
+        number: u64,
+        fast: &Verdict,
+        exact: &Verdict,
+        agreement: &mut Agreement,
+        scratch: &mut Scratch,
+    ) {
+        let passed = |verdict: &Verdict| verdict.judgement == Judgement::Passed;
+        agreement.candidates += 1;
+        agreement.exact_passed += u64::from(passed(exact));
+        if passed(fast) == passed(exact) {
+            return;
+        }
+        let loss = self.loss(number);
+        agreement.disagreements.push(Disagreement {
+            number,
+            formula: loss.to_string(),
+            fast: fast.judgement,
+            reason: fast.reason.clone(),
+            fast_g: self.screener.full_g(&loss, scratch),
+            exact: exact.judgement,
+            exact_g: exact.g,
+        });
+    }
+
+    /// The verdicts as a search gives them; `None` for those that an interrupt left out.
+    fn fast(
+        &self,
+        numbers: Vec<u64>,
+        scratches: &mut [Scratch],
+        progress: &(dyn Fn() + Sync),
+    ) -> Vec<Option<Arc<Verdict>>> {
         let mut states = on_all(scratches, numbers, |number, scratch| {
             self.flatten(number, scratch)
         });
@@ -157,42 +289,31 @@ impl Batch<'_> {
         let mut states = on_all(scratches, states, |state, scratch| match state {
             State::Flat(flat) => match self.screener.pull(flat, scratch) {
                 Ok(pulled) => State::Pulled(pulled),
-                Err(verdict) => State::Judged(Arc::new(*verdict)),
+                Err(verdict) => State::New(Arc::new(*verdict)),
             },
             other => other,
         });
         self.look_up_gradients(&mut states, &mut scratches[0]);
-        let done = AtomicU64::new(first);
         let states = on_all(scratches, states, |state, scratch| {
             let state = self.judge(state, scratch);
-            on_progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            progress();
             state
         });
-        for (place, state) in states.iter().enumerate() {
-            let verdict = match state {
-                State::Judged(verdict) => {
-                    // Verdicts enter in the candidates' order.
-                    self.screener.remember_shared(verdict.clone());
-                    verdict
-                }
-                State::As(other) => match &states[*other] {
-                    State::Judged(verdict) => verdict,
-                    _ => continue,
-                },
-                State::Structural => {
-                    let formula = String::new();
-                    report.count(first + place as u64, formula, Judgement::Structural, None);
-                    continue;
-                }
-                State::Flat(_) | State::Pulled(_) | State::Left => continue,
-            };
-            let number = first + place as u64;
-            let formula = match verdict.judgement {
-                Judgement::Passed => self.loss(number).to_string(),
-                _ => String::new(),
-            };
-            report.count(number, formula, verdict.judgement, verdict.g);
+        let verdict = |state: &State| match state {
+            State::New(verdict) | State::Known(verdict) => Some(verdict.clone()),
+            State::As(other) => match &states[*other] {
+                State::New(verdict) | State::Known(verdict) => Some(verdict.clone()),
+                _ => None,
+            },
+            State::Flat(_) | State::Pulled(_) | State::Left => None,
+        };
+        // What is new enters in the candidates' order.
+        for state in &states {
+            if let State::New(verdict) = state {
+                self.screener.remember_shared(verdict.clone());
+            }
         }
+        states.iter().map(verdict).collect()
     }
 
     fn loss(&self, number: u64) -> Loss {
@@ -206,7 +327,7 @@ impl Batch<'_> {
         scratch.stages.structural.seconds += drawing.elapsed().as_secs_f64();
         match self.screener.flatten(&loss, scratch) {
             Ok(flat) => State::Flat(flat),
-            Err(_) => State::Structural,
+            Err(reason) => State::Known(Arc::new(Verdict::structural(reason))),
         }
     }
 
@@ -215,7 +336,7 @@ impl Batch<'_> {
         for (place, state) in states.iter_mut().enumerate() {
             let State::Flat(flat) = state else { continue };
             if let Some(verdict) = self.screener.known(flat) {
-                *state = State::Judged(verdict);
+                *state = State::Known(verdict);
             } else if let Some(earlier) = here.get(flat.canonical()) {
                 *state = State::As(*earlier);
             } else {
@@ -234,7 +355,7 @@ impl Batch<'_> {
                 continue;
             };
             if let Some(verdict) = self.screener.alike(pulled, scratch) {
-                *state = State::Judged(verdict);
+                *state = State::Known(verdict);
             } else if let Some(fingerprint) = pulled.fingerprint()
                 && let Some(earlier) = here.insert(fingerprint, place)
             {
@@ -265,7 +386,7 @@ impl Batch<'_> {
         if self.interrupt.is_set() {
             return State::Left;
         }
-        State::Judged(Arc::new(match self.screener.gradients(pulled, scratch) {
+        State::New(Arc::new(match self.screener.gradients(pulled, scratch) {
             Ok(open) => self.screener.optimise(open, scratch),
             Err(verdict) => *verdict,
         }))
@@ -333,6 +454,7 @@ mod tests {
                 1500,
                 workers,
                 seed,
+                Procedure::Fast,
                 &interrupt,
                 &|_| {},
             );
@@ -355,6 +477,47 @@ mod tests {
     }
 
     #[test]
+    fn fast_and_exact_verdicts_agree() {
+        let mut settings = Settings::default();
+        settings.screening.samples = 2;
+        settings.screening.steps = 40;
+        settings.screening.step_size = 0.05;
+        settings.screening.early_share = 0.0;
+        let run = |procedure| {
+            let interrupt = Interrupt::default();
+            let toy = Toy::new();
+            screen_random(&toy, &settings, 1500, 2, 5, procedure, &interrupt, &|_| {}).unwrap()
+        };
+        let exact = run(Procedure::Exact);
+        let both = run(Procedure::Compare);
+        let agreement = both.agreement.unwrap();
+        assert_eq!(agreement.candidates, 1500);
+        assert_eq!(agreement.exact_passed, exact.passed);
+        assert!(exact.passed > 5, "{exact:?}");
+        assert!(agreement.disagreements.len() <= 2, "{agreement:?}");
+        // The comparison can find something.
+        settings.screening.early_share = 0.05;
+        settings.screening.early_gain = 1.0;
+        let interrupt = Interrupt::default();
+        let toy = Toy::new();
+        let hasty = screen_random(
+            &toy,
+            &settings,
+            1500,
+            2,
+            5,
+            Procedure::Compare,
+            &interrupt,
+            &|_| {},
+        );
+        let agreement = hasty.unwrap().agreement.unwrap();
+        assert!(agreement.lost() > 0);
+        let first = &agreement.disagreements[0];
+        assert_eq!(first.fast, Judgement::Rejected);
+        assert!((first.fast_g.unwrap() - first.exact_g.unwrap()).abs() < 0.05);
+    }
+
+    #[test]
     fn an_interrupt_ends_it() {
         let interrupt = Interrupt::default();
         let stop = |n: u64| {
@@ -363,8 +526,17 @@ mod tests {
             }
         };
         let settings = Settings::default();
-        let report =
-            screen_random(&Toy::new(), &settings, 1 << 40, 2, 0, &interrupt, &stop).unwrap();
+        let report = screen_random(
+            &Toy::new(),
+            &settings,
+            1 << 40,
+            2,
+            0,
+            Procedure::Fast,
+            &interrupt,
+            &stop,
+        )
+        .unwrap();
         assert!(report.drawn >= 10);
     }
 }

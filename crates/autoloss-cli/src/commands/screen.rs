@@ -3,13 +3,15 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use autoloss_search::{ScreenReport, screen_random};
+use autoloss_search::{Agreement, Judgement, Procedure, ScreenReport, Task, screen_random};
+use autoloss_vision::tasks::MadeUp;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{interrupt_on_ctrl_c, print, print_json};
 use crate::args::Screen;
 use crate::config::Config;
+use crate::exit::usage;
 use crate::table::Table;
 
 /// How many of the candidates that passed are shown.
@@ -17,7 +19,10 @@ const SHOWN: usize = 10;
 
 pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     let config = Config::read(&arguments.task, vec![Config::workers(arguments.workers)?])?;
-    let task = config.open_task()?;
+    let task: Box<dyn Task> = match arguments.made_up {
+        Some(shape) => Box::new(MadeUp::new(shape, &config.task.metric).map_err(usage)?),
+        None => Box::new(config.open_task()?),
+    };
     let interrupt = interrupt_on_ctrl_c("what was screened is printed")?;
     let bar = match std::io::stderr().is_terminal() {
         true => ProgressBar::new(arguments.count),
@@ -26,11 +31,12 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     let style = ProgressStyle::with_template("{bar:30} {pos} of {len} screened, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let report = screen_random(
-        &task,
+        &*task,
         &config.search,
         arguments.count,
         config.search.search.worker_count(),
         arguments.seed,
+        procedure(arguments),
         &interrupt,
         &|done| bar.set_position(done),
     );
@@ -47,6 +53,83 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
         "interrupted: {drawn} of {count} candidates were screened"
     );
     Ok(())
+}
+
+const fn procedure(arguments: &Screen) -> Procedure {
+    match (arguments.exact, arguments.compare_exact) {
+        (_, true) => Procedure::Compare,
+        (true, false) => Procedure::Exact,
+        (false, false) => Procedure::Fast,
+    }
+}
+
+const fn judgement(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Structural => "structural",
+        Judgement::Invalid => "invalid",
+        Judgement::Rejected => "rejected",
+        Judgement::Passed => "passed",
+    }
+}
+
+fn agreement_as_json(agreement: &Agreement) -> serde_json::Value {
+    let disagreements = agreement.disagreements.iter().map(|d| {
+        json!({
+            "number": d.number,
+            "loss": d.formula,
+            "fast": judgement(d.fast),
+            "reason": d.reason,
+            "fast_g": d.fast_g,
+            "exact": judgement(d.exact),
+            "exact_g": d.exact_g.filter(|g| g.is_finite()),
+        })
+    });
+    json!({
+        "candidates": agreement.candidates,
+        "exact_passed": agreement.exact_passed,
+        "lost": agreement.lost(),
+        "disagreements": disagreements.collect::<Vec<_>>(),
+    })
+}
+
+fn agreement_as_text(agreement: &Agreement) -> String {
+    let (count, differ) = (agreement.candidates, agreement.disagreements.len());
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let percent = |part: usize, of: u64| 100.0 * part as f64 / of.max(1) as f64;
+    let lost = agreement.lost();
+    let mut text = format!(
+        "fast and exact verdicts agree on {:.2} % of {count} candidates; of {} that pass exactly, {lost} ({:.2} %) are lost\n",
+        100.0 - percent(differ, count),
+        agreement.exact_passed,
+        percent(lost, agreement.exact_passed),
+    );
+    if differ == 0 {
+        return text;
+    }
+    let mut table = Table::new(&[
+        "exact",
+        ">exact g",
+        "fast",
+        ">fast g in full",
+        "why",
+        "loss",
+    ]);
+    let number = |g: Option<f64>| match g {
+        Some(g) if g.is_finite() => format!("{g:.4}"),
+        _ => "-".to_owned(),
+    };
+    for d in &agreement.disagreements {
+        table.row([
+            judgement(d.exact).to_owned(),
+            number(d.exact_g),
+            judgement(d.fast).to_owned(),
+            number(d.fast_g),
+            d.reason.clone().unwrap_or_default(),
+            d.formula.clone(),
+        ]);
+    }
+    text.push_str(&format!("{table}"));
+    text
 }
 
 fn as_json(report: &ScreenReport) -> serde_json::Value {
@@ -81,6 +164,7 @@ fn as_json(report: &ScreenReport) -> serde_json::Value {
         },
         "stages": stages,
         "best": best,
+        "agreement": report.agreement.as_ref().map(agreement_as_json),
     })
 }
 
@@ -130,8 +214,10 @@ fn as_text(report: &ScreenReport) -> String {
             .map_or_else(|| "-".to_owned(), |g| format!("{g:.4}"));
         best.row([g, passed.formula.clone()]);
     }
+    let agreement = report.agreement.as_ref().map(agreement_as_text);
+    let agreement = agreement.map_or_else(String::new, |text| format!("\n{text}"));
     format!(
-        "{} candidates in {:.1} s: {:.0} a minute\n\n{fates}\n{cost}\n{best}",
+        "{} candidates in {:.1} s: {:.0} a minute\n\n{fates}\n{cost}\n{best}{agreement}",
         report.drawn,
         report.seconds,
         report.per_minute()

@@ -42,7 +42,7 @@ impl Screener {
     }
 
     /// What a sample gained by a score, in the terms of the threshold.
-    fn gained(&self, b: usize, score: f64) -> f64 {
+    pub(super) fn gained(&self, b: usize, score: f64) -> f64 {
         let gain = score - self.before[b];
         match 1.0 - self.before[b] {
             room if self.settings.normalise && room > 0.0 => gain / room,
@@ -65,7 +65,7 @@ impl Screener {
     }
 
     /// How a branch's predictions are optimised.
-    fn adam(&self, spec: &BranchSpec, steps: usize) -> Adam {
+    pub(super) fn adam(&self, spec: &BranchSpec, steps: usize) -> Adam {
         let bounded = self.settings.predictions == Predictions::Bounded
             && spec.inputs.iter().all(|i| i.softmax || !i.differentiable);
         let adam = Adam {
@@ -83,7 +83,7 @@ impl Screener {
     }
 
     /// ξ(ŷ*_b, y_b): the metric of a sample's predictions after so many steps.
-    fn optimised_score(
+    pub(super) fn optimised_score(
         &self,
         b: usize,
         programs: &[Program],

@@ -13,6 +13,7 @@
 //! 5. optimised: g(L; ξ), left as soon as it is certain, or as good as certain
 //!    (`screening.early_share`).
 
+mod exact;
 mod fingerprint;
 mod gain;
 mod known;
@@ -63,7 +64,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn structural(reason: String) -> Self {
+    pub(crate) fn structural(reason: String) -> Self {
         Self {
             judgement: Judgement::Structural,
             reason: Some(reason),

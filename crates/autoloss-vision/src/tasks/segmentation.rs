@@ -51,6 +51,8 @@ pub struct Segmentation {
     settings: SegmentationSettings,
     metric: Metric,
     data: Arc<dyn SegmentationData>,
+    /// The boundary distance in the pixels of the images as they are used.
+    distance: u32,
     /// With autodiff.
     device: Device,
     branches: Vec<BranchSpec>,
@@ -68,6 +70,7 @@ impl Segmentation {
         let task = Self {
             metric,
             data,
+            distance: boundary_distance(&settings)?,
             device: device.clone().autodiff(),
             branches: vec![BranchSpec {
                 name: "segmentation".to_owned(),
@@ -75,7 +78,7 @@ impl Segmentation {
             }],
             settings,
         };
-        SegmentationScore::new(task.score_settings(&[metric], 1))?;
+        SegmentationScore::new(task.score_settings(&[metric]))?;
         task.network(0)?;
         Ok(task)
     }
@@ -102,46 +105,21 @@ impl Segmentation {
 
     /// How predictions are scored; the boundary distance belongs to images of the data set's own
     /// size and shrinks with them.
-    fn score_settings(&self, metrics: &[Metric], distance: u32) -> ScoreSettings {
+    fn score_settings(&self, metrics: &[Metric]) -> ScoreSettings {
         ScoreSettings {
             classes: self.classes(),
             background: self.data.background(),
-            distance,
+            distance: self.distance,
             metrics: metrics.to_vec(),
         }
     }
 
-    /// The boundary distance in the pixels of the reduced images, at least 1.
-    ///
-    /// # Errors
-    /// If the first validation example cannot be read.
-    pub fn boundary_distance(&self) -> Result<u32, DataError> {
-        let full = self.settings.boundary_distance;
-        if self.settings.longest_side == 0 {
-            return Ok(full);
-        }
-        let original = open_original(&self.settings)?.example(Split::Val, 0)?;
-        let longer = original.width.max(original.height);
-        let share = self.settings.longest_side.min(longer) as f64 / longer as f64;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of a u32"
-        )]
-        Ok(((f64::from(full) * share).round() as u32).max(1))
-    }
-
     /// The boundary distance in use, where the task's metric reads it and it is not that of full
     /// size.
-    ///
-    /// # Errors
-    /// As [`Segmentation::boundary_distance`].
-    pub fn scaled_boundary_distance(&self) -> Result<Option<u32>, DataError> {
-        if !self.metric.needs_edges() {
-            return Ok(None);
-        }
-        let distance = self.boundary_distance()?;
-        Ok((distance != self.settings.boundary_distance).then_some(distance))
+    #[must_use]
+    pub fn scaled_boundary_distance(&self) -> Option<u32> {
+        let scaled = self.distance != self.settings.boundary_distance;
+        (self.metric.needs_edges() && scaled).then_some(self.distance)
     }
 
     fn loader(&self, seed: u64) -> Result<Loader, DataError> {
@@ -192,11 +170,7 @@ impl Segmentation {
         let scores = match trained.outcome {
             Outcome::Stopped { .. } => metrics.iter().map(|m| (m.name().to_owned(), 0.0)).collect(),
             Outcome::Finished => {
-                let distance = match metrics.iter().any(|m| m.needs_edges()) {
-                    true => self.boundary_distance().map_err(failed)?,
-                    false => 1,
-                };
-                let settings = self.score_settings(metrics, distance);
+                let settings = self.score_settings(metrics);
                 let count = self.settings.val_images;
                 let score = score(
                     &trained.net,
@@ -270,11 +244,7 @@ impl Segmentation {
     /// Screening samples from a batch and the untrained network's probabilities for it.
     fn samples_of(&self, batch: &Batch, probabilities: &[f32]) -> Result<Vec<Sample>, TaskError> {
         let shape = Shape::new(1, self.classes(), batch.h, batch.w);
-        let distance = match self.metric.needs_edges() {
-            true => self.boundary_distance().map_err(failed)?,
-            false => 1,
-        };
-        let settings = self.score_settings(&[self.metric], distance);
+        let settings = self.score_settings(&[self.metric]);
         let labels = batch.labels.chunks_exact(batch.h * batch.w);
         let predictions = probabilities.chunks_exact(shape.len());
         labels
@@ -284,8 +254,25 @@ impl Segmentation {
     }
 }
 
+/// The boundary distance in the pixels of the reduced images, at least 1.
+fn boundary_distance(settings: &SegmentationSettings) -> Result<u32, DataError> {
+    let full = settings.boundary_distance;
+    if settings.longest_side == 0 {
+        return Ok(full);
+    }
+    let original = open_original(settings)?.example(Split::Val, 0)?;
+    let longer = original.width.max(original.height);
+    let share = settings.longest_side.min(longer) as f64 / longer as f64;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a u32"
+    )]
+    Ok(((f64::from(full) * share).round() as u32).max(1))
+}
+
 /// One screening sample; ignored pixels are predicted perfectly from the start, as in training.
-fn sample(
+pub(super) fn sample(
     shape: Shape,
     labels: &[u8],
     mut yhat: Vec<f32>,

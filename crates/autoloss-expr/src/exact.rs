@@ -1,0 +1,397 @@
+//! The plain computation in f64: whole fields, every operator by itself, in the order of the program.
+//!
+//! It is what the fast computation is measured by where the reference, which walks the tree element
+//! by element, takes too long: optimising stored predictions in hundreds of steps.
+
+use crate::compute::{Adam, NotFinite};
+use crate::operator::{Pointwise, Structured};
+use crate::program::{Node, Program, Shape};
+
+/// A program on fields of one shape, with the fields it computes.
+pub struct Exact<'a> {
+    program: &'a Program,
+    shape: Shape,
+    values: Vec<Vec<f64>>,
+    adjoints: Vec<Vec<f64>>,
+}
+
+impl<'a> Exact<'a> {
+    /// Makes room for a program's fields.
+    #[must_use]
+    pub fn new(program: &'a Program, shape: Shape) -> Self {
+        let fields = || vec![vec![0.0; shape.len()]; program.nodes.len()];
+        Self {
+            program,
+            shape,
+            values: fields(),
+            adjoints: fields(),
+        }
+    }
+
+    /// The loss value `1/(N·H·W) Σ output`; the gradients are there afterwards.
+    ///
+    /// # Panics
+    /// If an input that the program uses does not have the shape's number of elements.
+    pub fn descend(&mut self, inputs: &[Vec<f64>]) -> f64 {
+        for (i, node) in self.program.nodes.iter().enumerate() {
+            let (before, rest) = self.values.split_at_mut(i);
+            let out = &mut rest[0];
+            match node {
+                Node::Input(input) => out.copy_from_slice(&inputs[*input]),
+                Node::Constant(c) => out.fill(*c),
+                Node::Apply(op, [a, b]) => {
+                    let (a, b) = (&before[*a], &before[*b]);
+                    match op.structured() {
+                        None => {
+                            op.pointwise::<f64, _>(Forward { a, b, out });
+                        }
+                        Some(structured) => look(structured, self.shape, a, out),
+                    }
+                }
+            }
+        }
+        self.pull_back();
+        let positions = self.shape.positions() as f64;
+        self.values[self.values.len() - 1].iter().sum::<f64>() / positions
+    }
+
+    fn pull_back(&mut self) {
+        self.adjoints.iter_mut().for_each(|field| field.fill(0.0));
+        let root = self.program.nodes.len() - 1;
+        self.adjoints[root].fill(1.0 / self.shape.positions() as f64);
+        for (i, node) in self.program.nodes.iter().enumerate().rev() {
+            let Node::Apply(op, operands) = *node else {
+                continue;
+            };
+            if !self.program.dynamic[i] {
+                continue;
+            }
+            let (to, from) = self.adjoints.split_at_mut(i);
+            let value = &self.values[i];
+            for (which, operand) in operands.into_iter().enumerate().take(op.arity()) {
+                if !self.program.dynamic[operand] {
+                    continue;
+                }
+                let out = &mut to[operand];
+                match op.structured() {
+                    None => {
+                        op.pointwise::<f64, _>(Backward {
+                            which,
+                            a: &self.values[operands[0]],
+                            b: &self.values[operands[1]],
+                            value,
+                            adjoint: &from[0],
+                            out,
+                        });
+                    }
+                    Some(structured) => {
+                        let x = &self.values[operand];
+                        look_back(structured, self.shape, x, value, &from[0], out);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The gradient for an input that the program uses, after [`Exact::descend`].
+    #[must_use]
+    pub fn gradient(&self, input: usize) -> Option<&[f64]> {
+        let nodes = &self.program.nodes;
+        let node = nodes.iter().position(|n| *n == Node::Input(input))?;
+        Some(&self.adjoints[node])
+    }
+
+    /// Minimises the loss value by moving the differentiable inputs, in place, looking at every
+    /// value and every gradient.
+    ///
+    /// # Errors
+    /// As soon as a value or a gradient is not finite.
+    ///
+    /// # Panics
+    /// As [`Exact::descend`].
+    pub fn optimise(&mut self, inputs: &mut [Vec<f64>], adam: &Adam) -> Result<(), NotFinite> {
+        let moved: Vec<usize> = (0..inputs.len())
+            .filter(|i| self.program.differentiable[*i] && self.program.uses(*i))
+            .collect();
+        let mut moments = vec![[(); 2].map(|()| vec![0.0; self.shape.len()]); inputs.len()];
+        let (low, high) = (f64::from(adam.bounds.0), f64::from(adam.bounds.1));
+        for step in 1..=adam.steps {
+            let mut finite = self.descend(inputs).is_finite();
+            let t = i32::try_from(step).unwrap_or(i32::MAX);
+            let (one, two) = (1.0 - adam.beta1.powi(t), 1.0 - adam.beta2.powi(t));
+            for &input in &moved {
+                let [m, v] = &mut moments[input];
+                let gradient = self.gradient(input).unwrap_or_default();
+                let fields = m.iter_mut().zip(v).zip(&mut inputs[input]);
+                for (((m, v), x), g) in fields.zip(gradient) {
+                    finite &= g.is_finite();
+                    *m = adam.beta1 * *m + (1.0 - adam.beta1) * g;
+                    *v = adam.beta2 * *v + (1.0 - adam.beta2) * g * g;
+                    let divisor = (*v / two).sqrt() + f64::from(adam.epsilon);
+                    let to = *x - f64::from(adam.step_size) * (*m / one) / divisor;
+                    *x = to.max(low).min(high);
+                }
+            }
+            if !finite {
+                return Err(NotFinite { step });
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Forward<'a> {
+    a: &'a [f64],
+    b: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Pointwise<f64> for Forward<'_> {
+    type Output = ();
+
+    fn unary(self, value: impl Fn(f64) -> f64, _: impl Fn(f64, f64) -> f64) {
+        for (out, a) in self.out.iter_mut().zip(self.a) {
+            *out = value(*a);
+        }
+    }
+
+    fn binary(self, value: impl Fn(f64, f64) -> f64, _: impl Fn(f64, f64, f64) -> (f64, f64)) {
+        for ((out, a), b) in self.out.iter_mut().zip(self.a).zip(self.b) {
+            *out = value(*a, *b);
+        }
+    }
+}
+
+/// Adds `adjoint · ∂op/∂operand`.
+struct Backward<'a> {
+    which: usize,
+    a: &'a [f64],
+    b: &'a [f64],
+    value: &'a [f64],
+    adjoint: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Pointwise<f64> for Backward<'_> {
+    type Output = ();
+
+    fn unary(self, _: impl Fn(f64) -> f64, gradient: impl Fn(f64, f64) -> f64) {
+        let read = self.a.iter().zip(self.value).zip(self.adjoint);
+        for (out, ((a, value), adjoint)) in self.out.iter_mut().zip(read) {
+            *out += adjoint * gradient(*a, *value);
+        }
+    }
+
+    fn binary(self, _: impl Fn(f64, f64) -> f64, gradient: impl Fn(f64, f64, f64) -> (f64, f64)) {
+        let operands = self.a.iter().zip(self.b);
+        let read = operands.zip(self.value).zip(self.adjoint);
+        for (out, (((a, b), value), adjoint)) in self.out.iter_mut().zip(read) {
+            let (da, db) = gradient(*a, *b, *value);
+            *out += adjoint * if self.which == 0 { da } else { db };
+        }
+    }
+}
+
+/// Calls `f` with the index of every element and its channel.
+fn each(shape: Shape, mut f: impl FnMut(usize, usize)) {
+    let plane = shape.h * shape.w;
+    for i in 0..shape.len() {
+        f(i, i / plane % shape.c);
+    }
+}
+
+/// The mean over n, h and w of each channel.
+fn channel_means(shape: Shape, x: &[f64]) -> Vec<f64> {
+    let mut means = vec![0.0; shape.c];
+    each(shape, |i, c| means[c] += x[i]);
+    means
+        .iter_mut()
+        .for_each(|m| *m /= shape.positions() as f64);
+    means
+}
+
+/// A sum over the channels at each position.
+fn position_sums(shape: Shape, term: impl Fn(usize) -> f64) -> Vec<f64> {
+    let mut sums = vec![0.0; shape.positions()];
+    each(shape, |i, _| sums[position(shape, i)] += term(i));
+    sums
+}
+
+fn position(shape: Shape, i: usize) -> usize {
+    let plane = shape.h * shape.w;
+    i / (plane * shape.c) * plane + i % plane
+}
+
+/// The neighbours of a pixel of a plane that are in it, in row order.
+fn neighbours(shape: Shape, i: usize) -> impl Iterator<Item = usize> {
+    let (w, h) = (shape.w, shape.h);
+    let (row, column) = (i / w % h, i % w);
+    let first = i - row * w - column;
+    (row.saturating_sub(1)..(row + 2).min(h)).flat_map(move |r| {
+        (column.saturating_sub(1)..(column + 2).min(w)).map(move |c| first + r * w + c)
+    })
+}
+
+/// The first neighbour with the greatest (smallest) value.
+fn winner(min: bool, shape: Shape, x: &[f64], i: usize) -> usize {
+    let better = |a: f64, b: f64| (if min { a < b } else { a > b }) || a.is_nan();
+    let mut all = neighbours(shape, i);
+    let first = all.next().unwrap_or(i);
+    all.fold(
+        first,
+        |best, k| if better(x[k], x[best]) { k } else { best },
+    )
+}
+
+fn look(op: Structured, shape: Shape, x: &[f64], out: &mut [f64]) {
+    match op {
+        Structured::MeanNhw => {
+            let means = channel_means(shape, x);
+            each(shape, |i, c| out[i] = means[c]);
+        }
+        Structured::MeanC => {
+            let sums = position_sums(shape, |i| x[i]);
+            each(shape, |i, _| {
+                out[i] = sums[position(shape, i)] / shape.c as f64
+            });
+        }
+        Structured::MaxPool | Structured::MinPool => {
+            let min = op == Structured::MinPool;
+            each(shape, |i, _| out[i] = x[winner(min, shape, x, i)]);
+        }
+        Structured::SoftmaxC => {
+            let mut largest = vec![f64::NEG_INFINITY; shape.positions()];
+            each(shape, |i, _| {
+                let at = &mut largest[position(shape, i)];
+                *at = at.max(x[i]);
+            });
+            each(shape, |i, _| {
+                out[i] = (x[i] - largest[position(shape, i)]).exp()
+            });
+            let sums = position_sums(shape, |i| out[i]);
+            each(shape, |i, _| out[i] /= sums[position(shape, i)]);
+        }
+    }
+}
+
+/// Adds the operator's contribution to its operand's adjoint.
+fn look_back(
+    op: Structured,
+    shape: Shape,
+    x: &[f64],
+    value: &[f64],
+    adjoint: &[f64],
+    out: &mut [f64],
+) {
+    match op {
+        Structured::MeanNhw => {
+            let means = channel_means(shape, adjoint);
+            each(shape, |i, c| out[i] += means[c]);
+        }
+        Structured::MeanC => {
+            let sums = position_sums(shape, |i| adjoint[i]);
+            each(shape, |i, _| {
+                out[i] += sums[position(shape, i)] / shape.c as f64
+            });
+        }
+        Structured::MaxPool | Structured::MinPool => {
+            let min = op == Structured::MinPool;
+            each(shape, |i, _| out[winner(min, shape, x, i)] += adjoint[i]);
+        }
+        Structured::SoftmaxC => {
+            let dots = position_sums(shape, |i| value[i] * adjoint[i]);
+            each(shape, |i, _| {
+                out[i] += value[i] * (adjoint[i] - dots[position(shape, i)]);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{self, ReferenceInput};
+    use crate::testing::{any_tree, smooth_inputs};
+    use proptest::prelude::*;
+
+    const INPUTS: &[(&str, bool)] = &[("yhat", true), ("y", false)];
+    const SHAPES: [Shape; 2] = [Shape::new(1, 1, 1, 1), Shape::new(2, 3, 4, 5)];
+
+    fn agree(got: &[f64], want: &[f64]) -> bool {
+        got.iter().zip(want).all(|(g, w)| {
+            let alike = (g - w).abs() <= 1e-9 * w.abs().max(1e-3);
+            alike || g.is_finite() == w.is_finite() && !w.is_finite()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_equals_the_reference(
+            tree in any_tree(4),
+            shape in prop::sample::select(&SHAPES[..]),
+            (yhat, y) in smooth_inputs(120),
+        ) {
+            let inputs = [yhat[..shape.len()].to_vec(), y[..shape.len()].to_vec()];
+            let given = [
+                ReferenceInput { name: "yhat", values: &inputs[0] },
+                ReferenceInput { name: "y", values: &inputs[1] },
+            ];
+            let program = Program::new(&tree, INPUTS).unwrap();
+            let mut exact = Exact::new(&program, shape);
+            let value = exact.descend(&inputs);
+            let want = reference::loss_value(&tree, shape, &given);
+            prop_assert!(agree(&[value], &[want]), "{tree}: {value}, not {want}");
+            if program.uses(0) {
+                let want = reference::gradient(&tree, shape, &given, "yhat");
+                // A sum that cancels is compared by what it is a sum of.
+                let scale = want.iter().fold(1.0_f64, |m, w| if w.is_finite() { m.max(w.abs()) } else { m });
+                let relative = |x: &f64| x / scale;
+                let got: Vec<f64> = exact.gradient(0).unwrap().iter().map(relative).collect();
+                let want: Vec<f64> = want.iter().map(relative).collect();
+                prop_assert!(agree(&got, &want), "{tree}: {got:?}, not {want:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_moves_predictions_as_the_fast_computation_does() {
+        use crate::{Tree, Workspace};
+        let shape = Shape::new(2, 3, 4, 5);
+        let wave = |f: f64| (0..shape.len()).map(move |i| 0.5 + 0.4 * (i as f64 * f).sin());
+        let adam = Adam {
+            steps: 60,
+            bounds: (0.0, 1.0),
+            ..Adam::default()
+        };
+        for text in [
+            "-(y * log(yhat))",
+            "max_pool(square(yhat - y)) + mean_c(yhat) * y",
+        ] {
+            let tree = Tree::parse(text, &["yhat", "y"]).unwrap();
+            let program = Program::new(&tree, INPUTS).unwrap();
+            let mut exact = [wave(0.71).collect(), wave(1.37).map(f64::round).collect()];
+            let mut fast = exact
+                .clone()
+                .map(|field: Vec<f64>| -> Vec<f32> { field.iter().map(|x| *x as f32).collect() });
+            Exact::new(&program, shape)
+                .optimise(&mut exact, &adam)
+                .unwrap();
+            program
+                .optimise(&mut Workspace::new(), shape, &mut fast, &adam)
+                .unwrap();
+            for (exact, fast) in exact[0].iter().zip(&fast[0]) {
+                assert!((exact - f64::from(*fast)).abs() < 1e-3, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_ends_it() {
+        let tree = crate::Tree::parse("1 / (yhat - yhat) * y", &["yhat", "y"]).unwrap();
+        let program = Program::new(&tree, &[("yhat", true), ("y", false)]).unwrap();
+        let shape = Shape::new(1, 1, 1, 2);
+        let mut inputs = [vec![0.5, f64::INFINITY], vec![1.0, 1.0]];
+        let result = Exact::new(&program, shape).optimise(&mut inputs, &Adam::default());
+        assert_eq!(result, Err(NotFinite { step: 1 }));
+    }
+}
