@@ -13,6 +13,8 @@ pub struct Exact<'a> {
     shape: Shape,
     values: Vec<Vec<f64>>,
     adjoints: Vec<Vec<f64>>,
+    /// For each pooling, where its values come from.
+    winners: Vec<Vec<usize>>,
 }
 
 impl<'a> Exact<'a> {
@@ -25,6 +27,7 @@ impl<'a> Exact<'a> {
             shape,
             values: fields(),
             adjoints: fields(),
+            winners: vec![Vec::new(); program.nodes.len()],
         }
     }
 
@@ -45,7 +48,9 @@ impl<'a> Exact<'a> {
                         None => {
                             op.pointwise::<f64, _>(Forward { a, b, out });
                         }
-                        Some(structured) => look(structured, self.shape, a, out),
+                        Some(structured) => {
+                            look(structured, self.shape, a, out, &mut self.winners[i]);
+                        }
                     }
                 }
             }
@@ -85,8 +90,8 @@ impl<'a> Exact<'a> {
                         });
                     }
                     Some(structured) => {
-                        let x = &self.values[operand];
-                        look_back(structured, self.shape, x, value, &from[0], out);
+                        let read = (&value[..], &self.winners[i][..]);
+                        look_back(structured, self.shape, read, &from[0], out);
                     }
                 }
             }
@@ -192,18 +197,21 @@ impl Pointwise<f64> for Backward<'_> {
     }
 }
 
-/// Calls `f` with the index of every element and its channel.
-fn each(shape: Shape, mut f: impl FnMut(usize, usize)) {
+/// Calls `f` with the index of every element, its channel and its position.
+fn each(shape: Shape, mut f: impl FnMut(usize, usize, usize)) {
     let plane = shape.h * shape.w;
-    for i in 0..shape.len() {
-        f(i, i / plane % shape.c);
+    for n in 0..shape.n {
+        for c in 0..shape.c {
+            let start = (n * shape.c + c) * plane;
+            (0..plane).for_each(|at| f(start + at, c, n * plane + at));
+        }
     }
 }
 
 /// The mean over n, h and w of each channel.
 fn channel_means(shape: Shape, x: &[f64]) -> Vec<f64> {
     let mut means = vec![0.0; shape.c];
-    each(shape, |i, c| means[c] += x[i]);
+    each(shape, |i, c, _| means[c] += x[i]);
     means
         .iter_mut()
         .for_each(|m| *m /= shape.positions() as f64);
@@ -213,63 +221,58 @@ fn channel_means(shape: Shape, x: &[f64]) -> Vec<f64> {
 /// A sum over the channels at each position.
 fn position_sums(shape: Shape, term: impl Fn(usize) -> f64) -> Vec<f64> {
     let mut sums = vec![0.0; shape.positions()];
-    each(shape, |i, _| sums[position(shape, i)] += term(i));
+    each(shape, |i, _, at| sums[at] += term(i));
     sums
 }
 
-fn position(shape: Shape, i: usize) -> usize {
-    let plane = shape.h * shape.w;
-    i / (plane * shape.c) * plane + i % plane
-}
-
-/// The neighbours of a pixel of a plane that are in it, in row order.
-fn neighbours(shape: Shape, i: usize) -> impl Iterator<Item = usize> {
+/// For each pixel, the first neighbour in row order with the greatest (smallest) value.
+fn find_winners(min: bool, shape: Shape, x: &[f64], winners: &mut Vec<usize>) {
     let (w, h) = (shape.w, shape.h);
-    let (row, column) = (i / w % h, i % w);
-    let first = i - row * w - column;
-    (row.saturating_sub(1)..(row + 2).min(h)).flat_map(move |r| {
-        (column.saturating_sub(1)..(column + 2).min(w)).map(move |c| first + r * w + c)
-    })
-}
-
-/// The first neighbour with the greatest (smallest) value.
-fn winner(min: bool, shape: Shape, x: &[f64], i: usize) -> usize {
     let better = |a: f64, b: f64| (if min { a < b } else { a > b }) || a.is_nan();
-    let mut all = neighbours(shape, i);
-    let first = all.next().unwrap_or(i);
-    all.fold(
-        first,
-        |best, k| if better(x[k], x[best]) { k } else { best },
-    )
+    winners.clear();
+    for start in (0..x.len()).step_by(h * w) {
+        for row in 0..h {
+            for column in 0..w {
+                let columns = column.saturating_sub(1)..(column + 2).min(w);
+                let mut best = start + row.saturating_sub(1) * w + columns.start;
+                for r in row.saturating_sub(1)..(row + 2).min(h) {
+                    for k in start + r * w + columns.start..start + r * w + columns.end {
+                        if better(x[k], x[best]) {
+                            best = k;
+                        }
+                    }
+                }
+                winners.push(best);
+            }
+        }
+    }
 }
 
-fn look(op: Structured, shape: Shape, x: &[f64], out: &mut [f64]) {
+fn look(op: Structured, shape: Shape, x: &[f64], out: &mut [f64], winners: &mut Vec<usize>) {
     match op {
         Structured::MeanNhw => {
             let means = channel_means(shape, x);
-            each(shape, |i, c| out[i] = means[c]);
+            each(shape, |i, c, _| out[i] = means[c]);
         }
         Structured::MeanC => {
             let sums = position_sums(shape, |i| x[i]);
-            each(shape, |i, _| {
-                out[i] = sums[position(shape, i)] / shape.c as f64
-            });
+            each(shape, |i, _, at| out[i] = sums[at] / shape.c as f64);
         }
         Structured::MaxPool | Structured::MinPool => {
-            let min = op == Structured::MinPool;
-            each(shape, |i, _| out[i] = x[winner(min, shape, x, i)]);
+            find_winners(op == Structured::MinPool, shape, x, winners);
+            for (out, winner) in out.iter_mut().zip(winners) {
+                *out = x[*winner];
+            }
         }
         Structured::SoftmaxC => {
             let mut largest = vec![f64::NEG_INFINITY; shape.positions()];
-            each(shape, |i, _| {
-                let at = &mut largest[position(shape, i)];
-                *at = at.max(x[i]);
+            each(shape, |i, _, at| {
+                let so_far: &mut f64 = &mut largest[at];
+                *so_far = so_far.max(x[i]);
             });
-            each(shape, |i, _| {
-                out[i] = (x[i] - largest[position(shape, i)]).exp()
-            });
+            each(shape, |i, _, at| out[i] = (x[i] - largest[at]).exp());
             let sums = position_sums(shape, |i| out[i]);
-            each(shape, |i, _| out[i] /= sums[position(shape, i)]);
+            each(shape, |i, _, at| out[i] /= sums[at]);
         }
     }
 }
@@ -278,30 +281,28 @@ fn look(op: Structured, shape: Shape, x: &[f64], out: &mut [f64]) {
 fn look_back(
     op: Structured,
     shape: Shape,
-    x: &[f64],
-    value: &[f64],
+    (value, winners): (&[f64], &[usize]),
     adjoint: &[f64],
     out: &mut [f64],
 ) {
     match op {
         Structured::MeanNhw => {
             let means = channel_means(shape, adjoint);
-            each(shape, |i, c| out[i] += means[c]);
+            each(shape, |i, c, _| out[i] += means[c]);
         }
         Structured::MeanC => {
             let sums = position_sums(shape, |i| adjoint[i]);
-            each(shape, |i, _| {
-                out[i] += sums[position(shape, i)] / shape.c as f64
-            });
+            each(shape, |i, _, at| out[i] += sums[at] / shape.c as f64);
         }
         Structured::MaxPool | Structured::MinPool => {
-            let min = op == Structured::MinPool;
-            each(shape, |i, _| out[winner(min, shape, x, i)] += adjoint[i]);
+            for (adjoint, winner) in adjoint.iter().zip(winners) {
+                out[*winner] += adjoint;
+            }
         }
         Structured::SoftmaxC => {
             let dots = position_sums(shape, |i| value[i] * adjoint[i]);
-            each(shape, |i, _| {
-                out[i] += value[i] * (adjoint[i] - dots[position(shape, i)]);
+            each(shape, |i, _, at| {
+                out[i] += value[i] * (adjoint[i] - dots[at]);
             });
         }
     }
