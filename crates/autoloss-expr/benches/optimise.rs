@@ -27,7 +27,11 @@ fn main() {
     let [n, c, h, w] = options.shape;
     let shape = Shape::new(n, c, h, w);
     println!("{STEPS} steps on {shape}, threads: {}", options.threads);
-    let formulas: Vec<&str> = FORMULAS.lines().filter(|line| !line.is_empty()).collect();
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let formulas: Vec<&str> = FORMULAS
+        .lines()
+        .filter(|line| !line.is_empty() && line.contains(&only))
+        .collect();
     let own: Vec<f64> = formulas
         .iter()
         .map(|formula| {

@@ -18,7 +18,7 @@ use crate::schedule::{Place, Schedule};
 const TILE: usize = 2048;
 
 /// So many steps pass between two looks at what is to be expected.
-const LOOK: usize = 8;
+const LOOK: usize = 16;
 
 /// Adam (Kingma and Ba 2015) on the predictions themselves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,21 +106,69 @@ impl Workspace {
     }
 }
 
+/// A field that begins at a place of its own within a page: fields that begin at the same place
+/// push each other out of the first cache, and loads wait for stores that only seem to overlap.
+#[derive(Debug, Default)]
+struct Buffer {
+    data: Vec<f32>,
+    /// Elements left out at the beginning.
+    skipped: usize,
+}
+
+impl Buffer {
+    /// The buffer of that number among those that are used together.
+    fn numbered(number: usize) -> Self {
+        // Five cache lines apart, within a page.
+        Self {
+            data: Vec::new(),
+            skipped: number * 80 % 1024,
+        }
+    }
+
+    fn resize(&mut self, length: usize) {
+        self.data.resize(self.skipped + length, 0.0);
+    }
+
+    fn clear(&mut self) {
+        self.data.clear();
+    }
+
+    /// The buffer's contents, to be written anew.
+    fn anew(&mut self) -> &mut Vec<f32> {
+        self.data.clear();
+        self.data.resize(self.skipped, 0.0);
+        &mut self.data
+    }
+}
+
+impl std::ops::Deref for Buffer {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        self.data.get(self.skipped..).unwrap_or_default()
+    }
+}
+
+impl std::ops::DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        self.data.get_mut(self.skipped..).unwrap_or_default()
+    }
+}
+
 /// Results of steps, by the step's number except for those of tiles.
 #[derive(Debug, Default)]
 struct Buffers {
-    block: Vec<Vec<f32>>,
-    small: Vec<Vec<f32>>,
+    block: Vec<Buffer>,
+    small: Vec<Buffer>,
     /// Small results repeated for as many elements as a tile has.
-    repeated: Vec<Vec<f32>>,
-    tile: Vec<Vec<f32>>,
+    repeated: Vec<Buffer>,
+    tile: Vec<Buffer>,
     /// Running sums over the positions, one a channel.
     sums: Vec<Vec<f64>>,
     winners: Vec<Winners>,
     /// One number a plane.
     planes: Vec<f32>,
     /// First and second moments of Adam, one pair an input.
-    moments: Vec<[Vec<f32>; 2]>,
+    moments: Vec<[Buffer; 2]>,
 }
 
 impl Program {
@@ -313,15 +361,15 @@ impl Block {
         (0..shape.n).flat_map(starts).map(move |at| at..at + length)
     }
 
-    fn gather(&self, field: &[f32], into: &mut Vec<f32>) {
-        into.clear();
+    fn gather(&self, field: &[f32], into: &mut Buffer) {
+        let into = into.anew();
         for run in self.runs() {
             into.extend_from_slice(&field[run]);
         }
     }
 
     /// Gathers from a result that does not vary over everything.
-    fn gather_narrow(&self, extent: Extent, result: &[f32], into: &mut Vec<f32>) {
+    fn gather_narrow(&self, extent: Extent, result: &[f32], into: &mut Buffer) {
         let plane = self.fields.h * self.fields.w;
         let of_element = |i: usize| {
             let (c, n) = (i / plane % self.fields.c, i / plane / self.fields.c);
@@ -332,7 +380,7 @@ impl Block {
                 (false, false) => 0,
             }
         };
-        into.clear();
+        let into = into.anew();
         if self.flat {
             into.extend(self.runs().flatten().map(|i| result[of_element(i)]));
             return;
@@ -454,8 +502,8 @@ impl<'a> Run<'a> {
         }
         for (input, ..) in &graph.gradients {
             for moment in &mut run.buffers.moments[*input] {
-                moment.clear();
-                moment.resize(block.shape.len(), 0.0);
+                moment.resize(block.shape.len());
+                moment.fill(0.0);
             }
         }
         run
@@ -471,15 +519,18 @@ impl<'a> Run<'a> {
             .map(|(input, ..)| input + 1)
             .max();
         let buffers = &mut *self.buffers;
-        grow(&mut buffers.block, steps);
-        grow(&mut buffers.small, steps);
-        grow(&mut buffers.repeated, steps);
-        grow(&mut buffers.sums, steps);
-        grow(&mut buffers.winners, steps);
-        grow(&mut buffers.tile, self.schedule.buffers);
-        grow(&mut buffers.moments, inputs.unwrap_or(0));
+        // Numbered on, so that what is used together begins at different places.
+        let numbered = |first: usize| move |k| Buffer::numbered(first + k);
+        let pair = |k| [1, 2].map(|moment| Buffer::numbered(2 * k + moment));
+        grow(&mut buffers.block, steps, numbered(0));
+        grow(&mut buffers.small, steps, numbered(0));
+        grow(&mut buffers.repeated, steps, numbered(5));
+        grow(&mut buffers.sums, steps, |_| Vec::new());
+        grow(&mut buffers.winners, steps, |_| Winners::default());
+        grow(&mut buffers.tile, self.schedule.buffers, numbered(8));
+        grow(&mut buffers.moments, inputs.unwrap_or(0), pair);
         for tile in &mut buffers.tile[..self.schedule.buffers] {
-            tile.resize(self.shape.c * self.length, 0.0);
+            tile.resize(self.shape.c * self.length);
         }
         for id in 0..steps {
             let rows = self.channels_of(id);
@@ -487,11 +538,11 @@ impl<'a> Run<'a> {
             let buffers = &mut *self.buffers;
             match self.schedule.places[id] {
                 Place::Block if self.schedule.unread[id] => buffers.block[id].clear(),
-                Place::Block => buffers.block[id].resize(rows * positions, 0.0),
+                Place::Block => buffers.block[id].resize(rows * positions),
                 Place::Small => {
-                    buffers.small[id].resize(rows, 0.0);
+                    buffers.small[id].resize(rows);
                     if self.schedule.repeated[id] {
-                        buffers.repeated[id].resize(rows * self.length, 0.0);
+                        buffers.repeated[id].resize(rows * self.length);
                     }
                 }
                 Place::Nowhere | Place::Tile(_) => {}
@@ -724,7 +775,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn result(&mut self, id: Id) -> &mut Vec<f32> {
+    fn result(&mut self, id: Id) -> &mut Buffer {
         match self.schedule.places[id] {
             Place::Tile(number) => &mut self.buffers.tile[number],
             Place::Small => &mut self.buffers.small[id],
@@ -819,7 +870,7 @@ impl<'a> Run<'a> {
                 small, repeated, ..
             } = &mut *self.buffers;
             let rows = repeated[id].chunks_exact_mut(self.length);
-            for (row, value) in rows.zip(&small[id]) {
+            for (row, value) in rows.zip(small[id].iter()) {
                 row.fill(*value);
             }
         }
@@ -909,10 +960,9 @@ fn tile_length(shape: Shape) -> usize {
     length.min((shape.h * shape.w).max(1))
 }
 
-fn grow<T: Default>(list: &mut Vec<T>, length: usize) {
-    if list.len() < length {
-        list.resize_with(length, T::default);
-    }
+fn grow<T>(list: &mut Vec<T>, length: usize, new: impl Fn(usize) -> T) {
+    let known = list.len();
+    list.extend((known..length).map(new));
 }
 
 fn copy(rows: Rows, from: View<'_>, out: ViewMut<'_>) {
