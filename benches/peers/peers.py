@@ -16,9 +16,9 @@ EPSILON = 1e-12
 LEARNING_RATE = 0.01
 
 
-def formulas():
+def formulas(only=""):
     text = Path(__file__).with_name("formulas.txt").read_text()
-    return [line for line in text.splitlines() if line.strip()]
+    return [line for line in text.splitlines() if line.strip() and only in line]
 
 
 def example(shape):
@@ -162,6 +162,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", default="5x21x128x128")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", default="", help="part of the formulas to time")
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("ways", nargs="*", default=["eager"], metavar="eager|compile|jax")
     arguments = parser.parse_args()
@@ -172,14 +173,14 @@ def main():
     result = {}
     for way in arguments.ways:
         result[way] = {}
-        for formula in formulas():
+        for formula in formulas(arguments.only):
             try:
                 result[way][formula] = WAYS[way](formula, shape)
             except Exception as error:  # a peer that cannot do a formula is a result, too
                 result[way][formula] = {"error": " ".join(str(error).split())[:200]}
             print(way, formula, result[way][formula], file=sys.stderr)
     if arguments.plain:
-        for formula in formulas():
+        for formula in formulas(arguments.only):
             for way in arguments.ways:
                 one = result[way][formula]
                 print(one.get("error") or f"{one['ms']} {one.get('compile_seconds', 0.0)}")

@@ -2,7 +2,7 @@
 //! `benches/peers/formulas.txt`, beside other frameworks if their environment is there (see the
 //! README beside the list).
 //!
-//! `cargo bench -p autoloss-expr [-- --shape 5x21x128x128 --threads 2 --peers eager,compile,jax]`
+//! `cargo bench -p autoloss-expr [-- --shape 5x21x128x128 --threads 2 --peers eager,compile,jax --only tanh]`
 //!
 //! On several threads each optimises by itself, as screening does: milliseconds a step are the
 //! time of all steps divided by their number. The peers use all threads for one optimisation.
@@ -20,17 +20,19 @@ struct Options {
     shape: [usize; 4],
     threads: usize,
     peers: Vec<String>,
+    /// Part of the formulas to time.
+    only: String,
 }
 
 fn main() {
-    let options = options(std::env::args().skip(1).collect());
+    let options = options(&std::env::args().skip(1).collect::<Vec<_>>());
     let [n, c, h, w] = options.shape;
     let shape = Shape::new(n, c, h, w);
     println!("{STEPS} steps on {shape}, threads: {}", options.threads);
-    let only = std::env::var("ONLY").unwrap_or_default();
+    let only = &options.only;
     let formulas: Vec<&str> = FORMULAS
         .lines()
-        .filter(|line| !line.is_empty() && line.contains(&only))
+        .filter(|line| !line.is_empty() && line.contains(only))
         .collect();
     let own: Vec<f64> = formulas
         .iter()
@@ -50,7 +52,7 @@ fn main() {
     }
 }
 
-fn options(arguments: Vec<String>) -> Options {
+fn options(arguments: &[String]) -> Options {
     let value = |name: &str| {
         let at = arguments.iter().position(|a| a == name)?;
         arguments.get(at + 1).cloned()
@@ -66,6 +68,7 @@ fn options(arguments: Vec<String>) -> Options {
             .split(',')
             .map(str::to_owned)
             .collect(),
+        only: value("--only").unwrap_or_default(),
     }
 }
 
@@ -115,6 +118,7 @@ fn peer(way: &str, options: &Options) -> Result<String, String> {
     let shape = options.shape.map(|n| n.to_string()).join("x");
     let output = Command::new(python)
         .arg(folder.join("peers.py"))
+        .args(["--only", &options.only])
         .args([
             "--plain",
             "--shape",

@@ -966,9 +966,10 @@ fn grow<T>(list: &mut Vec<T>, length: usize, new: impl Fn(usize) -> T) {
 }
 
 fn copy(rows: Rows, from: View<'_>, out: ViewMut<'_>) {
+    let ViewMut { data, stride } = out;
     for r in 0..rows.count {
         let row = &from.data[r * from.stride..][..rows.length];
-        out.data[r * out.stride..][..rows.length].copy_from_slice(row);
+        data[r * stride..][..rows.length].copy_from_slice(row);
     }
 }
 
@@ -976,7 +977,7 @@ fn copy(rows: Rows, from: View<'_>, out: ViewMut<'_>) {
 mod tests {
     use super::*;
     use crate::reference::{self, ReferenceInput};
-    use crate::testing::{any_tree, smooth_inputs};
+    use crate::testing::{any_tree, smooth_inputs, tame};
     use crate::tree::Tree;
     use proptest::prelude::*;
 
@@ -1011,22 +1012,6 @@ mod tests {
             .all(|(g, w)| (f64::from(*g) - w).abs() <= tolerance * scale)
     }
 
-    /// Whether every value on the way is of a size that single precision keeps to some digits:
-    /// far from overflow, and no digit lost by taking 1/(x + ε) or a logarithm next to 0.
-    fn tame(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>]) -> bool {
-        let mut tame = true;
-        tree.visit(&mut |node| {
-            let largest = |t: &Tree| {
-                let values = reference::output(t, shape, inputs);
-                values
-                    .iter()
-                    .all(|v| v.abs() < 1e4 && (*v == 0.0 || v.abs() > 1e-4))
-            };
-            tame &= largest(node);
-        });
-        tame
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
 
@@ -1049,13 +1034,43 @@ mod tests {
             let value = program.gradient(&mut ws, shape, &[&yhat, &y], &mut gradients);
             let output = program.output(&mut ws, shape, &[&yhat, &y]);
             let want = reference::output(&tree, shape, &given);
-            prop_assert!(fields_agree(&output, &want, 1e-3), "{tree}: {output:?}, not {want:?}");
+            prop_assert!(fields_agree(&output, &want, 1e-4), "{tree}: {output:?}, not {want:?}");
             let want_value = reference::loss_value(&tree, shape, &given);
             let scale = want.iter().fold(0.0_f64, |m, v| m.max(v.abs())) * shape.c as f64;
-            prop_assert!((value - want_value).abs() <= 1e-3 * scale, "{value}, not {want_value}");
+            prop_assert!((value - want_value).abs() <= 1e-4 * scale, "{value}, not {want_value}");
             let want = reference::gradient(&tree, shape, &given, "yhat");
-            prop_assert!(fields_agree(&gradients[0], &want, 1e-3), "{tree}: {:?}, not {want:?}", gradients[0]);
+            prop_assert!(fields_agree(&gradients[0], &want, 1e-4), "{tree}: {:?}, not {want:?}", gradients[0]);
             prop_assert!(gradients[1].is_empty());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_not_finite_in_the_reference_is_not_finite(
+            tree in any_tree(5),
+            scale in prop::sample::select(&[1.0, 1e3, 1e-30, 0.0][..]),
+            (yhat, y) in smooth_inputs(60),
+        ) {
+            let shape = Shape::new(1, 3, 4, 5);
+            let yhat = single(&yhat.iter().map(|x| x * scale).collect::<Vec<_>>());
+            let y = single(&y);
+            let (yhat64, y64) = (double(&yhat), double(&y));
+            let given = [
+                ReferenceInput { name: "yhat", values: &yhat64 },
+                ReferenceInput { name: "y", values: &y64 },
+            ];
+            let program = Program::new(&tree, INPUTS).unwrap();
+            let mut gradients = [Vec::new(), Vec::new()];
+            let value = program.gradient(&mut Workspace::new(), shape, &[&yhat, &y], &mut gradients);
+            if !reference::loss_value(&tree, shape, &given).is_finite() {
+                prop_assert!(!value.is_finite(), "{tree}: {value}");
+            }
+            let want = reference::gradient(&tree, shape, &given, "yhat");
+            if want.iter().any(|g| !g.is_finite()) {
+                prop_assert!(gradients[0].iter().any(|g| !g.is_finite()), "{tree}");
+            }
         }
     }
 

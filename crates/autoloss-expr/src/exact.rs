@@ -312,7 +312,7 @@ fn look_back(
 mod tests {
     use super::*;
     use crate::reference::{self, ReferenceInput};
-    use crate::testing::{any_tree, smooth_inputs};
+    use crate::testing::{any_tree, smooth_inputs, tame};
     use proptest::prelude::*;
 
     const INPUTS: &[(&str, bool)] = &[("yhat", true), ("y", false)];
@@ -326,6 +326,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
+
         #[test]
         fn it_equals_the_reference(
             tree in any_tree(4),
@@ -337,6 +339,7 @@ mod tests {
                 ReferenceInput { name: "yhat", values: &inputs[0] },
                 ReferenceInput { name: "y", values: &inputs[1] },
             ];
+            prop_assume!(tame(&tree, shape, &given));
             let program = Program::new(&tree, INPUTS).unwrap();
             let mut exact = Exact::new(&program, shape);
             let value = exact.descend(&inputs);

@@ -59,6 +59,7 @@ fn runs(length: usize) -> impl Iterator<Item = usize> {
 
 #[inline(always)]
 fn softmax_body<const FMA: bool>(rows: Rows, x: View<'_>, out: ViewMut<'_>) {
+    let ViewMut { data, stride } = out;
     for start in runs(rows.length) {
         let length = RUN.min(rows.length - start);
         let place = |r: usize, stride: usize| r * stride + start..r * stride + start + length;
@@ -71,14 +72,14 @@ fn softmax_body<const FMA: bool>(rows: Rows, x: View<'_>, out: ViewMut<'_>) {
         let mut sums = [0.0; RUN];
         for r in 0..rows.count {
             let values = x.data[place(r, x.stride)].iter().zip(&largest);
-            let out = out.data[place(r, out.stride)].iter_mut().zip(&mut sums);
+            let out = data[place(r, stride)].iter_mut().zip(&mut sums);
             for ((out, sum), (value, largest)) in out.zip(values) {
                 *out = Lane::<FMA>(value - largest).exp().0;
                 *sum += *out;
             }
         }
         for r in 0..rows.count {
-            for (out, sum) in out.data[place(r, out.stride)].iter_mut().zip(&sums) {
+            for (out, sum) in data[place(r, stride)].iter_mut().zip(&sums) {
                 *out /= sum;
             }
         }

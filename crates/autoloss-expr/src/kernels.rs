@@ -406,7 +406,7 @@ fn look_body<const FMA: bool>(
             let at_high = (x[i] == high) & (push <= 0.0) & (drift <= 0.0);
             let still = (push == 0.0) & (drift == 0.0);
             free |= !(at_low | at_high | still);
-            wild |= !(g[i].abs() + m[i].abs() < f32::INFINITY);
+            wild |= !(g[i].abs() + m[i].abs()).is_finite();
         }
         outlook.settled &= !free;
         outlook.finite &= !wild;

@@ -62,7 +62,9 @@ pub use event::{Best, Candidate, End, Event, Fate, Origin, Tally, Training};
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};
 pub use random::{MAX_DEPTH, Space};
-pub use rate::{Agreement, Disagreement, Passed, Procedure, ScreenReport, screen_random};
+pub use rate::{
+    Agreement, Disagreement, Passed, Procedure, RandomScreening, ScreenReport, screen_random,
+};
 pub use run::{RunReport, parse_loss, run};
 pub use screening::{Judgement, Prepared, Scratch, Screener, Stage, Stages, Verdict};
 pub use settings::{

@@ -37,6 +37,19 @@ pub enum Procedure {
     Compare,
 }
 
+/// Which random candidates are screened, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RandomScreening {
+    /// Number of candidates.
+    pub count: u64,
+    /// Their seed.
+    pub seed: u64,
+    /// Threads.
+    pub workers: usize,
+    /// How they are judged.
+    pub procedure: Procedure,
+}
+
 /// How the fast and the exact verdicts agree.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agreement {
@@ -124,7 +137,7 @@ impl ScreenReport {
 /// of a batch does not count, small enough for memory and for interrupts.
 const BATCH: u64 = 4096;
 
-/// Screens `count` random candidates on `workers` threads.
+/// Screens random candidates.
 ///
 /// Candidate n is a function of seed and n alone. The workers go through the stages of a batch
 /// of candidates together, and what is looked up is looked up in the candidates' order between two
@@ -136,36 +149,35 @@ const BATCH: u64 = 4096;
 pub fn screen_random(
     task: &dyn Task,
     settings: &Settings,
-    count: u64,
-    workers: usize,
-    seed: u64,
-    procedure: Procedure,
+    what: RandomScreening,
     interrupt: &Interrupt,
     on_progress: &(dyn Fn(u64) + Sync),
 ) -> Result<ScreenReport, SearchError> {
     settings.validate()?;
     let space = Space::new(&settings.search, task.branches())?;
     let screener = Screener::new(task, settings)?;
-    let mut scratches: Vec<Scratch> = (0..workers.max(1)).map(|_| Scratch::default()).collect();
+    let mut scratches: Vec<Scratch> = (0..what.workers.max(1))
+        .map(|_| Scratch::default())
+        .collect();
     let mut report = ScreenReport::default();
     let start = Instant::now();
     let batch = Batch {
         space: &space,
         screener: &screener,
-        seed,
-        procedure,
+        seed: what.seed,
+        procedure: what.procedure,
         interrupt,
     };
-    let size = match procedure {
+    let size = match what.procedure {
         Procedure::Fast => BATCH,
         // Seconds each: what an interrupt costs is to stay small.
         Procedure::Exact | Procedure::Compare => 256,
     };
-    for first in (0..count).step_by(size as usize) {
+    for first in (0..what.count).step_by(size as usize) {
         if interrupt.is_set() {
             break;
         }
-        let numbers = first..count.min(first + size);
+        let numbers = first..what.count.min(first + size);
         batch.screen(numbers, &mut scratches, &mut report, on_progress);
     }
     report.seconds = start.elapsed().as_secs_f64();
@@ -440,29 +452,46 @@ mod tests {
     use super::*;
     use crate::toy::Toy;
 
-    #[test]
-    fn the_counts_do_not_depend_on_the_number_of_workers() {
+    fn quick() -> Settings {
         let mut settings = Settings::default();
         settings.screening.steps = 40;
         settings.screening.step_size = 0.05;
         settings.screening.early_share = 0.0;
+        settings
+    }
+
+    fn screen(settings: &Settings, what: RandomScreening) -> ScreenReport {
+        screen_random(&Toy::new(), settings, what, &Interrupt::default(), &|_| {}).unwrap()
+    }
+
+    const SOME: RandomScreening = RandomScreening {
+        count: 1500,
+        seed: 3,
+        workers: 2,
+        procedure: Procedure::Fast,
+    };
+
+    #[test]
+    fn the_counts_do_not_depend_on_the_number_of_workers() {
         let run = |workers, seed| {
-            let interrupt = Interrupt::default();
-            let report = screen_random(
-                &Toy::new(),
-                &settings,
-                1500,
+            let what = RandomScreening {
                 workers,
                 seed,
-                Procedure::Fast,
-                &interrupt,
-                &|_| {},
-            );
-            let mut report = report.unwrap();
+                ..SOME
+            };
+            let mut report = screen(&quick(), what);
             assert_eq!(report.stages.structural.count, 1500);
             assert!(report.per_minute() > 0.0);
             report.seconds = 0.0;
-            report.stages = Stages::default();
+            for stage in [
+                &mut report.stages.structural,
+                &mut report.stages.cached,
+                &mut report.stages.gradient,
+                &mut report.stages.equivalent,
+                &mut report.stages.optimised,
+            ] {
+                stage.seconds = 0.0;
+            }
             report
         };
         let one = run(1, 3);
@@ -474,22 +503,22 @@ mod tests {
         );
         assert!(one.passed > 0 && one.best.len() as u64 == one.passed);
         assert!(one.structural > 1200, "{one:?}");
+        // Every candidate is decided in one stage.
+        let decided: u64 = one.stages.named().iter().map(|(_, s)| s.decided).sum();
+        assert_eq!(decided, one.drawn);
     }
 
     #[test]
     fn fast_and_exact_verdicts_agree() {
-        let mut settings = Settings::default();
+        let mut settings = quick();
         settings.screening.samples = 2;
-        settings.screening.steps = 40;
-        settings.screening.step_size = 0.05;
-        settings.screening.early_share = 0.0;
-        let run = |procedure| {
-            let interrupt = Interrupt::default();
-            let toy = Toy::new();
-            screen_random(&toy, &settings, 1500, 2, 5, procedure, &interrupt, &|_| {}).unwrap()
+        let what = |procedure| RandomScreening {
+            seed: 5,
+            procedure,
+            ..SOME
         };
-        let exact = run(Procedure::Exact);
-        let both = run(Procedure::Compare);
+        let exact = screen(&settings, what(Procedure::Exact));
+        let both = screen(&settings, what(Procedure::Compare));
         let agreement = both.agreement.unwrap();
         assert_eq!(agreement.candidates, 1500);
         assert_eq!(agreement.exact_passed, exact.passed);
@@ -498,19 +527,8 @@ mod tests {
         // The comparison can find something.
         settings.screening.early_share = 0.05;
         settings.screening.early_gain = 1.0;
-        let interrupt = Interrupt::default();
-        let toy = Toy::new();
-        let hasty = screen_random(
-            &toy,
-            &settings,
-            1500,
-            2,
-            5,
-            Procedure::Compare,
-            &interrupt,
-            &|_| {},
-        );
-        let agreement = hasty.unwrap().agreement.unwrap();
+        let hasty = screen(&settings, what(Procedure::Compare));
+        let agreement = hasty.agreement.unwrap();
         assert!(agreement.lost() > 0);
         let first = &agreement.disagreements[0];
         assert_eq!(first.fast, Judgement::Rejected);
@@ -525,18 +543,11 @@ mod tests {
                 interrupt.set();
             }
         };
-        let settings = Settings::default();
-        let report = screen_random(
-            &Toy::new(),
-            &settings,
-            1 << 40,
-            2,
-            0,
-            Procedure::Fast,
-            &interrupt,
-            &stop,
-        )
-        .unwrap();
-        assert!(report.drawn >= 10);
+        let what = RandomScreening {
+            count: 1 << 40,
+            ..SOME
+        };
+        let report = screen_random(&Toy::new(), &Settings::default(), what, &interrupt, &stop);
+        assert!(report.unwrap().drawn >= 10);
     }
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use autoloss_search::{Agreement, Judgement, Procedure, ScreenReport, Task, screen_random};
+use autoloss_search::{Agreement, Judgement, Procedure, RandomScreening, ScreenReport, Task, screen_random};
 use autoloss_vision::tasks::MadeUp;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -33,10 +33,12 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     let report = screen_random(
         &*task,
         &config.search,
-        arguments.count,
-        config.search.search.worker_count(),
-        arguments.seed,
-        procedure(arguments),
+        RandomScreening {
+            count: arguments.count,
+            seed: arguments.seed,
+            workers: config.search.search.worker_count(),
+            procedure: procedure(arguments),
+        },
         &interrupt,
         &|done| bar.set_position(done),
     );
