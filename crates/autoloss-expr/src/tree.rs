@@ -117,6 +117,13 @@ impl Tree {
         }
     }
 
+    /// The tree over the logits of an input: their softmax over the channels in its place.
+    #[must_use]
+    pub fn over_logits(&self, input: &str) -> Self {
+        let logits = vec![Self::input(input)];
+        self.substitute(input, &Self::apply(Operator::SoftmaxC, logits))
+    }
+
     /// Calls `f` on every node, parents before children, left to right.
     pub fn visit<'a>(&'a self, f: &mut impl FnMut(&'a Self)) {
         f(self);

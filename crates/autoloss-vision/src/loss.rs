@@ -1,7 +1,7 @@
 //! A loss of class probabilities as a training uses it: from logits and labels to something whose
 //! backward pass carries the loss's gradient into the network.
 
-use autoloss_expr::{Operator, Program, ProgramError, Shape, Tree, Workspace};
+use autoloss_expr::{Program, ProgramError, Shape, Tree, Workspace};
 use burn::tensor::{Tensor, TensorData, activation};
 
 use crate::field::TensorField;
@@ -37,9 +37,8 @@ impl ClassLoss {
     /// If the tree uses other inputs than `yhat` and `y`.
     pub fn new(tree: &Tree) -> Result<Self, ProgramError> {
         let inputs = [("yhat", true), ("y", false)];
-        let softmax = Tree::apply(Operator::SoftmaxC, vec![Tree::input("yhat")]);
         Ok(Self {
-            of_logits: Program::new(&tree.substitute("yhat", &softmax), &inputs)?,
+            of_logits: Program::new(&tree.over_logits("yhat"), &inputs)?,
             of_probabilities: Program::new(tree, &inputs)?,
             workspace: Workspace::new(),
             gradients: [Vec::new(), Vec::new()],

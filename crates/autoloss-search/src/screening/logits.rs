@@ -1,19 +1,13 @@
 //! Screening by way of logits: a softmax of them stands in the trees for the probabilities.
 
-use autoloss_expr::{Operator, Program, Shape, Tree, Workspace};
+use autoloss_expr::{Program, Shape, Tree, Workspace};
 
 use crate::task::BranchSpec;
 
 /// The tree with the softmax of its logits in place of every input that is a softmax.
 pub(super) fn over_logits(tree: &Tree, spec: &BranchSpec) -> Tree {
     let softmax = spec.inputs.iter().filter(|input| input.softmax);
-    softmax.fold(tree.clone(), |tree, input| {
-        tree.substitute(&input.name, &softmax_of(&input.name))
-    })
-}
-
-fn softmax_of(input: &str) -> Tree {
-    Tree::apply(Operator::SoftmaxC, vec![Tree::input(input)])
+    softmax.fold(tree.clone(), |tree, input| tree.over_logits(&input.name))
 }
 
 /// Puts logits in place of class probabilities: the softmax of their logarithms is they themselves.
@@ -36,7 +30,7 @@ pub(super) fn to_probabilities(
     for (input, field) in spec.inputs.iter().zip(fields) {
         if input.softmax {
             let inputs = [(input.name.as_str(), true)];
-            let softmax = Program::new(&softmax_of(&input.name), &inputs);
+            let softmax = Program::new(&Tree::input(&input.name).over_logits(&input.name), &inputs);
             let softmax = softmax.expect("the input is given");
             *field = softmax.output(workspace, shape, &[field]);
         }
