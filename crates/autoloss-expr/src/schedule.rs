@@ -81,17 +81,24 @@ impl Schedule {
         let times = schedule.order(graph, here, &needed);
         schedule.place(graph, here, &needed, &times, wanted, kept);
         schedule.share_buffers(graph, wanted);
-        for id in (0..graph.steps.len()).filter(|id| here[*id]) {
-            let reads = |later: &Step| match later {
-                Step::PoolGradient { adjoint, .. } => *adjoint == id,
-                later => later.operands().any(|o| o == id),
-            };
-            let read =
-                (id..graph.steps.len()).any(|k| needed[k] && here[k] && reads(&graph.steps[k]));
-            schedule.unread[id] =
-                matches!(graph.steps[id], Step::Pool { .. }) && !read && !wanted.contains(&id);
-        }
+        schedule.find_unread(graph, here, &needed, wanted);
         schedule
+    }
+
+    /// Poolings of which only the gradient is wanted.
+    fn find_unread(&mut self, graph: &Graph, here: &[bool], needed: &[bool], wanted: &[Id]) {
+        let is_pool = |id: &Id| matches!(graph.steps[*id], Step::Pool { .. });
+        for id in (0..graph.steps.len())
+            .filter(|id| here[*id])
+            .filter(is_pool)
+        {
+            let reads = |later: Id| match graph.steps[later] {
+                Step::PoolGradient { adjoint, .. } => adjoint == id,
+                step => step.operands().any(|o| o == id),
+            };
+            let mut later = (id + 1..graph.steps.len()).filter(|k| needed[*k] && here[*k]);
+            self.unread[id] = !later.any(reads) && !wanted.contains(&id);
+        }
     }
 
     fn phase(&mut self, number: usize) -> &mut Phase {
@@ -115,7 +122,7 @@ impl Schedule {
                 }
                 continue;
             }
-            self.reach.add(graph, step);
+            self.reach.add(step);
             let of_operands = || step.operands().map(|o| times[o]);
             let in_tiles = of_operands().map(|t| t.phase).max().unwrap_or(0);
             let whole = of_operands()
@@ -231,14 +238,13 @@ impl Schedule {
 }
 
 impl Reach {
-    fn add(&mut self, graph: &Graph, step: &Step) {
+    fn add(&mut self, step: &Step) {
         match step {
             Step::Mean(Dimension::Channels, _) | Step::Softmax(_) => self.channels = true,
             Step::Mean(Dimension::Positions, _) => self.positions = true,
             Step::Pool { .. } | Step::PoolGradient { .. } => self.neighbours = true,
             _ => {}
         }
-        let _ = graph;
     }
 
     /// The shape of the blocks that fields are cut into: as small as the reach allows, but of about
