@@ -65,8 +65,19 @@ impl Agreement {
     /// Candidates that pass exactly and do not pass the fast way.
     #[must_use]
     pub fn lost(&self) -> usize {
+        self.lost_ones().count()
+    }
+
+    /// Of these, candidates that would pass without shortcuts. The others do not pass in single
+    /// precision at all, in which networks are trained: its range or its digits do not do.
+    #[must_use]
+    pub fn lost_by_shortcuts(&self) -> usize {
+        self.lost_ones().filter(|d| d.by_shortcut).count()
+    }
+
+    fn lost_ones(&self) -> impl Iterator<Item = &Disagreement> {
         let lost = |d: &&Disagreement| d.exact == Judgement::Passed;
-        self.disagreements.iter().filter(lost).count()
+        self.disagreements.iter().filter(lost)
     }
 }
 
@@ -81,8 +92,10 @@ pub struct Disagreement {
     pub fast: Judgement,
     /// Why it did not pass the fast way.
     pub reason: Option<String>,
-    /// g by the fast computation without shortcuts; `None` where it is not finite.
+    /// g by the fast computation without shortcuts; `None` where a value or gradient is not finite.
     pub fast_g: Option<f64>,
+    /// Whether the fast computation without shortcuts agrees with the exact one.
+    pub by_shortcut: bool,
     /// The exact judgement.
     pub exact: Judgement,
     /// The exact g.
@@ -166,6 +179,7 @@ pub fn screen_random(
         screener: &screener,
         seed: what.seed,
         procedure: what.procedure,
+        threshold: settings.screening.threshold,
         interrupt,
     };
     let size = match what.procedure {
@@ -197,6 +211,7 @@ struct Batch<'a> {
     screener: &'a Screener,
     seed: u64,
     procedure: Procedure,
+    threshold: f64,
     interrupt: &'a Interrupt,
 }
 
@@ -276,12 +291,15 @@ impl Batch<'_> {
             return;
         }
         let loss = self.loss(number);
+        let fast_g = self.screener.full_g(&loss, scratch);
+        let passes_in_full = fast_g.is_some_and(|g| g >= self.threshold);
         agreement.disagreements.push(Disagreement {
             number,
             formula: loss.to_string(),
             fast: fast.judgement,
             reason: fast.reason.clone(),
-            fast_g: self.screener.full_g(&loss, scratch),
+            fast_g,
+            by_shortcut: passes_in_full == passed(exact),
             exact: exact.judgement,
             exact_g: exact.g,
         });
@@ -530,6 +548,7 @@ mod tests {
         let hasty = screen(&settings, what(Procedure::Compare));
         let agreement = hasty.agreement.unwrap();
         assert!(agreement.lost() > 0);
+        assert_eq!(agreement.lost_by_shortcuts(), agreement.lost());
         let first = &agreement.disagreements[0];
         assert_eq!(first.fast, Judgement::Rejected);
         assert!((first.fast_g.unwrap() - first.exact_g.unwrap()).abs() < 0.05);

@@ -3,7 +3,9 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
-use autoloss_search::{Agreement, Judgement, Procedure, RandomScreening, ScreenReport, Task, screen_random};
+use autoloss_search::{
+    Agreement, Judgement, Procedure, RandomScreening, ScreenReport, Task, screen_random,
+};
 use autoloss_vision::tasks::MadeUp;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -84,12 +86,14 @@ fn agreement_as_json(agreement: &Agreement) -> serde_json::Value {
             "fast_g": d.fast_g,
             "exact": judgement(d.exact),
             "exact_g": d.exact_g.filter(|g| g.is_finite()),
+            "by_shortcut": d.by_shortcut,
         })
     });
     json!({
         "candidates": agreement.candidates,
         "exact_passed": agreement.exact_passed,
         "lost": agreement.lost(),
+        "lost_by_shortcuts": agreement.lost_by_shortcuts(),
         "disagreements": disagreements.collect::<Vec<_>>(),
     })
 }
@@ -98,12 +102,15 @@ fn agreement_as_text(agreement: &Agreement) -> String {
     let (count, differ) = (agreement.candidates, agreement.disagreements.len());
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let percent = |part: usize, of: u64| 100.0 * part as f64 / of.max(1) as f64;
-    let lost = agreement.lost();
+    let (lost, passed) = (agreement.lost(), agreement.exact_passed);
+    let by_shortcuts = agreement.lost_by_shortcuts();
     let mut text = format!(
-        "fast and exact verdicts agree on {:.2} % of {count} candidates; of {} that pass exactly, {lost} ({:.2} %) are lost\n",
+        "fast and exact verdicts agree on {:.2} % of {count} candidates; of {passed} that pass exactly, \
+         {lost} ({:.2} %) are lost: {by_shortcuts} ({:.2} %) by shortcuts, the others do not pass in \
+         single precision\n",
         100.0 - percent(differ, count),
-        agreement.exact_passed,
-        percent(lost, agreement.exact_passed),
+        percent(lost, passed),
+        percent(by_shortcuts, passed),
     );
     if differ == 0 {
         return text;
@@ -126,6 +133,12 @@ fn agreement_as_text(agreement: &Agreement) -> String {
             number(d.exact_g),
             judgement(d.fast).to_owned(),
             number(d.fast_g),
+            if d.by_shortcut {
+                "shortcut"
+            } else {
+                "precision"
+            }
+            .to_owned(),
             d.reason.clone().unwrap_or_default(),
             d.formula.clone(),
         ]);

@@ -95,9 +95,12 @@ impl Screener {
         }
     }
 
-    /// g in full by the fast computation, to set beside an exact one.
+    /// g in full by the fast computation, to set beside an exact one; `None` where a value or a
+    /// gradient is not finite, or all gradients are zero.
     pub(crate) fn full_g(&self, loss: &Loss, scratch: &mut super::Scratch) -> Option<f64> {
         let flat = self.programs(loss).ok()?;
+        let pulled = self.pull(flat, scratch).ok()?;
+        let flat = self.gradients(pulled, scratch).ok()?.flat;
         let mut total = 0.0;
         for b in 0..self.samples.len() {
             let steps = self.settings.steps;
