@@ -17,6 +17,9 @@ use crate::schedule::{Place, Schedule};
 /// long enough that the interpreter's work between loops does not count.
 const TILE: usize = 2048;
 
+/// The same where a tile takes in all channels: rows must not become short.
+const WIDE: usize = 8192;
+
 /// So many steps pass between two looks at what is to be expected.
 const LOOK: usize = 16;
 
@@ -319,7 +322,7 @@ impl Block {
         if fields.len() == 0 {
             return Vec::new();
         }
-        let wanted = schedule.reach.block(fields, TILE);
+        let wanted = schedule.reach.block(fields, TILE, WIDE);
         let block = |shape, start| Self {
             shape,
             fields,
@@ -955,7 +958,7 @@ impl<'a> Run<'a> {
 fn tile_length(shape: Shape) -> usize {
     let length = match shape.c {
         1 => TILE,
-        c => (TILE / c / 16 * 16).max(64),
+        c => (WIDE / c / 16 * 16).max(64),
     };
     length.min((shape.h * shape.w).max(1))
 }

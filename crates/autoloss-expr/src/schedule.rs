@@ -248,8 +248,8 @@ impl Reach {
     }
 
     /// The shape of the blocks that fields are cut into: as small as the reach allows, but of about
-    /// `tile` elements where it allows anything. A run of elements is a row of one channel.
-    pub(crate) fn block(self, shape: Shape, tile: usize) -> Shape {
+    /// `tile` elements, or `wide` in all channels, where it allows anything. A run of elements is a row of one channel.
+    pub(crate) fn block(self, shape: Shape, tile: usize, wide: usize) -> Shape {
         let row = |positions: usize| Shape::new(1, 1, 1, positions);
         match self {
             Self {
@@ -261,7 +261,7 @@ impl Reach {
                 true => Shape {
                     c: shape.c,
                     // Whole vectors.
-                    ..row((tile / shape.c / 16 * 16).max(16))
+                    ..row((wide / shape.c / 16 * 16).max(64))
                 },
             },
             _ => Shape {
