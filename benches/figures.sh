@@ -1,5 +1,9 @@
 #!/usr/bin/env bash
-# Measures the figures of the README: about half an hour on 2 cores that have nothing else to do.
+# Measures the figures of the README: about three quarters of an hour on 2 cores that have nothing else
+# to do. Searches of half an hour and the comparison with exact verdicts are not among them:
+#
+#   autoloss search --time 30m --seed N
+#   autoloss screen --count 10000 --compare-exact
 #
 #   benches/figures.sh [VOC_FOLDER]
 #
@@ -21,10 +25,13 @@ for seed in 0 1 2; do
 done
 
 echo "== random candidates screened on the default task"
-"$program" screen --count 10000
+"$program" screen --count 100000
+/usr/bin/time -f '%e s, at most %M KiB' "$program" screen --count 1000000
+"$program" screen --count 10000 --made-up 21x128x128
 
-echo "== steps of optimising stored predictions"
-cargo bench -p autoloss-expr --bench optimise
+echo "== steps of optimising stored predictions, beside other frameworks if they are there"
+cargo bench -p autoloss-expr --bench optimise -- --peers eager,compile,jax
+cargo bench -p autoloss-expr --bench roofline
 
 echo "== steps of training"
 cargo run --release -p autoloss-vision --example train_step
