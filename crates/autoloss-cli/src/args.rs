@@ -296,6 +296,18 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| expected())
 }
 
+/// Classes, height and width.
+fn shape(text: &str) -> Result<[usize; 3], String> {
+    let numbers: Option<Vec<usize>> = text.split('x').map(|n| n.parse().ok()).collect();
+    let numbers = numbers.and_then(|numbers| <[usize; 3]>::try_from(numbers).ok());
+    let fits = |[c, h, w]: &[usize; 3]| {
+        (2..=255).contains(c) && [h, w].iter().all(|side| (1..=4096).contains(*side))
+    };
+    numbers
+        .filter(fits)
+        .ok_or_else(|| "expected classes x height x width, such as 21x128x128".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,16 +330,4 @@ mod tests {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
-}
-
-/// Classes, height and width.
-fn shape(text: &str) -> Result<[usize; 3], String> {
-    let numbers: Option<Vec<usize>> = text.split('x').map(|n| n.parse().ok()).collect();
-    let numbers = numbers.and_then(|numbers| <[usize; 3]>::try_from(numbers).ok());
-    let fits = |[c, h, w]: &[usize; 3]| {
-        (2..=255).contains(c) && [h, w].iter().all(|side| (1..=4096).contains(*side))
-    };
-    numbers
-        .filter(fits)
-        .ok_or_else(|| "expected classes x height x width, such as 21x128x128".to_owned())
 }

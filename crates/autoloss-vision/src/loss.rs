@@ -149,6 +149,7 @@ pub(crate) fn for_ignored(labels: &[u8], shape: Shape, mut f: impl FnMut(usize))
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autoloss_expr::Operator;
     use burn::tensor::Device;
 
     const DIMS: [usize; 4] = [2, 3, 4, 5];
