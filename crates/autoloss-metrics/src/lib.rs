@@ -1,4 +1,4 @@
-//! Evaluation metrics on plain arrays: label maps in, numbers out.
+//! Evaluation metrics on plain arrays: label maps or detections in, numbers out.
 //!
 //! The six metrics of semantic segmentation are in one table, [`Metric`]. All
 //! are counted in integers over a data set by [`SegmentationScore`], the same
@@ -28,11 +28,15 @@
 //! [`TargetEdges`] and [`BoundaryF1`] are the edges of label maps and their
 //! matches, [`argmax_channels`] makes labels from class scores.
 //!
+//! Boxes, masks and keypoints are scored in [`coco`], with the numbers of
+//! pycocotools.
+//!
 //! The crate knows nothing of losses and networks.
 
 mod argmax;
 mod bits;
 mod boundary;
+pub mod coco;
 mod confusion;
 mod error;
 mod metric;

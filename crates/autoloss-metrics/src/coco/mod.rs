@@ -1,0 +1,132 @@
+//! Average precision and recall of detections, masks and keypoints, as COCO
+//! defines them and pycocotools computes them.
+//!
+//! Targets and predictions are plain structs, which [`Annotations`] and
+//! [`Results`] read from COCO's JSON files; [`evaluate`] makes a [`Summary`] of
+//! them.
+//!
+//! ```
+//! use autoloss_metrics::coco::{Annotations, Kind, Results, evaluate};
+//!
+//! let target = br#"{
+//!     "images": [{"id": 7}],
+//!     "categories": [{"id": 1, "name": "cat"}],
+//!     "annotations": [{
+//!         "id": 1, "image_id": 7, "category_id": 1, "iscrowd": 0,
+//!         "area": 1200, "bbox": [10, 10, 40, 30]
+//!     }]
+//! }"#;
+//! let results = br#"[
+//!     {"image_id": 7, "category_id": 1, "score": 0.9, "bbox": [10, 10, 40, 24]}
+//! ]"#;
+//! let annotations = Annotations::from_json(target, Kind::Box)?;
+//! let results = Results::from_json(results, &annotations)?;
+//! let summary = evaluate(&annotations, &results)?;
+//! // An intersection over union of 0.8 reaches seven of the ten thresholds.
+//! assert!((summary.get("AP").unwrap() - 0.7).abs() < 1e-9);
+//! // A mean over 101 recalls, to the last bit that of pycocotools.
+//! assert_eq!(summary.get("AP50"), Some(0.999_999_999_999_999_7));
+//! # Ok::<(), autoloss_metrics::coco::CocoError>(())
+//! ```
+//!
+//! Every decision is the one that pycocotools makes, those on odd input
+//! included:
+//!
+//! - a score of NaN ranks last; predictions of equal score keep the order of the
+//!   images' ids and, in an image, of the list;
+//! - targets of images or categories that are not listed do not count, nor do
+//!   predictions of such categories; predictions of other images are an error;
+//! - of targets with the same id the last one counts, as often as the id occurs;
+//! - a match with the target of id 0 is none;
+//! - a target's `ignore` has no effect, only `iscrowd` and, for keypoints,
+//!   `num_keypoints` 0;
+//! - boxes may have any size and place: only the area that overlaps counts;
+//! - a mask of another size than the target's never matches;
+//! - a mean over nothing, where the target holds nothing to find, is −1.
+//!
+//! Where pycocotools stops with an exception or does not end, there is an error
+//! that names the entry; no results at all are allowed and find nothing.
+
+mod accumulate;
+mod annotations;
+mod error;
+mod evaluate;
+mod json;
+mod mask;
+mod matching;
+mod overlap;
+mod polygon;
+mod results;
+mod segmentation;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+pub use annotations::{Annotations, Category, Image, Target};
+pub use error::{CocoError, Item, MaskError};
+pub use evaluate::evaluate;
+pub use mask::Mask;
+pub use results::{Prediction, Results};
+pub use summary::{CategoryScore, Row, Summary};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Boxes, by intersection over union.
+    Box,
+    /// Masks, by intersection over union.
+    Mask,
+    /// The 17 keypoints of a person, by object keypoint similarity.
+    Keypoints,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Box => "box",
+            Self::Mask => "mask",
+            Self::Keypoints => "set of keypoints",
+        })
+    }
+}
+
+/// A box: x and y of its upper left corner, width, height.
+pub type BBox = [f64; 4];
+
+/// Where a target or a prediction is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// A box.
+    Box(BBox),
+    /// A mask.
+    Mask(Mask),
+    /// Keypoints.
+    Keypoints {
+        /// x, y and visibility of each; a visibility of 0 is not labelled.
+        points: Box<[[f64; 3]; KEYPOINTS]>,
+        /// The box around the target.
+        bbox: BBox,
+    },
+}
+
+/// Number of keypoints of a person.
+pub const KEYPOINTS: usize = 17;
+
+impl Shape {
+    /// What kind of shape it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Box(_) => Kind::Box,
+            Self::Mask(_) => Kind::Mask,
+            Self::Keypoints { .. } => Kind::Keypoints,
+        }
+    }
+}
+
+/// x, y and visibility in turn as keypoints.
+fn keypoints(numbers: &[f64]) -> Option<Box<[[f64; 3]; KEYPOINTS]>> {
+    let (points, rest) = numbers.as_chunks::<3>();
+    let points: &[[f64; 3]; KEYPOINTS] = points.try_into().ok()?;
+    rest.is_empty().then(|| Box::new(*points))
+}

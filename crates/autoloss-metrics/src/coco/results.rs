@@ -1,0 +1,382 @@
+//! Predictions, and reading them from COCO's result files.
+
+use std::collections::HashSet;
+
+use jiter::Peek;
+
+use super::annotations::{Annotations, BOX, BoxNumbers, Sizes, WHOLE, need, points, sizes};
+use super::error::{CocoError, Item};
+use super::json::Reader;
+use super::segmentation::{MASK, Segmentation};
+use super::{BBox, KEYPOINTS, Kind, Mask, Shape};
+
+/// A guess where an object is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The image it is in.
+    pub image_id: i64,
+    /// Its category; one that the target does not have does not count.
+    pub category_id: i64,
+    /// How sure it is; the higher, the earlier it is matched.
+    pub score: f64,
+    /// Its area in pixels: outside of a range of area, it does not count as wrong
+    /// there.
+    pub area: f64,
+    /// Where it is.
+    pub shape: Shape,
+}
+
+impl Prediction {
+    /// A box: x and y of the upper left corner, width, height.
+    #[must_use]
+    pub fn of_box(image_id: i64, category_id: i64, score: f64, bbox: BBox) -> Self {
+        Self {
+            image_id,
+            category_id,
+            score,
+            area: box_area(bbox),
+            shape: Shape::Box(bbox),
+        }
+    }
+
+    /// A mask.
+    #[must_use]
+    pub fn of_mask(image_id: i64, category_id: i64, score: f64, mask: Mask) -> Self {
+        Self {
+            image_id,
+            category_id,
+            score,
+            area: f64::from(mask.area()),
+            shape: Shape::Mask(mask),
+        }
+    }
+
+    /// Keypoints, x, y and visibility each; the visibility does not matter.
+    #[must_use]
+    pub fn of_keypoints(
+        image_id: i64,
+        category_id: i64,
+        score: f64,
+        points: [[f64; 3]; KEYPOINTS],
+    ) -> Self {
+        let (x, y) = (points.map(|point| point[0]), points.map(|point| point[1]));
+        let bbox = around(x, y);
+        Self {
+            image_id,
+            category_id,
+            score,
+            area: box_area(bbox),
+            shape: Shape::Keypoints {
+                points: Box::new(points),
+                bbox,
+            },
+        }
+    }
+}
+
+fn box_area([_, _, width, height]: BBox) -> f64 {
+    width * height
+}
+
+/// The smallest box around points; NaN as soon as a coordinate is.
+fn around(x: impl IntoIterator<Item = f64>, y: impl IntoIterator<Item = f64>) -> BBox {
+    let range = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold(
+            (f64::INFINITY, f64::NEG_INFINITY),
+            |(low, high), value| match value.is_nan() || low.is_nan() {
+                true => (f64::NAN, f64::NAN),
+                false => (low.min(value), high.max(value)),
+            },
+        )
+    };
+    let (left, right) = range(&mut x.into_iter());
+    let (top, bottom) = range(&mut y.into_iter());
+    [left, top, right - left, bottom - top]
+}
+
+/// The predictions for a set of images.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Results {
+    /// The predictions.
+    pub predictions: Vec<Prediction>,
+    /// How many more there were, of categories that the target does not have.
+    pub of_no_category: usize,
+}
+
+impl From<Vec<Prediction>> for Results {
+    fn from(predictions: Vec<Prediction>) -> Self {
+        Self {
+            predictions,
+            of_no_category: 0,
+        }
+    }
+}
+
+impl Results {
+    /// Reads a result file of COCO's format for these annotations.
+    ///
+    /// As in pycocotools, the first entry decides what the area of all is: that
+    /// of `bbox` if it has one, else that of the `segmentation`, else that of the
+    /// box around the `keypoints`. Boxes and masks are made from what there is:
+    /// the box of a mask or of keypoints, a box as a mask.
+    ///
+    /// # Errors
+    /// Text that is no JSON, fields that are missing or of another type, masks
+    /// that cannot be read, images that are not among the annotations'.
+    pub fn from_json(json: &[u8], annotations: &Annotations) -> Result<Self, CocoError> {
+        let context = Context {
+            kind: annotations.kind,
+            sizes: sizes(&annotations.images),
+            categories: annotations.categories.iter().map(|c| c.id).collect(),
+        };
+        let mut results = Self::default();
+        let mut reader = Reader::new(json);
+        let Some(source) = Source::of_first(&mut reader.fork())? else {
+            reader.list(Reader::skip)?;
+            reader.finish()?;
+            return Ok(results);
+        };
+        let mut index = 0;
+        reader.list(|reader| {
+            let entry = Entry::read(reader, index, annotations.kind, source)?;
+            match entry.prediction(Item::Result(index), source, &context)? {
+                Some(prediction) => results.predictions.push(prediction),
+                None => results.of_no_category += 1,
+            }
+            index += 1;
+            Ok(())
+        })?;
+        reader.finish()?;
+        Ok(results)
+    }
+}
+
+/// What predictions are made for.
+struct Context {
+    kind: Kind,
+    sizes: Sizes,
+    categories: HashSet<i64>,
+}
+
+/// What the area of predictions is taken from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Box,
+    Mask,
+    Keypoints,
+}
+
+impl Source {
+    /// What the first entry has; nothing if there is no entry.
+    fn of_first(reader: &mut Reader) -> Result<Option<Self>, CocoError> {
+        let mut source = None;
+        let mut first = true;
+        reader.list(|reader| {
+            if !std::mem::take(&mut first) {
+                return reader.skip();
+            }
+            source = Some(Self::of_entry(reader)?);
+            Ok(())
+        })?;
+        Ok(source)
+    }
+
+    fn of_entry(reader: &mut Reader) -> Result<Self, CocoError> {
+        enum Field {
+            Caption,
+            Box,
+            Mask,
+            Keypoints,
+            Other,
+        }
+        let name = |text: &str| match text {
+            "caption" => Field::Caption,
+            "bbox" => Field::Box,
+            "segmentation" => Field::Mask,
+            "keypoints" => Field::Keypoints,
+            _ => Field::Other,
+        };
+        let (mut caption, mut bbox, mut mask, mut keypoints) = (false, false, false, false);
+        reader.object(name, |reader, field| {
+            match field {
+                Field::Caption => caption = true,
+                // An empty box is none.
+                Field::Box if reader.peek()? == Peek::Array => {
+                    bbox = false;
+                    return reader.list(|reader| {
+                        bbox = true;
+                        reader.skip()
+                    });
+                }
+                Field::Box => bbox = true,
+                Field::Mask => mask = true,
+                Field::Keypoints => keypoints = true,
+                Field::Other => {}
+            }
+            reader.skip()
+        })?;
+        match (caption, bbox, mask, keypoints) {
+            (true, ..) => Err(CocoError::Captions),
+            (_, true, ..) => Ok(Self::Box),
+            (_, _, true, _) => Ok(Self::Mask),
+            (.., true) => Ok(Self::Keypoints),
+            _ => Err(CocoError::MissingField {
+                item: Item::Result(0),
+                field: "bbox",
+                expected: "`bbox`, `segmentation` or `keypoints`",
+            }),
+        }
+    }
+}
+
+/// An entry of the results, with the fields that are needed.
+struct Entry {
+    image_id: i64,
+    category_id: i64,
+    score: f64,
+    bbox: Option<BoxNumbers>,
+    segmentation: Option<Segmentation>,
+    keypoints: Option<Vec<f64>>,
+}
+
+impl Entry {
+    fn read(
+        reader: &mut Reader,
+        index: usize,
+        kind: Kind,
+        source: Source,
+    ) -> Result<Self, CocoError> {
+        enum Field {
+            Image,
+            Category,
+            Score,
+            Box,
+            Segmentation,
+            Keypoints,
+            Other,
+        }
+        let needs_box = kind == Kind::Box || source == Source::Box;
+        let needs_mask = kind == Kind::Mask || source == Source::Mask;
+        let needs_keypoints = kind == Kind::Keypoints || source == Source::Keypoints;
+        let name = |text: &str| match text {
+            "image_id" => Field::Image,
+            "category_id" => Field::Category,
+            "score" => Field::Score,
+            "bbox" if needs_box => Field::Box,
+            "segmentation" if needs_mask => Field::Segmentation,
+            "keypoints" if needs_keypoints => Field::Keypoints,
+            _ => Field::Other,
+        };
+        let (mut image, mut category, mut score) = (None, None, None);
+        let (mut bbox, mut segmentation, mut keypoints) = (None, None, None);
+        reader.object(name, |reader, field| {
+            match field {
+                Field::Image => image = Some(reader.integer()?),
+                Field::Category => category = Some(reader.integer()?),
+                Field::Score => score = Some(reader.number()?),
+                Field::Box => bbox = Some(BoxNumbers::read(reader)?),
+                Field::Segmentation => segmentation = Some(Segmentation::read(reader)?),
+                Field::Keypoints => keypoints = Some(reader.numbers()?),
+                Field::Other => reader.skip()?,
+            }
+            Ok(())
+        })?;
+        let item = Item::Result(index);
+        Ok(Self {
+            image_id: need(image, item, "image_id", WHOLE)?,
+            category_id: need(category, item, "category_id", WHOLE)?,
+            score: need(score, item, "score", "a number")?,
+            bbox,
+            segmentation,
+            keypoints,
+        })
+    }
+
+    /// The prediction, if its category is one of the target's.
+    fn prediction(
+        mut self,
+        item: Item,
+        source: Source,
+        context: &Context,
+    ) -> Result<Option<Prediction>, CocoError> {
+        let image = self.image_id;
+        if !context.sizes.contains_key(&image) {
+            return Err(CocoError::UnknownImage { item, image });
+        }
+        let (area, from) = self.area(item, source, context)?;
+        if !context.categories.contains(&self.category_id) {
+            return Ok(None);
+        }
+        let shape = match (context.kind, from) {
+            (Kind::Box, Shape::Mask(mask)) => Shape::Box(match self.bbox {
+                Some(own) => own.four(item)?,
+                None => mask.bbox(),
+            }),
+            (Kind::Mask, Shape::Box(bbox)) => Shape::Mask(match source {
+                Source::Box if self.segmentation.is_none() => {
+                    as_polygon(bbox).into_mask(image, &context.sizes, item)?
+                }
+                _ => self.mask(item, context)?,
+            }),
+            (Kind::Box | Kind::Mask, from) => from,
+            (Kind::Keypoints, _) => {
+                let numbers = self.numbers(item)?;
+                Shape::Keypoints {
+                    points: points(numbers, item)?,
+                    bbox: around_keypoints(numbers, item)?,
+                }
+            }
+        };
+        Ok(Some(Prediction {
+            image_id: image,
+            category_id: self.category_id,
+            score: self.score,
+            area,
+            shape,
+        }))
+    }
+
+    /// The area, and what it is the area of.
+    fn area(
+        &mut self,
+        item: Item,
+        source: Source,
+        context: &Context,
+    ) -> Result<(f64, Shape), CocoError> {
+        let bbox = match source {
+            Source::Box => need(self.bbox, item, "bbox", BOX)?.four(item)?,
+            Source::Keypoints => around_keypoints(self.numbers(item)?, item)?,
+            Source::Mask => {
+                let mask = self.mask(item, context)?;
+                return Ok((f64::from(mask.area()), Shape::Mask(mask)));
+            }
+        };
+        Ok((box_area(bbox), Shape::Box(bbox)))
+    }
+
+    /// The mask, which can be taken once.
+    fn mask(&mut self, item: Item, context: &Context) -> Result<Mask, CocoError> {
+        let segmentation = need(self.segmentation.take(), item, "segmentation", MASK)?;
+        segmentation.into_mask(self.image_id, &context.sizes, item)
+    }
+
+    fn numbers(&self, item: Item) -> Result<&[f64], CocoError> {
+        need(self.keypoints.as_deref(), item, "keypoints", "51 numbers")
+    }
+}
+
+/// The smallest box around keypoints, however many.
+fn around_keypoints(numbers: &[f64], item: Item) -> Result<BBox, CocoError> {
+    if numbers.len() < 2 {
+        // Without any, there is no box.
+        points(numbers, item)?;
+    }
+    let every = |from: usize| numbers.iter().skip(from).step_by(3).copied();
+    Ok(around(every(0), every(1)))
+}
+
+/// The outline of a box.
+fn as_polygon([x, y, width, height]: BBox) -> Segmentation {
+    let (right, bottom) = (x + width, y + height);
+    Segmentation::Polygons(vec![vec![x, y, x, bottom, right, bottom, right, y]])
+}
