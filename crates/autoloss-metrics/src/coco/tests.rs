@@ -369,7 +369,9 @@ fn numbers_do_not_depend_on_the_number_of_threads() {
                     .build()
                     .unwrap();
                 let scored = pool.install(|| score(target.as_bytes(), results.as_bytes(), kind));
-                scored.map(|summary| values(&summary))
+                scored
+                    .map(|summary| values(&summary))
+                    .map_err(|error| error.to_string())
             };
             // As text: an error may hold a number that is not equal to itself.
             assert_eq!(format!("{:?}", on(1)), format!("{:?}", on(3)));
