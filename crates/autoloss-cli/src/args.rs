@@ -22,7 +22,8 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   autoloss search
   autoloss search --task digits --metric bf1 --time 30m --run runs/bf1
-  autoloss search --task voc --data VOC2012 --evaluations 200 --set screening.threshold=0.5")]
+  autoloss search --task voc --data VOC2012 --evaluations 200 --set screening.threshold=0.5
+  autoloss search --task digits-detection --fix rpn_box=zoo:smooth_l1 --fix rcnn_box=zoo:smooth_l1")]
     Search(Search),
     /// Go on with a run that was interrupted, or give a finished one a larger budget.
     #[command(after_help = "Example:
@@ -50,7 +51,8 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   autoloss screen --task digits --count 100000
   autoloss screen --made-up 21x128x128 --json
-  autoloss screen --count 1000 --compare-exact")]
+  autoloss screen --count 1000 --compare-exact
+  autoloss screen --task digits-detection --count 200 --compare-branches")]
     Screen(Screen),
     /// Score predictions in files, without any network.
     #[command(subcommand)]
@@ -60,10 +62,12 @@ pub(crate) enum Command {
 /// Which task, with which settings.
 #[derive(Args, Clone)]
 pub(crate) struct TaskArguments {
-    /// Task: digits (embedded data), voc or cityscapes (with --data).
+    /// Task: digits, digits-detection, digits-instances or figures-pose (embedded data); voc,
+    /// cityscapes, coco-detection, coco-instances or coco-pose (with --data).
     #[arg(long, value_name = "NAME")]
     pub(crate) task: Option<String>,
-    /// Metric: miou, fwiou, gacc, macc, biou or bf1.
+    /// Metric: miou, fwiou, gacc, macc, biou or bf1; for boxes, masks and keypoints ap, ap50, ap75,
+    /// ar and the others of COCO.
     #[arg(long, value_name = "NAME")]
     pub(crate) metric: Option<String>,
     /// Folder of the data set.
@@ -72,7 +76,8 @@ pub(crate) struct TaskArguments {
     /// Names of the classes in the order of their labels, separated by commas.
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     pub(crate) classes: Option<Vec<String>>,
-    /// Network: deeplabv3plus or pspnet, with -resnet18, -resnet34, -resnet50, -resnet101 or -slim.
+    /// Network: deeplabv3plus, pspnet, fasterrcnn, maskrcnn or simplebaseline, as the task has it, with
+    /// -resnet18, -resnet34, -resnet50, -resnet101 or -slim.
     #[arg(long, value_name = "NAME")]
     pub(crate) net: Option<String>,
     /// Device that networks run on: flex is the processor.
@@ -106,6 +111,9 @@ pub(crate) struct Search {
     /// Worker threads; default: one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+    /// Hold a branch of the task fixed to a loss, as in rpn_box=zoo:smooth_l1. May be repeated.
+    #[arg(long, value_name = "BRANCH=LOSS", allow_hyphen_values = true)]
+    pub(crate) fix: Vec<String>,
     /// Print the defaults of the task (--task) as a commented file of settings, and end.
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -223,6 +231,13 @@ pub(crate) struct Screen {
     /// Judge both ways and list where the verdicts differ.
     #[arg(long)]
     pub(crate) compare_exact: bool,
+    /// Judge candidates branch by branch and all branches together, and count how often the two
+    /// agree. Candidates are put together from trees that pass by themselves and trees that do not.
+    #[arg(long, conflicts_with_all = ["exact", "compare_exact", "made_up"])]
+    pub(crate) compare_branches: bool,
+    /// Hold a branch of the task fixed to a loss, as in rpn_box=zoo:smooth_l1. May be repeated.
+    #[arg(long, value_name = "BRANCH=LOSS", allow_hyphen_values = true)]
+    pub(crate) fix: Vec<String>,
     /// Screen on made-up predictions of this shape instead of the task's: 21x128x128.
     #[arg(long, value_name = "CxHxW", value_parser = shape)]
     pub(crate) made_up: Option<[usize; 3]>,
@@ -243,6 +258,32 @@ pub(crate) enum Score {
     #[command(after_help = "Example:
   autoloss score segmentation --pred predictions --target targets --classes 21 --background 0")]
     Segmentation(ScoreSegmentation),
+    /// COCO's average precision and recall of boxes.
+    #[command(after_help = "Example:
+  autoloss score detection --target instances_val2017.json --pred results.json")]
+    Detection(ScoreCoco),
+    /// COCO's average precision and recall of masks.
+    #[command(after_help = "Example:
+  autoloss score mask --target instances_val2017.json --pred results.json --json")]
+    Mask(ScoreCoco),
+    /// COCO's average precision and recall of the 17 keypoints of people.
+    #[command(after_help = "Example:
+  autoloss score keypoints --target person_keypoints_val2017.json --pred results.json")]
+    Keypoints(ScoreCoco),
+}
+
+#[derive(Args)]
+pub(crate) struct ScoreCoco {
+    /// Annotations in COCO's format: images, categories, annotations.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) target: PathBuf,
+    /// Results in COCO's format: a list of objects with image_id, category_id, score and bbox,
+    /// segmentation or keypoints.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) pred: PathBuf,
+    /// Print JSON; where there is nothing to find, -1.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -6,23 +6,24 @@ use anyhow::Result;
 use autoloss_search::Settings;
 use autoloss_vision::data::DataError;
 use autoloss_vision::device;
-use autoloss_vision::tasks::{Segmentation, SegmentationSettings, SetupError, TaskName};
+use autoloss_vision::tasks::{SetupError, TaskName, TaskSettings, VisionTask};
 use toml::{Table, Value};
 
 use crate::args::TaskArguments;
 use crate::exit::usage;
+use crate::formula;
 
 /// Everything a run is made of.
 pub(crate) struct Config {
     pub(crate) search: Settings,
-    pub(crate) task: SegmentationSettings,
+    pub(crate) task: TaskSettings,
 }
 
 impl Config {
     /// Reads the settings; `flags` are (key, value) pairs that come last.
     pub(crate) fn read(
         arguments: &TaskArguments,
-        flags: Vec<(&str, Option<Value>)>,
+        flags: Vec<(String, Option<Value>)>,
     ) -> Result<Self> {
         let mut table = match &arguments.config {
             Some(path) => read_file(path)?,
@@ -55,9 +56,10 @@ impl Config {
                     .map(|names| Value::Array(names.into_iter().map(Value::String).collect())),
             ),
         ];
+        let of_task = of_task.map(|(key, value)| (key.to_owned(), value));
         for (key, value) in of_task.into_iter().chain(flags) {
             if let Some(value) = value {
-                set(&mut table, key, value)?;
+                set(&mut table, &key, value)?;
             }
         }
         Self::from_table(table)
@@ -69,53 +71,69 @@ impl Config {
             Some(Value::Table(task)) => task,
             Some(_) => return Err(usage("`task` is a table: write [task] and its keys below")),
         };
+        let mut task = TaskSettings::from_table(&task).map_err(usage)?;
+        if let Value::Table(screening) = table
+            .entry("screening")
+            .or_insert_with(|| Value::Table(Table::new()))
+        {
+            let share = Value::Float(task.name().early_share());
+            screening.entry("early_share").or_insert(share);
+        }
         let text = toml::to_string(&table).map_err(usage)?;
         let search = Settings::from_toml(&text).map_err(usage)?;
-        let mut task = SegmentationSettings::from_table(&task).map_err(usage)?;
         // A run can be resumed from another folder.
-        for path in [&mut task.data, &mut task.network.weights]
-            .into_iter()
-            .flatten()
-        {
+        for path in task.paths() {
             *path = std::path::absolute(&path)?;
             utf8(path)?;
         }
         Ok(Self { search, task })
     }
 
+    /// The flags `--fix BRANCH=LOSS` as settings.
+    pub(crate) fn fixed(flags: &[String]) -> Result<Vec<(String, Option<Value>)>> {
+        let setting = |flag: &String| {
+            let (branch, formula) = formula::fixed(flag)?;
+            Ok((
+                format!("search.fixed.{branch}"),
+                Some(Value::String(formula)),
+            ))
+        };
+        flags.iter().map(setting).collect()
+    }
+
     /// The flag `--workers` as a setting.
-    pub(crate) fn workers(workers: Option<usize>) -> Result<(&'static str, Option<Value>)> {
+    pub(crate) fn workers(workers: Option<usize>) -> Result<(String, Option<Value>)> {
         let value = workers.map(i64::try_from).transpose();
         let value = value.map_err(|_| usage("--workers: expected at most 1024"))?;
-        Ok(("search.workers", value.map(Value::Integer)))
+        Ok(("search.workers".to_owned(), value.map(Value::Integer)))
     }
 
     /// The task, with its data opened and checked.
-    pub(crate) fn open_task(&self) -> Result<Segmentation> {
+    pub(crate) fn open_task(&self) -> Result<Box<dyn VisionTask>> {
         open_task(self.task.clone())
     }
 }
 
 /// Opens a task; what is wrong with a name or a setting is a usage error.
-pub(crate) fn open_task(settings: SegmentationSettings) -> Result<Segmentation> {
-    let device = device::named(&settings.device).map_err(usage)?;
-    let task = Segmentation::new(settings, &device).map_err(|error| match error {
+pub(crate) fn open_task(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
+    let device = device::named(settings.device()).map_err(usage)?;
+    let task = settings.open(&device).map_err(|error| match error {
         SetupError::Data(error @ DataError::Setting { .. }) => usage(error),
         SetupError::Data(error) => anyhow::Error::new(error),
         other => usage(other),
     })?;
-    if let Some(distance) = task.scaled_boundary_distance() {
-        eprintln!(
-            "boundary distance: {distance} pixels in the reduced images, {} at full size",
-            task.settings().boundary_distance
-        );
+    if let Some(note) = task.note() {
+        eprintln!("{note}");
     }
     Ok(task)
 }
 
 /// The defaults of a task as a file of settings, with comments.
 pub(crate) fn default_file(task: TaskName) -> String {
-    let mut text = Settings::DEFAULT_TOML.trim_end().to_owned();
+    let early = format!("early_share = {:?}", task.early_share());
+    let mut text = Settings::DEFAULT_TOML
+        .trim_end()
+        .replace("early_share = 0.1", &early);
     text.push_str("\n\n[task]\n");
     for line in task.preset().lines() {
         match line.strip_prefix('[') {
@@ -172,12 +190,14 @@ mod tests {
     fn the_default_file_is_the_default() {
         for task in TaskName::ALL {
             let mut table: Table = toml::from_str(&default_file(task)).unwrap();
-            if task != TaskName::Digits {
+            if !task.is_embedded() {
                 set(&mut table, "task.data", Value::String("x".to_owned())).unwrap();
             }
             let config = Config::from_table(table).unwrap();
-            assert_eq!(config.search, Settings::default());
-            assert_eq!(config.task.name, task);
+            let mut want = Settings::default();
+            want.screening.early_share = task.early_share();
+            assert_eq!(config.search, want);
+            assert_eq!(config.task.name(), task);
         }
     }
 
@@ -192,8 +212,8 @@ mod tests {
             set(&mut table, key, parse_value(text)).unwrap();
         }
         let config = Config::from_table(table.clone()).unwrap();
-        assert_eq!(config.task.training.steps, 7);
-        assert_eq!(config.task.metric, "bf1");
+        assert_eq!(config.task.training().steps, 7);
+        assert_eq!(config.task.metric(), "bf1");
         assert_eq!(config.search.screening.threshold, 0.5);
         assert!(set(&mut table, "task.metric.x", Value::Integer(1)).is_err());
         assert!(Config::from_table(toml::from_str("typo = 1").unwrap()).is_err());

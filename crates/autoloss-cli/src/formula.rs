@@ -15,12 +15,37 @@ pub(crate) struct Named {
     pub(crate) loss: Loss,
 }
 
-/// The loss for a task.
+/// The loss for a task. `zoo:NAME` may also be one of the task's baselines.
 pub(crate) fn for_task(text: &str, task: &dyn Task) -> Result<Named> {
+    if let Some(name) = text.strip_prefix("zoo:") {
+        let mut baselines = task.baselines().into_iter();
+        if let Some((name, loss)) = baselines.find(|(baseline, _)| baseline == name) {
+            return Ok(Named { name, loss });
+        }
+    }
     let (name, formula) = formula(text)?;
     let loss = parse_loss(task, &formula)
         .map_err(|error| usage(format!("--loss {error}\n{}", error.caret(&formula))))?;
     Ok(Named { name, loss })
+}
+
+/// (branch, formula) of `--fix BRANCH=LOSS`.
+pub(crate) fn fixed(text: &str) -> Result<(String, String)> {
+    let (branch, loss) = text.split_once('=').ok_or_else(|| {
+        usage(format!(
+            "--fix {text}: expected BRANCH=LOSS, as in rpn_box=zoo:smooth_l1"
+        ))
+    })?;
+    let branch = branch.trim();
+    let (_, formula) = formula(loss.trim())?;
+    // A run's loss has all branches: only this one is wanted.
+    let part = formula
+        .split(';')
+        .find_map(|part| match part.split_once('=') {
+            Some((name, tree)) if name.trim() == branch => Some(tree.trim().to_owned()),
+            _ => None,
+        });
+    Ok((branch.to_owned(), part.unwrap_or(formula)))
 }
 
 /// The tree of a loss of one branch over the given inputs.
@@ -30,8 +55,20 @@ pub(crate) fn tree(text: &str, inputs: &[&str]) -> Result<Tree> {
         .map_err(|error| usage(format!("--loss {error}\n{}", error.caret(&formula))))
 }
 
-/// (name, formula text) of what `--loss` was given.
+/// (name, formula text) of what `--loss` was given; each branch may be named by itself, as in
+/// `rpn_class = zoo:cross_entropy; rpn_box = abs(yhat - y)`.
 fn formula(text: &str) -> Result<(String, String)> {
+    if text.contains('=') && !text.starts_with('@') {
+        let part = |part: &str| match part.split_once('=') {
+            Some((branch, loss)) => {
+                let (_, formula) = formula(loss.trim())?;
+                Ok(format!("{} = {formula}", branch.trim()))
+            }
+            None => Ok(part.to_owned()),
+        };
+        let parts = text.split(';').map(part).collect::<Result<Vec<_>>>()?;
+        return Ok((text.to_owned(), parts.join("; ")));
+    }
     if let Some(name) = text.strip_prefix("zoo:") {
         return match ZooLoss::from_name(name) {
             Some(loss) => Ok((loss.name.to_owned(), loss.formula.to_owned())),

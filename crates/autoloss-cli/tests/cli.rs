@@ -9,6 +9,11 @@ use ndarray::{Array, Array4, ArrayD, Ix4};
 use ndarray_npy::{read_npy, write_npy};
 use serde_json::Value;
 
+#[path = "cli/objects.rs"]
+mod objects;
+#[path = "cli/score_coco.rs"]
+mod score_coco;
+
 /// A folder of its own for a test, in which the program runs.
 struct Dir(tempfile::TempDir);
 
@@ -116,6 +121,9 @@ fn every_command_explains_itself() {
         &["eval"],
         &["screen"],
         &["score", "segmentation"],
+        &["score", "detection"],
+        &["score", "mask"],
+        &["score", "keypoints"],
     ];
     let mut text = String::new();
     for command in commands {

@@ -216,22 +216,21 @@ impl Program {
         inputs: &[&[f32]],
         gradients: &mut [Vec<f32>],
     ) -> f64 {
+        self.descent(shape).gradient(ws, inputs, gradients)
+    }
+
+    /// Value and gradient at fields of a shape, prepared once for many of them.
+    #[must_use]
+    pub fn descent(&self, shape: Shape) -> Descent<'_> {
         let graph = Graph::new(self, shape);
         let kept: Vec<Id> = graph.gradients.iter().map(|(.., step)| *step).collect();
         let wanted: Vec<Id> = kept.iter().copied().chain([graph.mean]).collect();
-        let schedule = Schedule::new(&graph, &all(&graph), &wanted, &kept);
-        let mut run = Run::whole(&graph, &schedule, shape, ws.level, &mut ws.block, inputs);
-        run.once();
-        for (gradient, differentiable) in gradients.iter_mut().zip(&self.differentiable) {
-            gradient.clear();
-            if *differentiable {
-                gradient.resize(shape.len(), 0.0);
-            }
+        Descent {
+            schedule: Schedule::new(&graph, &all(&graph), &wanted, &kept),
+            program: self,
+            graph,
+            shape,
         }
-        for (input, factor, step) in &graph.gradients {
-            run.copy_out(*step, *factor, &mut gradients[*input]);
-        }
-        run.loss_value()
     }
 
     /// Minimises the loss value by moving the differentiable inputs, in place.
@@ -278,6 +277,46 @@ impl Program {
             true => Ok(()),
             false => Err(NotFinite { step: adam.steps }),
         }
+    }
+}
+
+/// Value and gradient of a program at fields of one shape, see [`Program::descent`].
+pub struct Descent<'a> {
+    program: &'a Program,
+    graph: Graph,
+    schedule: Schedule,
+    shape: Shape,
+}
+
+impl Descent<'_> {
+    /// What [`Program::gradient`] gives.
+    ///
+    /// # Panics
+    /// As [`Program::gradient`].
+    pub fn gradient(
+        &self,
+        ws: &mut Workspace,
+        inputs: &[&[f32]],
+        gradients: &mut [Vec<f32>],
+    ) -> f64 {
+        let Self {
+            graph,
+            schedule,
+            shape,
+            ..
+        } = self;
+        let mut run = Run::whole(graph, schedule, *shape, ws.level, &mut ws.block, inputs);
+        run.once();
+        for (gradient, differentiable) in gradients.iter_mut().zip(&self.program.differentiable) {
+            gradient.clear();
+            if *differentiable {
+                gradient.resize(shape.len(), 0.0);
+            }
+        }
+        for (input, factor, step) in &graph.gradients {
+            run.copy_out(*step, *factor, &mut gradients[*input]);
+        }
+        run.loss_value()
     }
 }
 

@@ -43,7 +43,7 @@ mod tree;
 mod zoo;
 
 pub use arithmetic::{Arithmetic, Dual, Field, sign};
-pub use compute::{Adam, NotFinite, Workspace};
+pub use compute::{Adam, Descent, NotFinite, Workspace};
 pub use exact::Exact;
 pub use operator::{EPSILON, Operator, Pointwise, Structured};
 pub use program::{Program, ProgramError, Shape};

@@ -1,7 +1,10 @@
 //! Hand-written losses that the language can say, under names.
 //!
-//! A row gives a loss's name, its formula over the class probabilities `yhat` and the one-hot
-//! target `y`, and where it comes from.
+//! A row gives a loss's name, its formula, and where it comes from. Losses of classes are over the
+//! probabilities `yhat` and the one-hot target `y`, those of numbers (boxes, heatmaps) over the
+//! predicted `yhat` and the target `y`. Losses of boxes may also use the intersection `i`, the union
+//! `u` and the enclosing area `e` of predicted and target box, which all four channels of a box
+//! hold: a quarter of each makes one.
 
 use crate::tree::Tree;
 
@@ -10,7 +13,7 @@ use crate::tree::Tree;
 pub struct ZooLoss {
     /// Name, used as `zoo:NAME`.
     pub name: &'static str,
-    /// Formula of one branch with the inputs `yhat` and `y`.
+    /// Formula of one branch.
     pub formula: &'static str,
     /// What it is and where it comes from.
     pub source: &'static str,
@@ -53,7 +56,35 @@ pub const ZOO: &[ZooLoss] = &[
         formula: "abs(yhat - y)",
         source: "absolute error",
     },
+    ZooLoss {
+        name: "smooth_l1",
+        formula: "4.5 * square(0.5 * (abs(yhat - y) + 0.1111111111111111 - abs(abs(yhat - y) - 0.1111111111111111))) + 0.5 * (abs(yhat - y) - 0.1111111111111111 + abs(abs(yhat - y) - 0.1111111111111111))",
+        source: "smooth L1 (Girshick 2015, arXiv 1504.08083), quadratic below 1/9 as torchvision's detectors have it",
+    },
+    ZooLoss {
+        name: "iou",
+        formula: "0.25 * (1 - i / u)",
+        source: "IoU loss, linear form (Yu et al. 2016, arXiv 1608.01471)",
+    },
+    ZooLoss {
+        name: "giou",
+        formula: "0.25 * (1 - i / u + (e - u) / e)",
+        source: "generalised IoU loss (Rezatofighi et al. 2019, arXiv 1902.09630)",
+    },
+    ZooLoss {
+        name: "cse_a_class",
+        formula: "-(y * (1 + sin(w)) * log(yhat))",
+        source: "CSE-AutoLoss-A, class branch (Liu et al. 2021, arXiv 2102.04700); w is the IoU of the predicted box",
+    },
+    ZooLoss {
+        name: "cse_a_box",
+        formula: "0.25 * (1 - i / u + (e - i - 2) / e)",
+        source: "CSE-AutoLoss-A, box branch (Liu et al. 2021, arXiv 2102.04700)",
+    },
 ];
+
+/// The inputs that formulas of the zoo may use.
+const INPUTS: [&str; 6] = ["yhat", "y", "i", "u", "e", "w"];
 
 impl ZooLoss {
     /// The loss of that name, if there is one.
@@ -65,7 +96,7 @@ impl ZooLoss {
     /// Its tree.
     #[must_use]
     pub fn tree(&self) -> Tree {
-        Tree::parse(self.formula, &["yhat", "y"]).expect("the zoo's formulas parse, as tested")
+        Tree::parse(self.formula, &INPUTS).expect("the zoo's formulas parse, as tested")
     }
 }
 
@@ -75,17 +106,11 @@ mod tests {
     use crate::program::Shape;
     use crate::reference::{ReferenceInput, loss_value};
 
-    fn value(name: &str, yhat: &[f64], y: &[f64]) -> f64 {
-        let inputs = [
-            ReferenceInput {
-                name: "yhat",
-                values: yhat,
-            },
-            ReferenceInput {
-                name: "y",
-                values: y,
-            },
-        ];
+    fn value(name: &str, inputs: &[(&'static str, &[f64])]) -> f64 {
+        let inputs: Vec<ReferenceInput<'_>> = inputs
+            .iter()
+            .map(|(name, values)| ReferenceInput { name, values })
+            .collect();
         let tree = ZooLoss::from_name(name).unwrap().tree();
         loss_value(&tree, Shape::new(1, 2, 1, 2), &inputs)
     }
@@ -94,11 +119,13 @@ mod tests {
     fn values_worked_by_hand() {
         let (yhat, y) = ([0.8, 0.4, 0.2, 0.6], [1.0, 0.0, 0.0, 1.0]);
         let close = |name: &str, want: f64| {
-            let got = value(name, &yhat, &y);
+            let got = value(name, &[("yhat", &yhat), ("y", &y), ("w", &[0.5; 4])]);
             assert!((got - want).abs() < 1e-9, "{name}: {got}, not {want}");
         };
         let ln = f64::ln;
-        close("cross_entropy", -(ln(0.8) + ln(0.6)) / 2.0);
+        let cross_entropy = -(ln(0.8) + ln(0.6)) / 2.0;
+        close("cross_entropy", cross_entropy);
+        close("cse_a_class", (1.0 + 0.5f64.sin()) * cross_entropy);
         close("binary_cross_entropy", -(ln(0.8) + ln(0.6)));
         close("focal", -(0.04 * ln(0.8) + 0.16 * ln(0.6)) / 2.0);
         close("mse", (0.04 + 0.16) * 2.0 / 2.0);
@@ -113,11 +140,36 @@ mod tests {
     }
 
     #[test]
+    fn values_of_boxes_worked_by_hand() {
+        // Differences of 0.05, 0.1, 0.5 and −2: two below 1/9, two above.
+        let of_numbers = [("yhat", &[0.05, 0.1, 0.5, -2.0][..]), ("y", &[0.0; 4][..])];
+        let below = 4.5 * (0.05 * 0.05 + 0.1 * 0.1);
+        let above = 0.5 + 2.0 - 2.0 / 18.0;
+        let got = value("smooth_l1", &of_numbers);
+        assert!((got - (below + above) / 2.0).abs() < 1e-9, "{got}");
+        // Two channels hold the same box: an IoU of 1/4, and 0 at a distance.
+        let overlaps = [
+            ("i", &[1.0, 0.0, 1.0, 0.0][..]),
+            ("u", &[4.0, 2.0, 4.0, 2.0][..]),
+            ("e", &[5.0, 8.0, 5.0, 8.0][..]),
+        ];
+        for (name, boxes) in [
+            ("iou", [0.75, 1.0]),
+            ("giou", [0.75 + 0.2, 1.0 + 0.75]),
+            ("cse_a_box", [0.75 + 0.4, 1.0 + 0.75]),
+        ] {
+            let want = 2.0 * 0.25 * (boxes[0] + boxes[1]) / 2.0;
+            let got = value(name, &overlaps);
+            assert!((got - want).abs() < 1e-9, "{name}: {got}, not {want}");
+        }
+    }
+
+    #[test]
     fn a_perfect_prediction_is_best() {
         let y = [1.0, 0.0, 0.0, 1.0];
-        for loss in ZOO {
-            let wrong = value(loss.name, &[0.3, 0.7, 0.7, 0.3], &y);
-            assert!(value(loss.name, &y, &y) < wrong, "{}", loss.name);
+        for loss in ZOO.iter().filter(|loss| loss.tree().uses("yhat")) {
+            let at = |yhat: &[f64]| value(loss.name, &[("yhat", yhat), ("y", &y), ("w", &y)]);
+            assert!(at(&y) < at(&[0.3, 0.7, 0.7, 0.3]), "{}", loss.name);
         }
     }
 }

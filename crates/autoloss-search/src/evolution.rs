@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use autoloss_expr::Loss;
+use autoloss_expr::{Branch, Loss};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -25,6 +25,8 @@ pub struct Proposal {
     /// The winner of the tournament; `None` for a fresh random loss.
     pub parent: Option<Member>,
     rng: ChaCha8Rng,
+    /// The branches of the fresh random loss that passed so far.
+    draft: Vec<Branch>,
 }
 
 /// A candidate before it is screened.
@@ -61,9 +63,18 @@ impl Proposal {
             }
         }
         Offspring {
-            loss: space.random_loss(rng),
+            loss: space.random_loss_after(&self.draft, rng),
             origin: Origin::Random,
             parent: None,
+        }
+    }
+
+    /// Keeps the branches of a rejected fresh random loss that passed: of the next one only the
+    /// others are drawn. Chance alone would hardly ever make all branches of one draw pass. (ours)
+    pub fn keep(&mut self, offspring: Offspring, passed: usize) {
+        if offspring.origin == Origin::Random {
+            self.draft = offspring.loss.branches;
+            self.draft.truncate(passed);
         }
     }
 }
@@ -145,6 +156,7 @@ impl Evolution {
             number,
             parent,
             rng,
+            draft: Vec::new(),
         }
     }
 
@@ -316,6 +328,23 @@ mod tests {
             let count: i32 = counts[name];
             assert!((count - expected).abs() < 150, "{name}: {count}");
         }
+    }
+
+    #[test]
+    fn branches_that_passed_are_kept_until_all_pass() {
+        let mut proposal = evolution().propose();
+        let (space, settings) = (space(3, 3), SearchSettings::default());
+        let first = proposal.draw(&space, &settings);
+        let loss = first.loss.clone();
+        proposal.keep(first, 2);
+        let second = proposal.draw(&space, &settings);
+        assert_eq!(second.loss.branches[..2], loss.branches[..2]);
+        assert_ne!(second.loss.branches[2], loss.branches[2]);
+        proposal.keep(second, 0);
+        assert_ne!(
+            proposal.draw(&space, &settings).loss.branches[0],
+            loss.branches[0]
+        );
     }
 
     #[test]

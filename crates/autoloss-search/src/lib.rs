@@ -35,6 +35,8 @@
 //! same run; with several, which candidates are known when a proposal is made depends on how long
 //! trainings take.
 
+mod agreement;
+mod branch;
 mod comparison;
 mod equivalence;
 mod error;
@@ -55,6 +57,8 @@ mod task;
 mod tests;
 pub mod toy;
 
+pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
+pub use branch::prediction_gradient;
 pub use comparison::{Comparison, compare};
 pub use equivalence::Key;
 pub use error::SearchError;
@@ -66,12 +70,14 @@ pub use rate::{
     Agreement, Disagreement, Passed, Procedure, RandomScreening, ScreenReport, screen_random,
 };
 pub use run::{RunReport, parse_loss, run};
-pub use screening::{Judgement, Prepared, Scratch, Screener, Stage, Stages, Verdict};
+pub use screening::{
+    Judgement, Prepared, Scratch, Screened, Screener, Screening, Stage, Stages, Verdict,
+};
 pub use settings::{
-    Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
+    Branches, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
 };
 pub use store::{CandidateRow, FORMAT, NewRun, Recorder, RunInfo, Store, StoreError};
 pub use task::{
-    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Sample, Scorer, Task,
-    TaskError,
+    BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, InputSpec, Interrupt, Job,
+    Outcome, Role, Sample, Scorer, Task, TaskError,
 };

@@ -1,6 +1,7 @@
 //! The three mutations of a loss.
 //!
-//! Of a loss of several branches, one branch drawn uniformly is mutated and the others stay (ours).
+//! Of a loss of several branches, one that is searched, drawn uniformly, is mutated and the others
+//! stay (ours).
 //! A mutation is drawn uniformly from those that apply: deletion needs an inner node, replacement
 //! an inner node and a second operator, and nothing grows a tree beyond [`MAX_NODES`].
 
@@ -31,7 +32,8 @@ pub enum Mutation {
 /// Mutates one branch; `None` if no mutation applies.
 pub fn mutate(loss: &Loss, space: &Space, rng: &mut ChaCha8Rng) -> Option<(Loss, Mutation)> {
     let mut mutated = loss.clone();
-    let branch = rng.random_range(0..loss.branches.len());
+    let free: Vec<usize> = space.free().collect();
+    let branch = free[rng.random_range(0..free.len())];
     let tree = &mut mutated.branches[branch].tree;
     let mutation = *applicable(tree, space).choose(rng)?;
     match mutation {

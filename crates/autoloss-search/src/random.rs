@@ -18,35 +18,88 @@ pub struct Space {
     pub operators: Vec<Operator>,
     /// Depth of random trees.
     pub depth: usize,
-    branches: Vec<(String, Vec<Tree>)>,
+    branches: Vec<BranchSpace>,
+}
+
+/// What the trees of a branch are made of.
+#[derive(Clone, Debug)]
+struct BranchSpace {
+    name: String,
+    leaves: Vec<Tree>,
+    /// The tree it is held fixed to, if it is.
+    fixed: Option<Tree>,
 }
 
 impl Space {
     /// The search space of a task: each branch's leaves are its inputs and the constant 1.
     ///
     /// # Errors
-    /// If the settings name no operator, or one that does not exist.
+    /// If the settings name no operator or one that does not exist, or hold an unknown branch, all
+    /// branches, or one with a formula that it cannot read.
     pub fn new(settings: &SearchSettings, branches: &[BranchSpec]) -> Result<Self, SettingsError> {
-        let leaves = |branch: &BranchSpec| {
-            let inputs = branch.inputs.iter().map(|input| Tree::input(&input.name));
-            (branch.name.clone(), inputs.chain([Tree::one()]).collect())
+        let wrong = |branch: &str, reason: String| SettingsError::Fixed {
+            branch: branch.to_owned(),
+            reason,
         };
-        Ok(Self {
+        for name in settings.fixed.keys() {
+            if !branches.iter().any(|branch| branch.name == *name) {
+                let names: Vec<&str> = branches.iter().map(|b| b.name.as_str()).collect();
+                let known = names.join(", ");
+                return Err(wrong(name, format!("no such branch; known: {known}")));
+            }
+        }
+        let space = |branch: &BranchSpec| {
+            let names: Vec<&str> = branch.inputs.iter().map(|i| i.name.as_str()).collect();
+            let fixed = settings.fixed.get(&branch.name);
+            let fixed = fixed.map(|text| Tree::parse(text, &names)).transpose();
+            let leaves = names.iter().map(|name| Tree::input(name));
+            Ok(BranchSpace {
+                leaves: leaves.chain([Tree::one()]).collect(),
+                fixed: fixed.map_err(|error| wrong(&branch.name, error.to_string()))?,
+                name: branch.name.clone(),
+            })
+        };
+        let space = Self {
             operators: settings.operators()?,
             depth: settings.depth,
-            branches: branches.iter().map(leaves).collect(),
-        })
+            branches: branches.iter().map(space).collect::<Result<_, _>>()?,
+        };
+        if space.free().next().is_none() {
+            let reason = "all branches are fixed: nothing to search".to_owned();
+            return Err(wrong("*", reason));
+        }
+        Ok(space)
     }
 
-    /// A random loss: a random tree for each branch.
+    /// Whether a branch is held fixed.
+    #[must_use]
+    pub fn is_fixed(&self, branch: usize) -> bool {
+        self.branches[branch].fixed.is_some()
+    }
+
+    /// The branches that are searched.
+    pub fn free(&self) -> impl Iterator<Item = usize> {
+        (0..self.branches.len()).filter(|branch| !self.is_fixed(*branch))
+    }
+
+    /// A random loss: a random tree for each branch that is not fixed.
     pub fn random_loss(&self, rng: &mut ChaCha8Rng) -> Loss {
-        let branch = |(number, (name, _)): (usize, &(String, _))| Branch {
-            name: name.clone(),
-            tree: self.random_tree(number, rng),
-        };
-        Loss {
-            branches: self.branches.iter().enumerate().map(branch).collect(),
+        self.random_loss_after(&[], rng)
+    }
+
+    /// A loss that begins with the given branches; the others are random.
+    pub fn random_loss_after(&self, first: &[Branch], rng: &mut ChaCha8Rng) -> Loss {
+        let mut branches = first.to_vec();
+        for (place, branch) in self.branches.iter().enumerate().skip(first.len()) {
+            branches.push(Branch {
+                name: branch.name.clone(),
+                tree: match &branch.fixed {
+                    Some(tree) => tree.clone(),
+                    None => self.random_tree(place, rng),
+                },
+            });
         }
+        Loss { branches }
     }
 
     /// A random tree of a branch, complete to the space's depth: operators down to it, leaves at it.
@@ -67,7 +120,7 @@ impl Space {
 
     /// A leaf of a branch, drawn uniformly.
     pub fn random_leaf(&self, branch: usize, rng: &mut ChaCha8Rng) -> Tree {
-        let leaves = &self.branches[branch].1;
+        let leaves = &self.branches[branch].leaves;
         leaves
             .choose(rng)
             .expect("the constant 1 is always a leaf")
@@ -142,6 +195,38 @@ pub(crate) mod tests {
             let again = space.random_loss(&mut generator(seed, Stream::Screening, 0));
             prop_assert_eq!(loss, again);
         }
+    }
+
+    #[test]
+    fn fixed_branches_stay_and_mistakes_are_named() {
+        let specs: Vec<BranchSpec> = ["a", "b"]
+            .map(|name| BranchSpec {
+                name: name.to_owned(),
+                inputs: InputSpec::probabilities_and_target(),
+            })
+            .to_vec();
+        let space = |fixed: &[(&str, &str)]| {
+            let fixed = fixed
+                .iter()
+                .map(|(b, f)| ((*b).to_owned(), (*f).to_owned()));
+            let settings = SearchSettings {
+                fixed: fixed.collect(),
+                ..SearchSettings::default()
+            };
+            Space::new(&settings, &specs)
+        };
+        let some = space(&[("b", "yhat - y")]).unwrap();
+        assert_eq!(some.free().collect::<Vec<_>>(), [0]);
+        let mut rng = generator(7, Stream::Screening, 0);
+        let mut loss = some.random_loss(&mut rng);
+        for _ in 0..20 {
+            assert_eq!(loss.branches[1].tree.to_string(), "yhat - y");
+            loss = crate::mutation::mutate(&loss, &some, &mut rng).unwrap().0;
+        }
+        let error = |fixed: &[(&str, &str)]| space(fixed).unwrap_err().to_string();
+        assert!(error(&[("c", "y")]).contains("`search.fixed.c`: no such branch; known: a, b"));
+        assert!(error(&[("a", "y * z")]).contains("`search.fixed.a`"));
+        assert!(error(&[("a", "yhat"), ("b", "yhat")]).contains("nothing to search"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::evolution::Evolution;
 use crate::executor::local::{Clock, Parts, search};
 use crate::population::Member;
 use crate::random::Space;
-use crate::screening::{Judgement, Past, Scratch, Screener};
+use crate::screening::{Judgement, Past, Scratch, Screening};
 use crate::seed::final_seeds;
 use crate::settings::Settings;
 use crate::store::{CandidateRow, Recorder, RunInfo};
@@ -118,14 +118,14 @@ fn search_stage(
         workers: settings.search.worker_count(),
         so_far: Box::new(tally.clone()),
     };
-    let screener = Screener::new(task, settings)?;
-    restore_verdicts(task, &screener, recorder, &rows)?;
+    let screening = Screening::new(task, settings)?;
+    restore_verdicts(task, &screening, recorder, &rows)?;
     let parts = Parts {
         task,
         settings,
         space: Space::new(&settings.search, task.branches())?,
         evolution: restore_evolution(task, settings, recorder, &rows)?,
-        screener,
+        screening,
         clock,
         full_trainings: full_trainings(&rows),
         unproductive: unproductive(&rows),
@@ -166,7 +166,7 @@ fn ended_before(info: &RunInfo, done: &Tally, no_reference: bool) -> Option<End>
 /// Enters the verdicts of the run so far, in their order.
 fn restore_verdicts(
     task: &dyn Task,
-    screener: &Screener,
+    screening: &Screening,
     recorder: &Recorder,
     rows: &[CandidateRow],
 ) -> Result<(), SearchError> {
@@ -184,7 +184,7 @@ fn restore_verdicts(
             g: row.candidate.g,
             norms: row.candidate.norms.clone(),
         };
-        screener.restore(&stored_loss(task, recorder, row)?, verdict, &mut scratch);
+        screening.restore(&stored_loss(task, recorder, row)?, verdict, &mut scratch);
     }
     Ok(())
 }

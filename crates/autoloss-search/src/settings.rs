@@ -2,6 +2,7 @@
 //!
 //! `default.toml` is the same as [`Settings::default`], with each key's meaning and source.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use autoloss_expr::{Operator, nearest};
@@ -54,6 +55,7 @@ pub struct SearchSettings {
     pub stop_on_invalid: bool,
     pub final_losses: usize,
     pub final_seeds: usize,
+    pub fixed: BTreeMap<String, String>,
 }
 
 /// The `[screening]` section; `default.toml` tells each key's meaning.
@@ -65,6 +67,7 @@ pub struct SearchSettings {
 )]
 pub struct ScreeningSettings {
     pub rejection: bool,
+    pub branches: Branches,
     pub samples: usize,
     pub threshold: f64,
     pub steps: usize,
@@ -74,6 +77,16 @@ pub struct ScreeningSettings {
     pub same_gradient: bool,
     pub early_share: f64,
     pub early_gain: f64,
+}
+
+/// How the branches of a task are screened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Branches {
+    /// Each by itself, by a metric of its own.
+    Apart,
+    /// All together, by the task's metric.
+    Together,
 }
 
 /// How the stored predictions are moved in screening.
@@ -110,6 +123,7 @@ impl Default for SearchSettings {
             stop_on_invalid: true,
             final_losses: 3,
             final_seeds: 3,
+            fixed: BTreeMap::new(),
         }
     }
 }
@@ -118,6 +132,7 @@ impl Default for ScreeningSettings {
     fn default() -> Self {
         Self {
             rejection: true,
+            branches: Branches::Apart,
             samples: 5,
             threshold: 0.6,
             steps: 500,
@@ -146,6 +161,14 @@ pub enum SettingsError {
         value: String,
         /// What is allowed.
         expected: &'static str,
+    },
+    /// A formula that a branch is to be held fixed to.
+    #[error("settings: `search.fixed.{branch}`: {reason}")]
+    Fixed {
+        /// The branch named.
+        branch: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// An operator that does not exist.
     #[error("settings: `search.operators` names `{name}`, which is no operator{}", hint(nearest.as_deref()))]
@@ -378,12 +401,14 @@ mod tests {
         let mut all = Settings::default();
         all.search.evaluations = Some(1);
         all.search.time = Some(1.0);
+        let branch = ("rpn_box".to_owned(), String::new());
+        all.search.fixed.extend([branch]);
         let keys: Vec<String> = all
             .to_toml()
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 27);
+        assert_eq!(keys.len(), 29);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {

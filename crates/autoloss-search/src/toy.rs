@@ -151,10 +151,10 @@ impl Task for Toy {
             let prediction = picture.predict(&weights);
             let target = picture.target.clone();
             Sample {
-                branches: vec![BranchSample {
-                    shape: Shape::new(1, CLASSES, SIDE, SIDE),
-                    inputs: vec![prediction, picture.target],
-                }],
+                branches: vec![BranchSample::only(
+                    Shape::new(1, CLASSES, SIDE, SIDE),
+                    vec![prediction, picture.target],
+                )],
                 scorer: Box::new(move |predictions| accuracy(predictions[0], &target)),
             }
         };

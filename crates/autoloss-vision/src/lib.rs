@@ -3,6 +3,7 @@
 pub mod data;
 pub mod device;
 mod field;
+mod learner;
 mod loss;
 pub mod nets;
 pub mod tasks;

@@ -1,7 +1,10 @@
 //! A loss of class probabilities as a training uses it: from logits and labels to something whose
 //! backward pass carries the loss's gradient into the network.
 
+use std::sync::Arc;
+
 use autoloss_expr::{Program, ProgramError, Shape, Tree, Workspace};
+use autoloss_search::{BranchSpec, Derived, InputSpec, prediction_gradient};
 use burn::tensor::{Tensor, TensorData, activation};
 
 use crate::field::TensorField;
@@ -13,11 +16,67 @@ use crate::field::TensorField;
 /// prediction, and no gradient flows.
 pub struct ClassLoss {
     /// With the logits as `yhat`, for the CPU.
-    of_logits: Program,
+    of_logits: BranchLoss,
     /// With the probabilities as `yhat`, for Burn's tensors.
     of_probabilities: Program,
+}
+
+/// The inputs of a branch at some positions; a prediction that is a softmax is given by its logits.
+pub(crate) struct BranchFields {
+    /// The shape all inputs share.
+    pub(crate) shape: Shape,
+    /// In the order of the branch's inputs.
+    pub(crate) inputs: Vec<Vec<f32>>,
+    /// How the derived inputs follow from the prediction.
+    pub(crate) derived: Option<Arc<dyn Derived>>,
+}
+
+/// The loss of one branch, by the kernels of the language: value and gradient on the host.
+pub(crate) struct BranchLoss {
+    spec: BranchSpec,
+    program: Program,
     workspace: Workspace,
-    gradients: [Vec<f32>; 2],
+    gradients: Vec<Vec<f32>>,
+}
+
+impl BranchLoss {
+    /// The loss of a branch.
+    ///
+    /// # Errors
+    /// If the tree uses other inputs than the branch has.
+    pub(crate) fn new(tree: &Tree, spec: &BranchSpec) -> Result<Self, ProgramError> {
+        let prediction = &spec.inputs[spec.prediction()];
+        let tree = match prediction.is_softmax() {
+            true => tree.over_logits(&prediction.name),
+            false => tree.clone(),
+        };
+        Ok(Self {
+            program: Program::new(&tree, &spec.program_inputs())?,
+            spec: spec.clone(),
+            workspace: Workspace::new(),
+            gradients: Vec::new(),
+        })
+    }
+
+    /// The loss value, and the gradient of the prediction (of its logits, if it is a softmax).
+    pub(crate) fn at(&mut self, fields: &BranchFields) -> (f64, &[f32]) {
+        let inputs: Vec<&[f32]> = fields.inputs.iter().map(Vec::as_slice).collect();
+        let value = prediction_gradient(
+            &self.program,
+            &self.spec,
+            fields.shape,
+            &inputs,
+            fields.derived.as_deref(),
+            &mut self.workspace,
+            &mut self.gradients,
+        );
+        (value, &self.gradients[self.spec.prediction()])
+    }
+}
+
+/// Whether all numbers are finite.
+pub(crate) fn all_finite(numbers: &[f32]) -> bool {
+    numbers.iter().fold(0.0, |zero, x| zero + x * 0.0) == 0.0
 }
 
 /// A loss at one batch.
@@ -36,12 +95,13 @@ impl ClassLoss {
     /// # Errors
     /// If the tree uses other inputs than `yhat` and `y`.
     pub fn new(tree: &Tree) -> Result<Self, ProgramError> {
-        let inputs = [("yhat", true), ("y", false)];
+        let spec = BranchSpec {
+            name: "class".to_owned(),
+            inputs: InputSpec::probabilities_and_target(),
+        };
         Ok(Self {
-            of_logits: Program::new(&tree.over_logits("yhat"), &inputs)?,
-            of_probabilities: Program::new(tree, &inputs)?,
-            workspace: Workspace::new(),
-            gradients: [Vec::new(), Vec::new()],
+            of_logits: BranchLoss::new(tree, &spec)?,
+            of_probabilities: Program::new(tree, &spec.program_inputs())?,
         })
     }
 
@@ -61,13 +121,15 @@ impl ClassLoss {
         let mut values = host_values(logits);
         let y = one_hot(labels, shape);
         for_ignored(labels, shape, |i| values[i] = 0.0);
-        let inputs = [values.as_slice(), y.as_slice()];
-        let loss_value =
-            self.of_logits
-                .gradient(&mut self.workspace, shape, &inputs, &mut self.gradients);
-        let mut gradient = std::mem::take(&mut self.gradients[0]);
+        let fields = BranchFields {
+            shape,
+            inputs: vec![values, y],
+            derived: None,
+        };
+        let (loss_value, gradient) = self.of_logits.at(&fields);
+        let mut gradient = gradient.to_vec();
         for_ignored(labels, shape, |i| gradient[i] = 0.0);
-        let gradient_is_finite = gradient.iter().fold(0.0, |zero, g| zero + g * 0.0) == 0.0;
+        let gradient_is_finite = all_finite(&gradient);
         let data = TensorData::new(gradient, logits.dims());
         let gradient = Tensor::from_data(data, &logits.device());
         LossAt {
@@ -108,7 +170,7 @@ fn shape_of(tensor: &Tensor<4>) -> Shape {
 }
 
 /// The elements of a tensor of 32-bit numbers, in order.
-pub(crate) fn host_values(tensor: &Tensor<4>) -> Vec<f32> {
+pub(crate) fn host_values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor
         .to_data()
         .convert::<f32>()

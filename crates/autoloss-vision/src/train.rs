@@ -1,8 +1,5 @@
-//! Training a network with a loss, and scoring it.
+//! Training a network with a loss, whatever the task.
 
-use autoloss_metrics::{
-    SegmentationScore, SegmentationSettings, SegmentationTarget, argmax_channels,
-};
 use autoloss_search::{Interrupt, Outcome};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::decay::WeightDecayConfig;
@@ -11,9 +8,8 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Batch, DataError, Loader, Prepared, SegmentationData, Split};
-use crate::loss::{ClassLoss, host_values};
-use crate::nets::SegmentationNet;
+use crate::data::DataError;
+use crate::loss::LossAt;
 
 /// How the parameters move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +29,8 @@ pub struct TrainingSettings {
     pub steps: usize,
     /// Examples an update.
     pub batch: usize,
-    /// Rows and columns of the training crops, in pixels.
+    /// Rows and columns of the training crops, in pixels, where a task crops.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub crop: usize,
     /// How the parameters move.
     pub optimiser: Optimiser,
@@ -53,7 +50,60 @@ pub struct TrainingSettings {
     pub loader_threads: usize,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 impl TrainingSettings {
+    /// What is wrong with the first value outside its range.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn check(&self) -> Result<(), String> {
+        let positive = [
+            ("steps", self.steps),
+            ("batch", self.batch),
+            ("threads", self.threads),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                return Err(format!("task.training.{name} is 0, expected at least 1"));
+            }
+        }
+        if self.batch == 1 {
+            return Err(
+                "task.training.batch is 1, expected at least 2: batch normalisation needs several"
+                    .to_owned(),
+            );
+        }
+        let threads = [
+            ("threads", self.threads),
+            ("loader_threads", self.loader_threads),
+        ];
+        for (name, value) in threads {
+            if value > 256 {
+                return Err(format!(
+                    "task.training.{name} is {value}, expected at most 256"
+                ));
+            }
+        }
+        let numbers = [
+            ("learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1e3),
+            ("momentum", self.momentum, 0.0, 1.0),
+            ("weight_decay", self.weight_decay, 0.0, 1.0),
+            ("power", self.power, 0.0, 10.0),
+        ];
+        for (name, value, low, high) in numbers {
+            if !(low..=high).contains(&value) {
+                return Err(format!(
+                    "task.training.{name} is {value}, expected {low:e} to {high}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// The step size of an update, counted from 1.
     #[must_use]
     #[expect(
@@ -109,9 +159,9 @@ pub(crate) enum TrainError {
 }
 
 /// A trained network.
-pub(crate) struct Trained {
+pub(crate) struct Trained<N> {
     /// The network, on the device it was trained on.
-    pub net: SegmentationNet,
+    pub net: N,
     /// How the training ended.
     pub outcome: Outcome,
     /// (update, loss value), at most about 100 of them.
@@ -119,38 +169,38 @@ pub(crate) struct Trained {
 }
 
 /// A training under way, for whoever looks on between updates.
-pub(crate) struct Progress<'a> {
+pub(crate) struct Progress<'a, N> {
     /// The update just made, counted from 1.
     pub update: usize,
     /// Its loss value.
     pub loss_value: f64,
     /// The network.
-    pub net: &'a SegmentationNet,
+    pub net: &'a N,
 }
 
 /// What a training is made of, besides network, data and loss.
 pub(crate) struct Course<'a> {
     /// The schedule.
     pub settings: &'a TrainingSettings,
-    /// The autodiff device that the network is on.
-    pub device: &'a Device,
     /// End as soon as the loss or a gradient is not finite.
     pub stop_on_invalid: bool,
     /// A request to end early.
     pub interrupt: &'a Interrupt,
 }
 
-/// Trains `net` with `loss` on the batches of `loader`, and calls `between` after every update.
+/// The loss of a network at an update, counted from 1, on the batch of that update.
+pub(crate) type LossOf<'a, N> = Box<dyn FnMut(&N, usize) -> Result<LossAt, TrainError> + Send + 'a>;
+
+/// Trains `net` with the loss, and calls `between` after every update.
 ///
 /// # Errors
 /// An interrupt, data that cannot be read, or an error of `between`.
-pub(crate) fn train(
-    mut net: SegmentationNet,
-    loss: &mut ClassLoss,
-    loader: &mut Loader,
+pub(crate) fn train<N: Module>(
+    mut net: N,
+    loss: &mut LossOf<'_, N>,
     course: &Course<'_>,
-    between: &mut dyn FnMut(Progress<'_>) -> Result<(), String>,
-) -> Result<Trained, TrainError> {
+    between: &mut dyn FnMut(Progress<'_, N>) -> Result<(), String>,
+) -> Result<Trained<N>, TrainError> {
     let settings = course.settings;
     let mut optimiser = settings.optimiser();
     let mut curve = Vec::new();
@@ -159,10 +209,7 @@ pub(crate) fn train(
         if course.interrupt.is_set() {
             return Err(TrainError::Interrupted);
         }
-        let batch = next_batch(loader)?;
-        let labels = batch.labels.clone();
-        let logits = net.forward(images(batch, course.device));
-        let loss = loss.at(&logits, &labels);
+        let loss = loss(&net, update)?;
         if update.is_multiple_of(every) || update == 1 || update == settings.steps {
             curve.push((update, loss.loss_value));
         }
@@ -193,19 +240,22 @@ pub(crate) fn train(
     })
 }
 
-fn next_batch(loader: &mut Loader) -> Result<Batch, DataError> {
-    loader.next().unwrap_or_else(|| {
+/// The next batch of a loader, which never ends.
+pub(crate) fn next_batch<B>(
+    batches: &mut impl Iterator<Item = Result<B, DataError>>,
+) -> Result<B, TrainError> {
+    let batch = batches.next().unwrap_or_else(|| {
         Err(DataError::Setting {
             name: "loader",
             reason: "the stream of batches ended".to_owned(),
         })
-    })
+    });
+    Ok(batch?)
 }
 
-/// The images of a batch on a device, (N, 3, H, W).
-pub(crate) fn images(batch: Batch, device: &Device) -> Tensor<4> {
-    let shape = [batch.n, 3, batch.h, batch.w];
-    Tensor::from_data(TensorData::new(batch.images, shape), device)
+/// Images on a device, (N, 3, H, W).
+pub(crate) fn images(values: Vec<f32>, [n, h, w]: [usize; 3], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(values, [n, 3, h, w]), device)
 }
 
 /// What is not finite, if anything is.
@@ -213,7 +263,7 @@ fn not_finite(
     loss_value: &f64,
     of_logits: bool,
     gradients: &GradientsParams,
-    net: &SegmentationNet,
+    net: &impl Module,
 ) -> Option<String> {
     if !loss_value.is_finite() {
         return Some(format!("the loss value is {loss_value}"));
@@ -246,81 +296,6 @@ impl ModuleVisitor for Finite<'_> {
                 .is_ok_and(|values| values.iter().all(|v| v.is_finite()));
         }
     }
-}
-
-/// Images that are scored in one forward pass.
-const SCORED_TOGETHER: usize = 8;
-
-/// Scores a network that was trained on `device` on the first `count` validation examples (0: all).
-///
-/// # Errors
-/// An interrupt, or data that cannot be read.
-pub(crate) fn score(
-    net: &SegmentationNet,
-    device: &Device,
-    data: &dyn SegmentationData,
-    count: usize,
-    settings: &SegmentationSettings,
-    interrupt: &Interrupt,
-) -> Result<SegmentationScore, TrainError> {
-    let net = net.valid();
-    let device = device.clone().inner();
-    let total = match count {
-        0 => data.len(Split::Val),
-        _ => count.min(data.len(Split::Val)),
-    };
-    let mut score = SegmentationScore::new(settings.clone()).map_err(between)?;
-    let mut waiting: Vec<Prepared> = Vec::new();
-    for index in 0..total {
-        if interrupt.is_set() {
-            return Err(TrainError::Interrupted);
-        }
-        let example = Prepared::whole(&data.example(Split::Val, index)?);
-        let other_size = waiting
-            .first()
-            .is_some_and(|w| (w.height, w.width) != (example.height, example.width));
-        if other_size || waiting.len() == SCORED_TOGETHER {
-            add_scores(&net, &device, &mut waiting, &mut score)?;
-        }
-        waiting.push(example);
-    }
-    add_scores(&net, &device, &mut waiting, &mut score)?;
-    Ok(score)
-}
-
-/// Scores the waiting examples, which are of one size, and empties the list.
-fn add_scores(
-    net: &SegmentationNet,
-    device: &Device,
-    waiting: &mut Vec<Prepared>,
-    score: &mut SegmentationScore,
-) -> Result<(), TrainError> {
-    if waiting.is_empty() {
-        return Ok(());
-    }
-    let batch = Batch::stack(waiting)?;
-    waiting.clear();
-    let (h, w) = (batch.h, batch.w);
-    let labels = batch.labels.clone();
-    let logits = net.forward(images(batch, device));
-    let classes = logits.dims()[1];
-    let mut prediction = vec![0; h * w];
-    let values = host_values(&logits);
-    for (logits, labels) in values
-        .chunks_exact(classes * h * w)
-        .zip(labels.chunks_exact(h * w))
-    {
-        argmax_channels(logits, classes, h * w, &mut prediction).map_err(between)?;
-        let target =
-            SegmentationTarget::new(labels.to_vec(), w, h, score.settings()).map_err(between)?;
-        score.add(&target, &prediction).map_err(between)?;
-    }
-    Ok(())
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
-fn between(error: autoloss_metrics::MetricError) -> TrainError {
-    TrainError::Between(error.to_string())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     let losses = arguments
         .losses
         .iter()
-        .map(|text| for_task(text, &task).map(|named| (named.name, named.loss)))
+        .map(|text| for_task(text, &*task).map(|named| (named.name, named.loss)))
         .collect::<Result<Vec<_>>>()?;
     for (i, (name, _)) in losses.iter().enumerate() {
         if losses[..i].iter().any(|(other, _)| other == name) {
@@ -46,7 +46,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         }
     };
     let comparisons = compare_losses(
-        &task,
+        &*task,
         &losses,
         &seeds,
         config.search.search.stop_on_invalid,
@@ -54,21 +54,21 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         &interrupt,
         &mut on_event,
     )?;
-    let settings = task.settings();
+    let settings = &config.task;
     if arguments.json {
         print_json(&json!({
-            "task": settings.name.name(),
-            "metric": settings.metric,
+            "task": settings.name().name(),
+            "metric": settings.metric(),
             "comparisons": comparisons_json(&comparisons),
         }))?;
         return complete(&comparisons, total);
     }
     print(&format!(
         "task {}, metric {}, {} updates with {}\n\n{}",
-        settings.name,
-        settings.metric,
-        settings.training.steps,
-        settings.network.name,
+        settings.name(),
+        settings.metric(),
+        settings.training().steps,
+        settings.network(),
         comparison_table(&comparisons)
     ))?;
     complete(&comparisons, total)

@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(10);
 pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
     let config = Config::read(&arguments.task, Vec::new())?;
     let task = config.open_task()?;
-    let named = for_task(&arguments.loss, &task)?;
+    let named = for_task(&arguments.loss, &*task)?;
     let dir = &arguments.out;
     if dir.exists() {
         return Err(usage(format!(
@@ -32,7 +32,7 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
     }
     let interrupt = interrupt_on_ctrl_c("checkpoints stay")?;
     fs::create_dir_all(dir).with_context(|| format!("{}: cannot be made", dir.display()))?;
-    let steps = config.task.training.steps;
+    let steps = config.task.training().steps;
     let every = arguments
         .checkpoint_every
         .unwrap_or(steps.div_ceil(10))
@@ -50,7 +50,7 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
             eprintln!("update {update} of {steps}: loss value {loss_value:.5}, {seconds} s");
         }
     };
-    let evaluation = task.retrain(&named.loss, &job, dir, every, &interrupt, &mut on_update)?;
+    let evaluation = task.retrain(&named.loss, &job, (dir, every), &interrupt, &mut on_update)?;
     if let Outcome::Stopped { update, what } = &evaluation.outcome {
         anyhow::bail!("the training was stopped at update {update}: {what}");
     }

@@ -1,10 +1,12 @@
 //! `autoloss screen`: what becomes of random candidates.
 
+mod branches;
+
 use std::io::IsTerminal;
 
 use anyhow::Result;
 use autoloss_search::{
-    Agreement, Judgement, Procedure, RandomScreening, ScreenReport, Task, screen_random,
+    Agreement, Judgement, Procedure, RandomScreening, ScreenReport, Space, Task, screen_random,
 };
 use autoloss_vision::tasks::MadeUp;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,11 +22,14 @@ use crate::table::Table;
 const SHOWN: usize = 10;
 
 pub(crate) fn screen(arguments: &Screen) -> Result<()> {
-    let config = Config::read(&arguments.task, vec![Config::workers(arguments.workers)?])?;
+    let mut flags = vec![Config::workers(arguments.workers)?];
+    flags.extend(Config::fixed(&arguments.fix)?);
+    let config = Config::read(&arguments.task, flags)?;
     let task: Box<dyn Task> = match arguments.made_up {
-        Some(shape) => Box::new(MadeUp::new(shape, &config.task.metric).map_err(usage)?),
-        None => Box::new(config.open_task()?),
+        Some(shape) => Box::new(MadeUp::new(shape, config.task.metric()).map_err(usage)?),
+        None => config.open_task()?,
     };
+    Space::new(&config.search.search, task.branches()).map_err(usage)?;
     let interrupt = interrupt_on_ctrl_c("what was screened is printed")?;
     let bar = match std::io::stderr().is_terminal() {
         true => ProgressBar::new(arguments.count),
@@ -32,6 +37,9 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     };
     let style = ProgressStyle::with_template("{bar:30} {pos} of {len} screened, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    if arguments.compare_branches {
+        return branches::compare(arguments, &*task, &config.search, &interrupt, &bar);
+    }
     let report = screen_random(
         &*task,
         &config.search,

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use autoloss_search::{End, NewRun, Recorder, RunReport, run};
-use autoloss_vision::tasks::{Segmentation, SegmentationSettings, TaskName};
+use autoloss_search::{End, NewRun, Recorder, RunReport, Space, Task, run};
+use autoloss_vision::tasks::{TaskName, TaskSettings};
 use toml::Value;
 
 use super::{interrupt_on_ctrl_c, print, print_json, show};
@@ -32,15 +32,16 @@ pub(crate) fn search(arguments: Search) -> Result<()> {
         settings.search.time = Some(DEFAULT_TIME.as_secs_f64());
     }
     let task = config.open_task()?;
+    Space::new(&settings.search, task.branches()).map_err(usage)?;
     let dir = match arguments.run {
         Some(dir) => dir,
-        None => free_dir(&task)?,
+        None => free_dir(&config.task)?,
     };
     let mut recorder = Recorder::create(
         &dir,
         &NewRun {
-            task: config.task.name.name(),
-            metric: &config.task.metric,
+            task: config.task.name().name(),
+            metric: config.task.metric(),
             settings: &settings,
             task_settings: &config.task.to_toml(),
         },
@@ -49,31 +50,29 @@ pub(crate) fn search(arguments: Search) -> Result<()> {
         "run {} (ends early with Ctrl-C; go on with `autoloss resume`)",
         dir.display()
     );
-    go_on(&dir, &task, &mut recorder, arguments.json)
+    go_on(&dir, &*task, &mut recorder, arguments.json)
 }
 
-fn flags(arguments: &Search) -> Result<Vec<(&'static str, Option<Value>)>> {
-    let integer = |name, value: Option<u64>| {
+fn flags(arguments: &Search) -> Result<Vec<(String, Option<Value>)>> {
+    let integer = |name: &str, value: Option<u64>| {
         let value = value.map(i64::try_from).transpose();
-        value.map(|v| v.map(Value::Integer)).map_err(|_| {
+        let value = value.map_err(|_| {
             usage(format!(
                 "--{name}: too large, expected at most {}",
                 i64::MAX
             ))
-        })
+        })?;
+        anyhow::Ok((format!("search.{name}"), value.map(Value::Integer)))
     };
-    Ok(vec![
-        ("search.seed", integer("seed", arguments.seed)?),
-        (
-            "search.evaluations",
-            integer("evaluations", arguments.evaluations)?,
-        ),
+    let time = arguments.time.map(|t| Value::Float(t.as_secs_f64()));
+    let mut flags = vec![
+        integer("seed", arguments.seed)?,
+        integer("evaluations", arguments.evaluations)?,
         Config::workers(arguments.workers)?,
-        (
-            "search.time",
-            arguments.time.map(|t| Value::Float(t.as_secs_f64())),
-        ),
-    ])
+        ("search.time".to_owned(), time),
+    ];
+    flags.extend(Config::fixed(&arguments.fix)?);
+    Ok(flags)
 }
 
 pub(crate) fn resume(arguments: &Resume) -> Result<()> {
@@ -96,12 +95,12 @@ pub(crate) fn resume(arguments: &Resume) -> Result<()> {
             arguments.dir.display()
         )
     })?;
-    let task = open_task(SegmentationSettings::from_table(&table)?)?;
-    go_on(&arguments.dir, &task, &mut recorder, arguments.json)
+    let task = open_task(TaskSettings::from_table(&table)?)?;
+    go_on(&arguments.dir, &*task, &mut recorder, arguments.json)
 }
 
 /// Runs a new or resumed run to its end and prints what it found.
-fn go_on(dir: &Path, task: &Segmentation, recorder: &mut Recorder, json: bool) -> Result<()> {
+fn go_on(dir: &Path, task: &dyn Task, recorder: &mut Recorder, json: bool) -> Result<()> {
     let interrupt = interrupt_on_ctrl_c("nothing evaluated is lost")?;
     let info = recorder.store().info()?;
     let search = &info.settings.search;
@@ -134,10 +133,9 @@ fn ended(dir: &Path, report: &RunReport) -> Result<()> {
 }
 
 /// The first folder `runs/TASK-METRIC-N` that is not there yet.
-fn free_dir(task: &Segmentation) -> Result<PathBuf> {
-    let settings = task.settings();
+fn free_dir(task: &TaskSettings) -> Result<PathBuf> {
     (1..100_000)
-        .map(|n| PathBuf::from(format!("runs/{}-{}-{n}", settings.name, settings.metric)))
+        .map(|n| PathBuf::from(format!("runs/{}-{}-{n}", task.name(), task.metric())))
         .find(|dir| !dir.exists())
         .context("runs/ is full: name a folder with --run DIR")
 }

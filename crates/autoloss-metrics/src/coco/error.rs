@@ -70,6 +70,14 @@ pub enum CocoError {
         /// What is wrong with the mask.
         problem: MaskError,
     },
+    /// The area of results without boxes is taken from compressed masks only.
+    #[error(
+        "{item}: `segmentation` is no compressed mask: expected one, or a `bbox` in the first result to take the area from"
+    )]
+    Uncompressed {
+        /// Which prediction.
+        item: Item,
+    },
     /// Results of captions, which have no region.
     #[error("the results are captions: expected `bbox`, `segmentation` or `keypoints` in each")]
     Captions,
@@ -183,6 +191,12 @@ pub enum MaskError {
     /// A coordinate that no image reaches.
     #[error("a polygon has the coordinate {0}: expected at most 1e8, positive or negative")]
     Coordinate(f64),
+    /// Polygons whose outlines are longer than is supported.
+    #[error(
+        "the outlines of the polygons cross more than {} columns of pixels in all",
+        super::polygon::MAX_CROSSINGS
+    )]
+    LongOutline,
     /// The image to draw on has no pixels.
     #[error("polygons on an image of {height} x {width} pixels: expected at least 1 x 1")]
     NoPixels {

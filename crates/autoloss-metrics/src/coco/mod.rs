@@ -45,7 +45,9 @@
 //! - a mean over nothing, where the target holds nothing to find, is −1.
 //!
 //! Where pycocotools stops with an exception or does not end, there is an error
-//! that names the entry; no results at all are allowed and find nothing.
+//! that names the entry; so results without boxes must hold compressed masks. No
+//! results at all are allowed and find nothing. Polygons whose outlines cross
+//! more than 2²⁰ columns of pixels are an error here alone.
 
 mod accumulate;
 mod annotations;

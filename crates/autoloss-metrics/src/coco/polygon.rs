@@ -5,6 +5,8 @@
 //! these places matter; here they are computed for each column that an edge
 //! crosses, without the walk.
 
+use std::ops::Range;
+
 use super::error::MaskError;
 use super::mask::Mask;
 
@@ -13,6 +15,10 @@ const SCALE: i32 = 5;
 
 /// The largest coordinate: differences on the fine grid fit 32 bits.
 const LARGEST: f64 = 1e8;
+
+/// How often outlines may cross from one column of pixels to the next: a few
+/// coordinates must not make a mask of gigabytes.
+pub(super) const MAX_CROSSINGS: usize = 1 << 20;
 
 impl Mask {
     /// The union of polygons, each a list of x and y in turn, on an image of
@@ -23,7 +29,8 @@ impl Mask {
     ///
     /// # Errors
     /// No polygon, a first one of less than five numbers, coordinates beyond
-    /// ±1e8, an image without pixels or with too many.
+    /// ±1e8, outlines that cross more than 2²⁰ columns of pixels in all, an image
+    /// without pixels or with too many.
     ///
     /// ```
     /// use autoloss_metrics::coco::Mask;
@@ -49,9 +56,11 @@ impl Mask {
         Self::from_runs(Vec::new(), height, width)?;
         let mut spans = Vec::new();
         let mut crossings = Vec::new();
+        let mut allowed = MAX_CROSSINGS;
         for polygon in polygons {
             crossings.clear();
-            outline(polygon, height, width, &mut crossings)?;
+            outline(polygon, height, width, allowed, &mut crossings)?;
+            allowed -= crossings.len();
             fill(&mut crossings, height * width, &mut spans);
         }
         Self::from_spans(&mut spans, height, width)
@@ -59,11 +68,12 @@ impl Mask {
 }
 
 /// Adds the pixels at which the outline of a polygon changes between inside and
-/// outside, in any order.
+/// outside, in any order, of which `allowed` may be added.
 fn outline(
     polygon: &[f64],
     height: u32,
     width: u32,
+    allowed: usize,
     crossings: &mut Vec<u32>,
 ) -> Result<(), MaskError> {
     let points = polygon.chunks_exact(2);
@@ -72,6 +82,9 @@ fn outline(
         .collect::<Result<_, MaskError>>()?;
     for (index, &from) in points.iter().enumerate() {
         let to = points[(index + 1) % points.len()];
+        if crossings.len() + columns(from, to, width).len() > allowed {
+            return Err(MaskError::LongOutline);
+        }
         edge(from, to, width, |column, y| {
             // The fine row y lies below as many pixels of the column; COCO's
             // ⌈(y + ½) / 5 − ½⌉.
@@ -90,6 +103,16 @@ fn fine(coordinate: f64) -> Result<i32, MaskError> {
     }
 }
 
+/// The columns of the image over the middle of whose pixels an edge passes.
+///
+/// The middle of column q lies between the fine columns 5q + 2 and 5q + 3.
+fn columns(from: [i32; 2], to: [i32; 2], width: u32) -> Range<u32> {
+    let (left, right) = (from[0].min(to[0]), from[0].max(to[0]));
+    let first = (left - 2 + SCALE - 1).div_euclid(SCALE).max(0);
+    let last = (right - 3).div_euclid(SCALE);
+    first as u32..width.min((last + 1).max(0) as u32)
+}
+
 /// Calls `cross` with each column of the image that an edge enters or leaves
 /// over the middle of its pixels, and the fine row where it does.
 fn edge(from: [i32; 2], to: [i32; 2], width: u32, mut cross: impl FnMut(u32, i32)) {
@@ -103,11 +126,7 @@ fn edge(from: [i32; 2], to: [i32; 2], width: u32, mut cross: impl FnMut(u32, i32
     let steps = end[long] - [x, y][long];
     let slope = f64::from(end[1 - long] - [x, y][1 - long]) / f64::from(steps);
     let walk = |start: i32, step: i32| (f64::from(start) + slope * f64::from(step) + 0.5) as i32;
-    // The middle of column q lies between the fine columns 5q + 2 and 5q + 3.
-    let (left, right) = (x.min(end[0]), x.max(end[0]));
-    let first = (left - 2 + SCALE - 1).div_euclid(SCALE).max(0);
-    let last = (right - 3).div_euclid(SCALE);
-    for column in first as u32..width.min((last + 1).max(0) as u32) {
+    for column in columns(from, to, width) {
         let middle = column as i32 * SCALE + 2;
         if flat {
             let step = middle - x;
@@ -240,6 +259,20 @@ mod tests {
         assert_eq!(Mask::from_polygons(&[around], 3, 4).unwrap().area(), 12);
         let slanted = vec![-1e8, -0.9e8, 1e8, 0.9e8, 1e8, 0.8e8, 17.5, 0.0];
         assert!(Mask::from_polygons(&[slanted], 30, 40).is_ok());
+    }
+
+    #[test]
+    fn outlines_are_bounded_in_all() {
+        // Two long edges an outline.
+        let half = MAX_CROSSINGS as u32 / 2;
+        let band = |width: u32| {
+            let right = f64::from(width);
+            vec![0.0, 0.0, right, 0.0, right, 1.0, 0.0, 1.0]
+        };
+        let draw = |polygons: &[Vec<f64>]| Mask::from_polygons(polygons, 1, 2 * half);
+        assert_eq!(draw(&[band(half)]).unwrap().area(), half);
+        assert_eq!(draw(&[band(half + 1)]), Err(MaskError::LongOutline));
+        assert_eq!(draw(&[band(half), band(1)]), Err(MaskError::LongOutline));
     }
 
     proptest! {

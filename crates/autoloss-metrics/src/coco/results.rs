@@ -118,11 +118,13 @@ impl Results {
     /// As in pycocotools, the first entry decides what the area of all is: that
     /// of `bbox` if it has one, else that of the `segmentation`, else that of the
     /// box around the `keypoints`. Boxes and masks are made from what there is:
-    /// the box of a mask or of keypoints, a box as a mask.
+    /// the box of a mask or of keypoints, a box as a mask. A segmentation that
+    /// the area is taken from must be a compressed mask.
     ///
     /// # Errors
     /// Text that is no JSON, fields that are missing or of another type, masks
-    /// that cannot be read, images that are not among the annotations'.
+    /// that cannot be read or should be compressed, images that are not among
+    /// the annotations'.
     pub fn from_json(json: &[u8], annotations: &Annotations) -> Result<Self, CocoError> {
         let context = Context {
             kind: annotations.kind,
@@ -347,6 +349,9 @@ impl Entry {
             Source::Box => need(self.bbox, item, "bbox", BOX)?.four(item)?,
             Source::Keypoints => around_keypoints(self.numbers(item)?, item)?,
             Source::Mask => {
+                if !matches!(&self.segmentation, None | Some(Segmentation::Compressed(_))) {
+                    return Err(CocoError::Uncompressed { item });
+                }
                 let mask = self.mask(item, context)?;
                 return Ok((f64::from(mask.area()), Shape::Mask(mask)));
             }

@@ -12,14 +12,16 @@ use super::mask::{Mask, decode};
 pub(super) enum Segmentation {
     /// Polygons, which need the size of the image to become a mask.
     Polygons(Vec<Vec<f64>>),
-    /// A mask, or what is wrong with it.
-    Mask(Result<Mask, MaskError>),
+    /// A mask from a list of runs, or what is wrong with it.
+    Runs(Result<Mask, MaskError>),
+    /// A mask from COCO's compressed form, or what is wrong with it.
+    Compressed(Result<Mask, MaskError>),
 }
 
 impl Segmentation {
     pub(super) fn read(reader: &mut Reader) -> Result<Self, CocoError> {
         if reader.peek()? == Peek::Object {
-            return Ok(Self::Mask(read_runs(reader)?));
+            return read_mask(reader);
         }
         let mut polygons = Vec::new();
         reader.list(|reader| {
@@ -37,7 +39,7 @@ impl Segmentation {
         item: Item,
     ) -> Result<Mask, CocoError> {
         let mask = match self {
-            Self::Mask(mask) => mask,
+            Self::Runs(mask) | Self::Compressed(mask) => mask,
             Self::Polygons(polygons) => match sizes.get(&image) {
                 Some(&Some((height, width))) => Mask::from_polygons(&polygons, height, width),
                 Some(None) => return Err(CocoError::UnknownSize { item, image }),
@@ -58,28 +60,38 @@ enum Field {
     Other,
 }
 
+/// The field `counts`, in its two forms.
+enum Counts {
+    Runs(Vec<u32>),
+    Compressed(Result<Vec<u32>, MaskError>),
+}
+
 /// Reads an object of `size` and `counts`.
-fn read_runs(reader: &mut Reader) -> Result<Result<Mask, MaskError>, CocoError> {
+fn read_mask(reader: &mut Reader) -> Result<Segmentation, CocoError> {
     let name = |text: &str| match text {
         "size" => Field::Size,
         "counts" => Field::Counts,
         _ => Field::Other,
     };
-    let (mut size, mut runs) = (None, None);
+    let (mut size, mut counts) = (None, None);
     reader.object(name, |reader, field| {
         match field {
             Field::Size => size = Some(read_counts(reader)?),
             Field::Counts if reader.peek()? == Peek::Array => {
-                runs = Some(Ok(read_counts(reader)?));
+                counts = Some(Counts::Runs(read_counts(reader)?));
             }
-            Field::Counts => runs = Some(reader.text(decode)?),
+            Field::Counts => counts = Some(Counts::Compressed(reader.text(decode)?)),
             Field::Other => reader.skip()?,
         }
         Ok(())
     })?;
-    match (size.as_deref(), runs) {
-        (Some(&[height, width]), Some(runs)) => {
-            Ok(runs.and_then(|runs| Mask::from_runs(runs, height, width)))
+    match (size.as_deref(), counts) {
+        (Some(&[height, width]), Some(counts)) => {
+            let mask = |runs| Mask::from_runs(runs, height, width);
+            Ok(match counts {
+                Counts::Runs(runs) => Segmentation::Runs(mask(runs)),
+                Counts::Compressed(runs) => Segmentation::Compressed(runs.and_then(mask)),
+            })
         }
         _ => Err(reader.fail(
             "expected `size`, a height and a width, and `counts` in a segmentation".to_owned(),

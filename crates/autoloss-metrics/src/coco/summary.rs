@@ -59,14 +59,8 @@ impl Rules {
             Kind::Box | Kind::Mask => (vec![all, small, medium, large], &[1, 10, 100], &REGIONS),
             Kind::Keypoints => (vec![all, medium, large], &[20], &KEYPOINTS),
         };
-        // The floats that numpy's linspace gives.
-        let step = (0.95 - 0.5) / 9.0;
-        let thresholds = std::array::from_fn(|index| match index {
-            9 => 0.95,
-            index => index as f64 * step + 0.5,
-        });
         Self {
-            thresholds,
+            thresholds: std::array::from_fn(threshold),
             areas,
             limits,
             rows,
@@ -83,6 +77,15 @@ impl Rules {
     /// More predictions an image and category do not count.
     pub(super) fn most_predictions(&self) -> usize {
         self.limits.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// A threshold of overlap: the float that numpy's linspace gives.
+fn threshold(index: usize) -> f64 {
+    let step = (0.95 - 0.5) / 9.0;
+    match index {
+        9 => 0.95,
+        index => index as f64 * step + 0.5,
     }
 }
 
@@ -162,6 +165,24 @@ impl Row {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The threshold of overlap, or none for the mean over 0.50, 0.55, … 0.95.
+    #[must_use]
+    pub fn threshold(&self) -> Option<f64> {
+        self.threshold.map(threshold)
+    }
+
+    /// The range of area: `all`, `small`, `medium` or `large`.
+    #[must_use]
+    pub fn area(&self) -> &'static str {
+        self.area
+    }
+
+    /// How many predictions an image and category count.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// What it measures, in one line.

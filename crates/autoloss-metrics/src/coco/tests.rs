@@ -284,6 +284,16 @@ fn bad_results_are_named() {
             "results[0]: the runs of the mask cover 0 pixels, expected 9 x 9",
         ),
         (
+            "\"segmentation\": {\"size\": [9, 9], \"counts\": [81]}",
+            Kind::Box,
+            "results[0]: `segmentation` is no compressed mask",
+        ),
+        (
+            "\"segmentation\": [[0, 0, 2, 0, 2, 2]]",
+            Kind::Mask,
+            "results[0]: `segmentation` is no compressed mask",
+        ),
+        (
             "\"segmentation\": {\"size\": [9, 9], \"counts\": [-1]}",
             Kind::Mask,
             "expected 0 to 4294967295, found -1",

@@ -7,6 +7,8 @@ null where pycocotools raises. `cargo run --example coco_reference -- FILE` comp
     python coco_reference.py --seed 1 --cases 2000 --out cases.jsonl
     python coco_reference.py --files target.json results.json --kinds box mask --out case.jsonl
     python coco_reference.py --target person_keypoints.json --cases 50 --out cases.jsonl
+
+`compare` beside this file does it all, in an environment of its own.
 """
 
 import argparse
@@ -174,7 +176,9 @@ class Case:
 
     def segmentation(self, box, image, forms):
         polygons = self.polygons(box)
-        form = self.random.choice(forms)
+        return self.in_form(self.random.choice(forms), polygons, image)
+
+    def in_form(self, form, polygons, image):
         if form == "polygons":
             return polygons
         mask = self.runs(polygons, image)
@@ -265,9 +269,12 @@ def random_case(seed):
 def random_case_for(seed, target):
     """Random results for the targets of a real file."""
     case = Case(seed)
-    about = case.random.choice(["boxes", "masks", "keypoints"])
-    kinds = {"boxes": ["box"], "masks": ["mask", "box"], "keypoints": ["keypoints", "box"]}[about]
-    results = random_results(case, about, target["images"], target["categories"], target["annotations"])
+    about = case.random.choice(["boxes", "masks", "keypoints", "moved"])
+    kinds = {"boxes": ["box"], "masks": ["mask", "box"], "keypoints": ["keypoints", "box"]}.get(about, list(TYPES))
+    if about == "moved":
+        results = moved_results(case, target)
+    else:
+        results = random_results(case, about, target["images"], target["categories"], target["annotations"])
     texts = {"target": json.dumps(target), "results": json.dumps(results)}
     return {"name": f"seed {seed} for a real file", **texts}, kinds
 
@@ -364,6 +371,35 @@ def prediction(case, about, image, category, target, forms):
     return result
 
 
+def moved_results(case, target):
+    """Results of all kinds at once: the targets themselves, their coordinates moved a little."""
+    images = {image["id"]: image for image in target["images"]}
+    results = []
+    for entry in target["annotations"]:
+        for _ in range(case.random.randrange(4)):
+            results.append(
+                {
+                    "image_id": entry["image_id"],
+                    "category_id": entry["category_id"],
+                    "bbox": case.near(entry["bbox"]),
+                    "segmentation": moved_segmentation(case, entry, images[entry["image_id"]]),
+                    "keypoints": case.near_keypoints(entry["keypoints"], entry["bbox"]),
+                    "score": case.score(),
+                }
+            )
+    case.random.shuffle(results)
+    return results
+
+
+def moved_segmentation(case, entry, image):
+    segmentation = entry["segmentation"]
+    if type(segmentation) is dict:
+        return segmentation
+    spread = case.random.choice([0, 0.01, 0.05]) * max(entry["bbox"][2:])
+    moved = [[value + case.random.uniform(-spread, spread) for value in polygon] for polygon in segmentation]
+    return case.in_form(case.random.choice(["polygons", "runs", "packed"]), moved, image)
+
+
 def spoil(case, target, results):
     """Takes a field away, or puts something else in its place."""
     entries = case.random.choice([target["annotations"], results, target["images"], target["categories"]])
@@ -390,7 +426,7 @@ def with_expected(case, kinds):
     images = json.loads(case["target"])["images"]
     if json.loads(results) == [] and images:
         # An empty list makes pycocotools raise; a result that does not count says the same.
-        nothing = {"image_id": images[0]["id"], "category_id": -99, "score": 0, "bbox": [0, 0, 1, 1]}
+        nothing = {"image_id": images[0].get("id"), "category_id": -99, "score": 0, "bbox": [0, 0, 1, 1]}
         results = json.dumps([nothing])
     case = dict(case, expected={}, raised={})
     for kind in kinds:

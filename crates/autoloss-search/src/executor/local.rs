@@ -19,7 +19,7 @@ use crate::event::{Candidate, End, Event, Fate, Tally};
 use crate::evolution::{Evolution, Known, Offspring, Proposal, Waiting};
 use crate::population::Member;
 use crate::random::Space;
-use crate::screening::{Judgement, Prepared, Scratch, Screener, Verdict};
+use crate::screening::{Judgement, Scratch, Screened, Screening, Verdict};
 use crate::seed::evaluation_seed;
 use crate::settings::Settings;
 use crate::task::{Interrupt, Job, Task};
@@ -48,7 +48,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) task: &'a dyn Task,
     pub(crate) settings: &'a Settings,
     pub(crate) space: Space,
-    pub(crate) screener: Screener,
+    pub(crate) screening: Screening,
     pub(crate) clock: Clock,
     pub(crate) evolution: Evolution,
     pub(crate) tally: Tally,
@@ -88,7 +88,7 @@ struct Search<'a> {
     task: &'a dyn Task,
     settings: &'a Settings,
     space: Space,
-    screener: Screener,
+    screening: Screening,
     clock: Clock,
     workers: usize,
     final_trainings: usize,
@@ -113,7 +113,7 @@ pub(crate) fn search(
         task: parts.task,
         settings: parts.settings,
         space: parts.space,
-        screener: parts.screener,
+        screening: parts.screening,
         clock: parts.clock,
         workers,
         final_trainings: parts.final_trainings,
@@ -284,7 +284,7 @@ impl Search<'_> {
             }
             let start = Instant::now();
             let offspring = proposal.draw(&self.space, &self.settings.search);
-            let verdict = self.screen(&offspring, &mut drawn, scratch);
+            let (verdict, passed) = self.screen(&offspring, &mut drawn, scratch);
             if drawn.drawn >= DRAWS {
                 let shared = &mut *self.lock();
                 drawn.report(shared);
@@ -292,7 +292,10 @@ impl Search<'_> {
                     return self.end(shared, end);
                 }
             }
-            let Some(verdict) = verdict else { continue };
+            let Some(verdict) = verdict else {
+                proposal.keep(offspring, passed);
+                continue;
+            };
             let candidate = candidate(&proposal, draw, worker, &offspring, &verdict, start);
             match verdict.judgement {
                 Judgement::Passed => {
@@ -301,6 +304,7 @@ impl Search<'_> {
                 Judgement::Invalid => self.screened(candidate, Fate::Invalid, &verdict),
                 _ => self.screened(candidate, Fate::Rejected, &verdict),
             }
+            proposal.keep(offspring, passed);
         }
         let shared = &mut *self.lock();
         drawn.report(shared);
@@ -318,27 +322,22 @@ impl Search<'_> {
         self.fail(shared, error)
     }
 
-    /// The verdict over an offspring; `None` where it is hopeless or known as rejected.
+    /// The verdict over an offspring, `None` where it is hopeless or known as rejected; and how
+    /// many of its branches passed.
     fn screen(
         &self,
         offspring: &Offspring,
         drawn: &mut Draws,
         scratch: &mut Scratch,
-    ) -> Option<Arc<Verdict>> {
+    ) -> (Option<Arc<Verdict>>, usize) {
         drawn.drawn += 1;
-        match self.screener.prepare(&offspring.loss, scratch) {
-            Prepared::Structural(_) => {
-                drawn.structural += 1;
-                None
-            }
-            Prepared::Known(verdict) if verdict.judgement == Judgement::Passed => Some(verdict),
-            Prepared::Known(_) => {
-                drawn.cached += 1;
-                None
-            }
-            Prepared::Settled(verdict) => Some(verdict),
-            Prepared::Open(open) => Some(self.screener.judge(open, scratch)),
+        let (screened, passed) = self.screening.screen(&offspring.loss, scratch);
+        match screened {
+            Screened::Structural => drawn.structural += 1,
+            Screened::Known => drawn.cached += 1,
+            Screened::Judged(verdict) => return (Some(verdict), passed),
         }
+        (None, passed)
     }
 
     fn screened(&self, mut candidate: Candidate, fate: Fate, verdict: &Verdict) {

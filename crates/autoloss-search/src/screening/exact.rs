@@ -1,11 +1,67 @@
 //! The verdict as the method defines it: in f64, step by step, every sample to the end, no look at
 //! other candidates. It takes seconds a candidate, and is what the shortcuts are measured by.
 
-use autoloss_expr::{Exact, Loss, Program};
+use autoloss_expr::{Adam, Exact, Loss, NotFinite, Program};
 
-use super::samples::prediction;
 use super::{Flat, Judgement, Screener, Verdict, logits};
+use crate::branch::{double, optimise_prediction, pulled_back, single};
 use crate::settings::Predictions;
+use crate::task::{BranchSample, BranchSpec, Derived};
+
+/// A branch of a sample, computed in f64.
+struct ExactBranch<'a> {
+    spec: &'a BranchSpec,
+    stored: &'a BranchSample,
+    exact: Exact<'a>,
+    fields: Vec<Vec<f64>>,
+    /// What the derived inputs follow by, if the program uses one.
+    derived: Option<&'a dyn Derived>,
+}
+
+impl<'a> ExactBranch<'a> {
+    fn new(program: &'a Program, spec: &'a BranchSpec, stored: &'a BranchSample) -> Self {
+        let used = spec.derived().any(|input| program.uses(input));
+        Self {
+            spec,
+            stored,
+            exact: Exact::new(program, stored.shape),
+            fields: stored.inputs.iter().map(|field| double(field)).collect(),
+            derived: stored.derived.as_deref().filter(|_| used),
+        }
+    }
+
+    /// The loss value at the stored prediction, and the prediction's gradient.
+    fn descend(&mut self) -> (f64, Vec<f64>) {
+        let place = self.spec.prediction();
+        let value = self.exact.descend(&self.fields);
+        let gradients = gradients(&self.exact, self.fields.len());
+        let gradient = match self.derived {
+            Some(derived) => pulled_back(self.spec, derived, &self.fields[place], &gradients),
+            None => gradients[place].clone(),
+        };
+        (value, gradient)
+    }
+
+    /// The prediction that the optimisation comes to.
+    fn optimise(mut self, adam: &Adam) -> Result<Vec<f64>, NotFinite> {
+        let Some(derived) = self.derived else {
+            self.exact.optimise(&mut self.fields, adam)?;
+            return Ok(self.fields.swap_remove(self.spec.prediction()));
+        };
+        let (exact, count) = (&mut self.exact, self.fields.len());
+        let mut descend = |inputs: &[Vec<f64>]| {
+            let value = exact.descend(inputs);
+            (value, gradients(exact, count))
+        };
+        optimise_prediction(self.spec, derived, &self.stored.inputs, adam, &mut descend)
+    }
+}
+
+/// The gradient for each input; empty where the program does not use it.
+fn gradients(exact: &Exact<'_>, count: usize) -> Vec<Vec<f64>> {
+    let gradient = |input| exact.gradient(input).unwrap_or_default().to_vec();
+    (0..count).map(gradient).collect()
+}
 
 impl Screener {
     /// The exact verdict over a loss, see `screen --exact`.
@@ -58,33 +114,25 @@ impl Screener {
         let sample = &self.samples[b];
         let mut squares = 0.0;
         let mut predictions = Vec::with_capacity(programs.len());
-        for ((program, stored), spec) in programs.iter().zip(&sample.branches).zip(&self.branches) {
-            let double = |field: &Vec<f32>| field.iter().map(|x| f64::from(*x)).collect();
-            let mut fields: Vec<Vec<f64>> = stored.inputs.iter().map(double).collect();
-            let mut exact = Exact::new(program, stored.shape);
-            let value = exact.descend(&fields);
+        let stored = sample.branches.iter().zip(&self.branches);
+        for (program, (stored, spec)) in programs.iter().zip(stored) {
+            let mut branch = ExactBranch::new(program, spec, stored);
+            let (value, gradient) = branch.descend();
             if !value.is_finite() {
                 return Err(format!("the loss value of sample {b} is {value}"));
             }
-            for (input, _) in spec
-                .inputs
-                .iter()
-                .enumerate()
-                .filter(|(_, i)| i.differentiable)
-            {
-                let gradient = exact.gradient(input).unwrap_or_default();
-                squares += gradient.iter().map(|g| g * g).sum::<f64>();
-            }
+            squares += gradient.iter().map(|g| g * g).sum::<f64>();
             let adam = self.adam(spec, self.settings.steps);
-            let moved = exact.optimise(&mut fields, &adam);
-            moved.map_err(|e| format!("sample {b}: {e}"))?;
-            let single = |field: &Vec<f64>| field.iter().map(|x| *x as f32).collect();
-            let mut fields: Vec<Vec<f32>> = fields.iter().map(single).collect();
+            let prediction = branch
+                .optimise(&adam)
+                .map_err(|e| format!("sample {b}: {e}"))?;
+            let mut fields = vec![Vec::new(); spec.inputs.len()];
+            fields[spec.prediction()] = single(&prediction);
             if self.settings.predictions == Predictions::Logits {
                 let mut workspace = autoloss_expr::Workspace::new();
                 logits::to_probabilities(spec, stored.shape, &mut fields, &mut workspace);
             }
-            predictions.push(fields.swap_remove(prediction(spec)));
+            predictions.push(fields.swap_remove(spec.prediction()));
         }
         norms.push(squares.sqrt());
         let predictions: Vec<&[f32]> = predictions.iter().map(Vec::as_slice).collect();

@@ -1,11 +1,11 @@
 //! g(L; ξ): by how much optimising the stored predictions raises the metric.
 
-use autoloss_expr::{Adam, Program};
+use autoloss_expr::{Adam, NotFinite, Program};
 
-use super::samples::prediction;
 use super::{Judgement, Scratch, Screener, logits};
+use crate::branch::{double, optimise_prediction, single};
 use crate::settings::Predictions;
-use crate::task::BranchSpec;
+use crate::task::{BranchSample, BranchSpec};
 
 impl Screener {
     /// Samples come one after the other; the rest are left out once even a perfect score on them
@@ -67,7 +67,7 @@ impl Screener {
     /// How a branch's predictions are optimised.
     pub(super) fn adam(&self, spec: &BranchSpec, steps: usize) -> Adam {
         let bounded = self.settings.predictions == Predictions::Bounded
-            && spec.inputs.iter().all(|i| i.softmax || !i.differentiable);
+            && spec.inputs[spec.prediction()].is_softmax();
         let adam = Adam {
             steps,
             step_size: self.settings.step_size as f32,
@@ -92,22 +92,14 @@ impl Screener {
     ) -> Result<f64, String> {
         let sample = &self.samples[b];
         scratch.fields.resize_with(programs.len(), Vec::new);
-        for (((program, stored), fields), spec) in programs
-            .iter()
-            .zip(&sample.branches)
-            .zip(&mut scratch.fields)
-            .zip(&self.branches)
-        {
-            fields.clone_from(&stored.inputs);
-            program
-                .optimise(
-                    &mut scratch.workspace,
-                    stored.shape,
-                    fields,
-                    &self.adam(spec, steps),
-                )
+        let stored = sample.branches.iter().zip(&self.branches);
+        for (place, (program, (stored, spec))) in programs.iter().zip(stored).enumerate() {
+            let adam = self.adam(spec, steps);
+            scratch.fields[place].clone_from(&stored.inputs);
+            optimise(program, spec, stored, &adam, place, scratch)
                 .map_err(|e| format!("sample {b}: {e}"))?;
             if self.settings.predictions == Predictions::Logits {
+                let fields = &mut scratch.fields[place];
                 logits::to_probabilities(spec, stored.shape, fields, &mut scratch.workspace);
             }
         }
@@ -115,7 +107,7 @@ impl Screener {
             .branches
             .iter()
             .zip(&scratch.fields)
-            .map(|(spec, fields)| fields[prediction(spec)].as_slice())
+            .map(|(spec, fields)| fields[spec.prediction()].as_slice())
             .collect();
         if predictions.iter().any(|p| p.iter().any(|x| !x.is_finite())) {
             return Err(format!("sample {b}: an optimised prediction is not finite"));
@@ -127,6 +119,37 @@ impl Screener {
             Err(format!("sample {b}: the metric is {score}"))
         }
     }
+}
+
+/// Optimises the fields of the branch at a place, step by step where derived inputs follow the
+/// prediction.
+fn optimise(
+    program: &Program,
+    spec: &BranchSpec,
+    stored: &BranchSample,
+    adam: &Adam,
+    place: usize,
+    scratch: &mut Scratch,
+) -> Result<(), NotFinite> {
+    let fields = &mut scratch.fields[place];
+    let workspace = &mut scratch.workspace;
+    let derived = stored.derived.as_deref();
+    let Some(derived) = derived.filter(|_| spec.derived().any(|input| program.uses(input))) else {
+        return program.optimise(workspace, stored.shape, fields, adam);
+    };
+    let gradients = &mut scratch.gradients;
+    gradients.resize_with(fields.len().max(gradients.len()), Vec::new);
+    let gradients = &mut gradients[..fields.len()];
+    let descent = program.descent(stored.shape);
+    let mut descend = |inputs: &[Vec<f64>]| {
+        let inputs: Vec<Vec<f32>> = inputs.iter().map(|field| single(field)).collect();
+        let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+        let value = descent.gradient(workspace, &inputs, gradients);
+        (value, gradients.iter().map(|g| double(g)).collect())
+    };
+    let prediction = optimise_prediction(spec, derived, fields, adam, &mut descend)?;
+    fields[spec.prediction()] = single(&prediction);
+    Ok(())
 }
 
 /// What is known of g.

@@ -21,22 +21,26 @@ mod logits;
 mod samples;
 #[cfg(test)]
 mod tests;
+mod whole;
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use autoloss_expr::{Loss, Program, Workspace};
+use autoloss_expr::{Branch, Loss, Program, Workspace};
 
+use crate::branch::prediction_gradient;
 use crate::error::SearchError;
 use crate::settings::{Predictions, ScreeningSettings, Settings};
-use crate::task::{BranchSpec, Sample, Task};
+use crate::task::{BranchSpec, InputSpec, Sample, Task};
 use fingerprint::{Direction, Fingerprint};
 use known::Known;
+pub use whole::{Screened, Screening};
 
 /// What screening makes of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// A branch uses no differentiable input, or does not use its `y`: nothing was computed.
+    /// A branch uses no differentiable input, or none that knows the target: nothing was computed.
     Structural,
     /// Its value or gradient is not finite, or its gradient is zero: g = −∞.
     Invalid,
@@ -236,10 +240,14 @@ pub enum Prepared {
     Open(Open),
 }
 
-/// The stored samples of a task, and the verdicts given so far.
+/// The stored samples of some branches of a task, and the verdicts over them given so far.
 pub struct Screener {
     settings: ScreeningSettings,
     branches: Vec<BranchSpec>,
+    /// The first of them among the task's.
+    first: usize,
+    /// How many the task has.
+    of: usize,
     samples: Vec<Sample>,
     /// ξ(ŷ_b, y_b) of the stored predictions.
     before: Vec<f64>,
@@ -247,19 +255,46 @@ pub struct Screener {
 }
 
 impl Screener {
-    /// Takes the task's samples and scores their stored predictions.
+    /// Screens all branches together: takes the task's samples and scores their stored predictions.
     ///
     /// # Errors
     /// If the task has no samples, or they do not have the form of its branches.
     pub fn new(task: &dyn Task, settings: &Settings) -> Result<Self, SearchError> {
-        let (samples, before) = samples::stored(task, settings)?;
+        let samples = samples::stored(task, settings)?;
+        Self::over(task, settings, samples, 0..task.branches().len())
+    }
+
+    /// Screens the given branches, whose inputs the samples hold.
+    fn over(
+        task: &dyn Task,
+        settings: &Settings,
+        mut samples: Vec<Sample>,
+        branches: Range<usize>,
+    ) -> Result<Self, SearchError> {
+        let specs = task.branches()[branches.clone()].to_vec();
+        let before = samples::scores(task, &specs, &samples)?;
+        if settings.screening.predictions == Predictions::Logits {
+            for sample in &mut samples {
+                for (spec, branch) in specs.iter().zip(&mut sample.branches) {
+                    logits::of_probabilities(spec, &mut branch.inputs);
+                }
+            }
+        }
         Ok(Self {
             settings: settings.screening.clone(),
-            branches: task.branches().to_vec(),
+            first: branches.start,
+            of: task.branches().len(),
+            branches: specs,
             samples,
             before,
             known: Mutex::default(),
         })
+    }
+
+    /// The branches of a loss that are screened here.
+    fn mine<'a>(&self, loss: &'a Loss) -> &'a [Branch] {
+        let end = (self.first + self.branches.len()).min(loss.branches.len());
+        &loss.branches[self.first.min(end)..end]
     }
 
     /// Whether candidates can be rejected at all, see `screening.rejection`.
@@ -437,6 +472,24 @@ impl Screener {
         self.lock().remember(verdict)
     }
 
+    /// The verdict over what is not to be judged: it passes, with its gradients' norms.
+    pub(super) fn measure(&self, loss: &Loss, scratch: &mut Scratch) -> Verdict {
+        let flat = match self.programs(loss) {
+            Ok(flat) => flat,
+            Err(reason) => return Verdict::structural(reason),
+        };
+        let samples = 0..self.samples.len();
+        let norms = samples.map(|b| self.descend(&flat.programs, b, scratch).1.norm());
+        Verdict {
+            judgement: Judgement::Passed,
+            reason: None,
+            g: None,
+            norms: norms.collect(),
+            canonical: flat.canonical,
+            fingerprint: None,
+        }
+    }
+
     /// Enters the verdict of an earlier part of a run.
     pub fn restore(&self, loss: &Loss, verdict: Past, scratch: &mut Scratch) {
         let Ok(flat) = self.programs(loss) else {
@@ -466,38 +519,36 @@ impl Screener {
 
     /// Why a loss is hopeless whatever it computes, if it is.
     fn structural(&self, loss: &Loss) -> Option<String> {
-        for (spec, branch) in self.branches.iter().zip(&loss.branches) {
-            let uses = |wanted: &dyn Fn(&str, bool) -> bool| {
+        for (spec, branch) in self.branches.iter().zip(self.mine(loss)) {
+            let uses = |wanted: &dyn Fn(&InputSpec) -> bool| {
                 let mut inputs = spec.inputs.iter();
-                inputs.any(|i| wanted(&i.name, i.differentiable) && branch.tree.uses(&i.name))
+                inputs.any(|i| wanted(i) && branch.tree.uses(&i.name))
             };
-            if !uses(&|_, differentiable| differentiable) {
+            if !uses(&InputSpec::differentiable) {
                 return Some(format!("branch `{}` uses no prediction", spec.name));
             }
-            let has_target = spec.inputs.iter().any(|input| input.name == "y");
-            if has_target && !uses(&|name, _| name == "y") {
-                return Some(format!("branch `{}` does not use `y`", spec.name));
+            let targets = spec.inputs.iter().filter(|input| input.knows_target());
+            let targets: Vec<&str> = targets.map(|input| input.name.as_str()).collect();
+            if !targets.is_empty() && !uses(&InputSpec::knows_target) {
+                let names = targets.join("` or `");
+                return Some(format!("branch `{}` does not use `{names}`", spec.name));
             }
         }
         None
     }
 
     fn programs(&self, loss: &Loss) -> Result<Flat, String> {
-        if loss.branches.len() != self.branches.len() {
+        if loss.branches.len() != self.of {
             return Err(format!(
                 "the loss has {} branches, the task {}",
                 loss.branches.len(),
-                self.branches.len()
+                self.of
             ));
         }
         let mut programs = Vec::with_capacity(loss.branches.len());
         let mut canonical = String::new();
-        for (spec, branch) in self.branches.iter().zip(&loss.branches) {
-            let inputs: Vec<(&str, bool)> = spec
-                .inputs
-                .iter()
-                .map(|input| (input.name.as_str(), input.differentiable))
-                .collect();
+        for (spec, branch) in self.branches.iter().zip(self.mine(loss)) {
+            let inputs = spec.program_inputs();
             let program = match self.settings.predictions {
                 Predictions::Logits => {
                     Program::new(&logits::over_logits(&branch.tree, spec), &inputs)
@@ -526,14 +577,19 @@ impl Screener {
     ) -> (f64, Direction) {
         let mut total = 0.0;
         let mut direction = Direction::default();
-        for (program, branch) in programs.iter().zip(&self.samples[sample].branches) {
+        let stored = self.samples[sample].branches.iter().zip(&self.branches);
+        for (program, (branch, spec)) in programs.iter().zip(stored) {
             let inputs: Vec<&[f32]> = branch.inputs.iter().map(Vec::as_slice).collect();
-            let size = inputs.len().max(scratch.gradients.len());
-            scratch.gradients.resize_with(size, Vec::new);
-            let gradients = &mut scratch.gradients[..inputs.len()];
-            gradients.iter_mut().for_each(Vec::clear);
-            total += program.gradient(&mut scratch.workspace, branch.shape, &inputs, gradients);
-            gradients.iter().for_each(|g| direction.add(g));
+            total += prediction_gradient(
+                program,
+                spec,
+                branch.shape,
+                &inputs,
+                branch.derived.as_deref(),
+                &mut scratch.workspace,
+                &mut scratch.gradients,
+            );
+            direction.add(&scratch.gradients[spec.prediction()]);
         }
         (total, direction)
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::parse_loss;
 use crate::random::Space;
 use crate::seed::{Stream, generator};
-use crate::task::{BranchSample, Evaluation, InputSpec, Interrupt, Job, TaskError};
+use crate::task::{BranchSample, Derived, Evaluation, InputSpec, Interrupt, Job, Role, TaskError};
 use crate::toy::Toy;
 use autoloss_expr::Shape;
 
@@ -167,8 +167,22 @@ fn a_loss_that_computes_the_same_is_known() {
     assert_eq!(scratch.stages.optimised.count, 1);
 }
 
-/// Two branches of different shapes; the second has a further differentiable input and no `y`.
+/// Two branches of different shapes; the second has a further input that follows its prediction.
 struct TwoBranches(Vec<BranchSpec>, usize);
+
+/// `d` = yhat − 0.1.
+struct Offset;
+
+impl Derived for Offset {
+    fn values(&self, prediction: &[f64]) -> Vec<Vec<f64>> {
+        vec![prediction.iter().map(|x| x - 0.1).collect()]
+    }
+    fn pull_back(&self, _: &[f64], gradients: &[&[f64]], gradient: &mut [f64]) {
+        for (total, g) in gradient.iter_mut().zip(gradients[0]) {
+            *total += g;
+        }
+    }
+}
 
 impl Task for TwoBranches {
     fn name(&self) -> &str {
@@ -184,15 +198,22 @@ impl Task for TwoBranches {
         let sample = || Sample {
             branches: vec![
                 BranchSample {
-                    shape: Shape::new(1, 1, 1, 2),
-                    inputs: vec![vec![0.5, 0.5], vec![1.0, 0.0]],
+                    scorer: Some(Box::new(|p| 1.0 - f64::from((p[0] - 1.0).abs()))),
+                    ..BranchSample::only(
+                        Shape::new(1, 1, 1, 2),
+                        vec![vec![0.5, 0.5], vec![1.0, 0.0]],
+                    )
                 },
                 BranchSample {
-                    shape: Shape::new(1, 1, 1, 1),
-                    inputs: vec![vec![0.25], vec![0.5]],
+                    derived: Some(Arc::new(Offset)),
+                    scorer: Some(Box::new(|p| 0.9 - 4.0 * f64::from((p[0] - 0.1).abs()))),
+                    ..BranchSample::only(
+                        Shape::new(1, 1, 1, 1),
+                        vec![vec![0.35], vec![0.1], vec![0.25]],
+                    )
                 },
             ],
-            scorer: Box::new(|p| 1.0 - f64::from((p[0][0] - 1.0).abs() + p[1][0].abs())),
+            scorer: Box::new(|p| 1.0 - f64::from((p[0][0] - 1.0).abs() + (p[1][0] - 0.1).abs())),
         };
         Ok((0..count.min(self.1)).map(|_| sample()).collect())
     }
@@ -205,11 +226,8 @@ impl Task for TwoBranches {
 }
 
 fn two_branches(samples: usize) -> TwoBranches {
-    let input = |name: &str| InputSpec {
-        name: name.to_owned(),
-        differentiable: true,
-        softmax: false,
-    };
+    let mut numbers = InputSpec::numbers_and_target();
+    numbers.push(InputSpec::new("d", Role::Derived));
     TwoBranches(
         vec![
             BranchSpec {
@@ -218,7 +236,7 @@ fn two_branches(samples: usize) -> TwoBranches {
             },
             BranchSpec {
                 name: "b".to_owned(),
-                inputs: vec![input("i"), input("u")],
+                inputs: numbers,
             },
         ],
         samples,
@@ -231,28 +249,96 @@ fn branches_are_screened_together() {
     let mut settings = quick();
     settings.screening.threshold = 0.7;
     let screener = Screener::new(&task, &settings).unwrap();
-    let screen = |text| {
+    let screen = |text: &str| {
         let loss = parse_loss(&task, text).unwrap();
-        screener.screen(&loss, &mut Scratch::default())
+        let exact = screener.screen_exactly(&loss);
+        let verdict = screener.screen(&loss, &mut Scratch::default());
+        assert_eq!(exact.judgement, verdict.judgement, "{exact:?} {verdict:?}");
+        verdict
     };
-    // Both predictions reach their targets: the metric goes from 0.25 to 1.
-    let verdict = screen("a = abs(yhat - y); b = square(i) + u * 0");
-    assert_eq!(verdict.judgement, Judgement::Passed, "{verdict:?}");
-    // By hand: ∂a = (−½, ½), ∂i = 2 · ¼, ∂u = 0 at every sample.
-    for norm in &verdict.norms {
-        assert!((norm - 0.75f64.sqrt()).abs() < 1e-6, "{norm}");
+    // Both predictions reach their targets: the metric goes from 0.25 to 1. The second is pulled
+    // by way of what follows it, by itself or beside the prediction.
+    for b in [
+        "square(d)",
+        "square(d) + yhat * 0",
+        "0.5 * square(yhat - y) + 0.5 * square(d)",
+    ] {
+        let verdict = screen(&format!("a = abs(yhat - y); b = {b}"));
+        assert_eq!(verdict.judgement, Judgement::Passed, "{verdict:?}");
+        // By hand: ∂a = (−½, ½), ∂b = 2 · ¼ at every sample.
+        for norm in &verdict.norms {
+            assert!((norm - 0.75f64.sqrt()).abs() < 1e-6, "{norm}");
+        }
     }
     // One branch alone gains too little.
-    let verdict = screen("a = abs(yhat - y); b = square(u)");
+    let verdict = screen("a = abs(yhat - y); b = -square(d)");
     assert_eq!(verdict.judgement, Judgement::Rejected);
-    assert_eq!(
-        screen("a = abs(yhat - y); b = exp(1)").judgement,
-        Judgement::Structural
+    for text in [
+        "a = abs(yhat - y); b = exp(1)",
+        "a = abs(yhat); b = d",
+        "a = abs(yhat - y); b = square(yhat)",
+    ] {
+        assert_eq!(screen(text).judgement, Judgement::Structural, "{text}");
+    }
+}
+
+#[test]
+fn branches_are_screened_apart() {
+    let task = two_branches(9);
+    let mut settings = quick();
+    settings.screening.threshold = 0.4;
+    let screen = |settings: &Settings, text| {
+        let screening = Screening::new(&task, settings).unwrap();
+        let loss = parse_loss(&task, text).unwrap();
+        let mut scratch = Scratch::default();
+        let first = screening.screen(&loss, &mut scratch);
+        let (again, passed) = screening.screen(&loss, &mut scratch);
+        assert_eq!(first.1, passed);
+        match (first.0, again) {
+            (Screened::Judged(first), Screened::Judged(again)) => assert_eq!(first, again),
+            (Screened::Judged(first), Screened::Known) => {
+                assert_ne!(first.judgement, Judgement::Passed);
+                return (Some(first), passed);
+            }
+            (Screened::Structural, Screened::Structural) => return (None, passed),
+            _ => panic!("the second verdict is another one"),
+        }
+        let (Screened::Judged(verdict), _) = screening.screen(&loss, &mut scratch) else {
+            panic!("the third verdict is another one")
+        };
+        (Some(verdict), passed)
+    };
+    let (verdict, passed) = screen(&settings, "a = abs(yhat - y); b = square(d)");
+    let verdict = verdict.unwrap();
+    assert_eq!((verdict.judgement, passed), (Judgement::Passed, 2));
+    // Three samples, a norm for each branch.
+    let want = [0.5f64.sqrt(), 0.5].map(|norm| [norm; 3]).concat();
+    assert!(
+        verdict
+            .norms
+            .iter()
+            .zip(&want)
+            .all(|(a, b)| (a - b).abs() < 1e-6)
     );
-    assert_eq!(
-        screen("a = abs(yhat); b = i").judgement,
-        Judgement::Structural
+    assert!(
+        (verdict.g.unwrap() - 1.0 / 1.1).abs() < 0.05,
+        "the lower of two gains, each as a share of what could be gained: {verdict:?}"
     );
+    assert_eq!(verdict.canonical.split("; ").count(), 2);
+
+    let (verdict, passed) = screen(&settings, "a = abs(yhat - y); b = -square(d)");
+    let reason = verdict.unwrap().reason.clone().unwrap();
+    assert_eq!(passed, 1);
+    assert!(reason.starts_with("branch `b`: "), "{reason}");
+    assert_eq!(screen(&settings, "a = abs(yhat); b = square(d)"), (None, 0));
+
+    // What is fixed is not judged.
+    let fixed = ("b".to_owned(), "-square(d)".to_owned());
+    settings.search.fixed.extend([fixed]);
+    let (verdict, passed) = screen(&settings, "a = abs(yhat - y); b = -square(d)");
+    let verdict = verdict.unwrap();
+    assert_eq!((verdict.judgement, passed), (Judgement::Passed, 2));
+    assert_eq!(verdict.norms.len(), 6);
 }
 
 #[test]

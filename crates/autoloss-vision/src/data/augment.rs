@@ -145,7 +145,7 @@ impl Augmentation {
 
     /// The affine map of this example's colours: brightness, then contrast,
     /// then saturation, then hue.
-    fn colours(&self, rng: &mut ChaCha8Rng) -> ColourMap {
+    pub(super) fn colours(&self, rng: &mut ChaCha8Rng) -> ColourMap {
         let mut amount = |range: f32| {
             let (chosen, amount) = (rng.random::<bool>(), rng.random::<f32>());
             if chosen {
@@ -175,7 +175,7 @@ fn shift(size: usize, crop: usize, rng: &mut ChaCha8Rng) -> isize {
 
 /// Where a row or column comes from.
 #[derive(Clone, Copy)]
-struct Tap {
+pub(super) struct Tap {
     first: usize,
     second: usize,
     /// Weight of `second`; `first` has the rest.
@@ -186,7 +186,7 @@ struct Tap {
 /// Taps of `count` pixels that begin at `start` in an axis of `source` pixels
 /// scaled to `scaled`; `None` is padding. Pixels are areas, so the centre of
 /// pixel p lies at p + 1/2 in either scale.
-fn taps(source: usize, scaled: usize, start: isize, count: usize) -> Vec<Option<Tap>> {
+pub(super) fn taps(source: usize, scaled: usize, start: isize, count: usize) -> Vec<Option<Tap>> {
     let factor = source as f64 / scaled as f64;
     let tap = |i: usize| {
         let at = usize::try_from(start + i as isize).ok()?;
@@ -207,18 +207,18 @@ fn taps(source: usize, scaled: usize, start: isize, count: usize) -> Vec<Option<
 }
 
 /// colour -> matrix · colour + offset, on the scale 0 to 1.
-struct ColourMap {
+pub(super) struct ColourMap {
     matrix: [[f32; 3]; 3],
     offset: [f32; 3],
 }
 
 impl ColourMap {
-    const IDENTITY: Self = Self {
+    pub(super) const IDENTITY: Self = Self {
         matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
         offset: [0.0; 3],
     };
 
-    fn apply(&self, colour: [f32; 3]) -> [f32; 3] {
+    pub(super) fn apply(&self, colour: [f32; 3]) -> [f32; 3] {
         std::array::from_fn(|c| {
             let [r, g, b] = self.matrix[c];
             let mixed = r * colour[0] + g * colour[1] + b * colour[2] + self.offset[c];
@@ -264,33 +264,63 @@ fn resample(
     columns: &[Option<Tap>],
     colours: &ColourMap,
 ) -> Prepared {
-    let (height, width) = (rows.len(), columns.len());
-    let area = height * width;
-    let mut image = vec![0.0; 3 * area];
-    let mut labels = vec![IGNORE; area];
+    Prepared {
+        image: resample_image(&example.image, example.width, rows, columns, colours),
+        labels: nearest(&example.labels, example.width, rows, columns, IGNORE),
+        height: rows.len(),
+        width: columns.len(),
+    }
+}
+
+/// Normalised colours, shape (3, rows, columns), of RGB bytes of `width` columns.
+pub(super) fn resample_image(
+    image: &[u8],
+    width: usize,
+    rows: &[Option<Tap>],
+    columns: &[Option<Tap>],
+    colours: &ColourMap,
+) -> Vec<f32> {
+    let area = rows.len() * columns.len();
+    let mut normalised = vec![0.0; 3 * area];
     for (y, row) in rows.iter().enumerate() {
         let Some(row) = row else { continue };
         for (x, column) in columns.iter().enumerate() {
             let Some(column) = column else { continue };
-            let at = y * width + x;
-            labels[at] = example.labels[row.nearest * example.width + column.nearest];
-            let colour = colours.apply(bilinear(example, row, column));
-            for c in 0..3 {
-                image[c * area + at] = (colour[c] - IMAGENET_MEAN[c]) / IMAGENET_STD[c];
-            }
+            let colour = colours.apply(bilinear(image, width, row, column));
+            put_normalised(&mut normalised, y * columns.len() + x, colour);
         }
     }
-    Prepared {
-        image,
-        labels,
-        height,
-        width,
+    normalised
+}
+
+/// Sets a pixel of an image of shape (3, pixels) to a colour on the scale 0 to 1.
+pub(super) fn put_normalised(image: &mut [f32], at: usize, colour: [f32; 3]) {
+    let area = image.len() / 3;
+    for c in 0..3 {
+        image[c * area + at] = (colour[c] - IMAGENET_MEAN[c]) / IMAGENET_STD[c];
     }
 }
 
+/// The bytes of a map of `width` columns at the nearest pixels, `padding` outside.
+pub(super) fn nearest(
+    map: &[u8],
+    width: usize,
+    rows: &[Option<Tap>],
+    columns: &[Option<Tap>],
+    padding: u8,
+) -> Vec<u8> {
+    let of = |row: &Option<Tap>, column: &Option<Tap>| match (row, column) {
+        (Some(row), Some(column)) => map[row.nearest * width + column.nearest],
+        _ => padding,
+    };
+    rows.iter()
+        .flat_map(|row| columns.iter().map(move |column| of(row, column)))
+        .collect()
+}
+
 /// The colour between four pixels, on the scale 0 to 1.
-fn bilinear(example: &Example, row: &Tap, column: &Tap) -> [f32; 3] {
-    let pixel = |y: usize, x: usize| &example.image[3 * (y * example.width + x)..][..3];
+fn bilinear(image: &[u8], width: usize, row: &Tap, column: &Tap) -> [f32; 3] {
+    let pixel = |y: usize, x: usize| &image[3 * (y * width + x)..][..3];
     let upper = (
         pixel(row.first, column.first),
         pixel(row.first, column.second),

@@ -3,7 +3,75 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::{DataError, Example, SegmentationData, Split, in_split};
+use super::{DataError, Example, Object, ObjectData, Scene, SegmentationData, Split, in_split};
+
+/// What is kept of one split, up to a number of bytes shared with others.
+struct Kept<T> {
+    slots: Vec<OnceLock<T>>,
+}
+
+impl<T: Clone> Kept<T> {
+    fn new(count: usize) -> Self {
+        Self {
+            slots: (0..count).map(|_| OnceLock::new()).collect(),
+        }
+    }
+
+    /// The item, made unless it was kept; it is kept if `free` bytes allow it and no other thread
+    /// was first.
+    fn get(
+        &self,
+        (split, index): (Split, usize),
+        free: &AtomicUsize,
+        make: impl FnOnce() -> Result<T, DataError>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Result<T, DataError> {
+        in_split(split, index, self.slots.len())?;
+        let slot = &self.slots[index];
+        if let Some(item) = slot.get() {
+            return Ok(item.clone());
+        }
+        let item = make()?;
+        let bytes = bytes(&item);
+        let reserve = |free: usize| free.checked_sub(bytes);
+        let reserved = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve);
+        if reserved.is_ok() && slot.set(item.clone()).is_err() {
+            free.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(item)
+    }
+}
+
+/// The two splits of a data set.
+struct Splits<T> {
+    train: Kept<T>,
+    val: Kept<T>,
+    free_bytes: AtomicUsize,
+}
+
+impl<T: Clone> Splits<T> {
+    fn new(len: impl Fn(Split) -> usize, limit_bytes: usize) -> Self {
+        Self {
+            train: Kept::new(len(Split::Train)),
+            val: Kept::new(len(Split::Val)),
+            free_bytes: AtomicUsize::new(limit_bytes),
+        }
+    }
+
+    fn get(
+        &self,
+        split: Split,
+        index: usize,
+        make: impl FnOnce() -> Result<T, DataError>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Result<T, DataError> {
+        let kept = match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+        };
+        kept.get((split, index), &self.free_bytes, make, bytes)
+    }
+}
 
 /// A data set whose examples are kept once decoded, up to a number of bytes.
 ///
@@ -12,40 +80,59 @@ use super::{DataError, Example, SegmentationData, Split, in_split};
 /// any number of trainings at once.
 pub struct Cached {
     inner: Arc<dyn SegmentationData>,
-    train: Vec<OnceLock<Example>>,
-    val: Vec<OnceLock<Example>>,
-    free_bytes: AtomicUsize,
+    kept: Splits<Example>,
 }
 
 impl Cached {
     /// Wraps a data set; at most `limit_bytes` of images, labels and names are kept.
     pub fn new(inner: Arc<dyn SegmentationData>, limit_bytes: usize) -> Self {
-        let slots = |split| (0..inner.len(split)).map(|_| OnceLock::new()).collect();
         Self {
-            train: slots(Split::Train),
-            val: slots(Split::Val),
+            kept: Splits::new(|split| inner.len(split), limit_bytes),
             inner,
-            free_bytes: AtomicUsize::new(limit_bytes),
         }
     }
+}
 
-    fn slots(&self, split: Split) -> &[OnceLock<Example>] {
-        match split {
-            Split::Train => &self.train,
-            Split::Val => &self.val,
+/// The same for images with objects.
+pub struct CachedScenes {
+    inner: Arc<dyn ObjectData>,
+    kept: Splits<Scene>,
+}
+
+impl CachedScenes {
+    /// Wraps a data set; at most `limit_bytes` of images, masks and names are kept.
+    pub fn new(inner: Arc<dyn ObjectData>, limit_bytes: usize) -> Self {
+        Self {
+            kept: Splits::new(|split| inner.len(split), limit_bytes),
+            inner,
         }
     }
+}
 
-    /// Keeps the example if the limit allows it and no other thread was first.
-    fn keep(&self, slot: &OnceLock<Example>, example: &Example) {
-        let bytes = example.image.len() + example.labels.len() + example.name.len();
-        let reserve = |free: usize| free.checked_sub(bytes);
-        let reserved = self
-            .free_bytes
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve);
-        if reserved.is_ok() && slot.set(example.clone()).is_err() {
-            self.free_bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
+impl ObjectData for CachedScenes {
+    fn class_names(&self) -> &[String] {
+        self.inner.class_names()
+    }
+
+    fn len(&self, split: Split) -> usize {
+        self.inner.len(split)
+    }
+
+    fn scene(&self, split: Split, index: usize) -> Result<Scene, DataError> {
+        let make = || self.inner.scene(split, index);
+        let of_object = |object: &Object| {
+            let runs = object.mask.as_ref().map_or(0, |mask| mask.runs().len());
+            4 * runs + size_of::<Object>() + size_of::<super::Keypoints>()
+        };
+        let bytes = |scene: &Scene| {
+            let objects: usize = scene.objects.iter().map(of_object).sum();
+            scene.image.len() + scene.name.len() + objects
+        };
+        self.kept.get(split, index, make, bytes)
+    }
+
+    fn outline(&self, split: Split, index: usize) -> Result<Scene, DataError> {
+        self.inner.outline(split, index)
     }
 }
 
@@ -67,14 +154,10 @@ impl SegmentationData for Cached {
     }
 
     fn example(&self, split: Split, index: usize) -> Result<Example, DataError> {
-        let slots = self.slots(split);
-        in_split(split, index, slots.len())?;
-        if let Some(example) = slots[index].get() {
-            return Ok(example.clone());
-        }
-        let example = self.inner.example(split, index)?;
-        self.keep(&slots[index], &example);
-        Ok(example)
+        let make = || self.inner.example(split, index);
+        let bytes =
+            |example: &Example| example.image.len() + example.labels.len() + example.name.len();
+        self.kept.get(split, index, make, bytes)
     }
 }
 

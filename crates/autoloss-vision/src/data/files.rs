@@ -47,7 +47,7 @@ pub(super) fn read_example(
 
 /// A JPEG or PNG file as (RGB bytes, width, height). The content decides the
 /// format, since file names lie.
-fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError> {
+pub(super) fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError> {
     let unreadable = |source| DataError::Read {
         path: path.to_owned(),
         source,

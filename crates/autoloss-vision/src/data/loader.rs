@@ -83,15 +83,35 @@ pub struct LoaderSettings {
 /// settings, the seed and i, whatever the number of workers. An example that
 /// cannot be read makes its batch an error; the batches after it still come.
 /// Dropping the loader ends its threads.
-pub struct Loader {
-    maker: Arc<Maker>,
+pub struct Loader<B = Batch> {
+    maker: Arc<Maker<B>>,
     next: u64,
-    source: Source,
+    source: Source<B>,
 }
 
-enum Source {
+enum Source<B> {
     Caller(EpochOrder),
-    Workers(Pool),
+    Workers(Pool<B>),
+}
+
+/// An example of a batch: its index in the split, and its place in the endless row of epochs.
+pub(super) type Turn = (usize, u64);
+
+/// What batches are made of, whatever is in them.
+pub(super) struct Recipe<B> {
+    /// Examples of an epoch.
+    pub(super) len: usize,
+    /// Examples a batch.
+    pub(super) batch: usize,
+    /// Threads that make batches; with 0 the caller makes them itself.
+    pub(super) workers: usize,
+    /// Batches that may be under way or waiting.
+    pub(super) prefetch: usize,
+    /// The seed of the epochs' orders.
+    pub(super) seed: u64,
+    /// Makes a batch of the given examples: a pure function of them.
+    #[expect(clippy::type_complexity, reason = "a function, named nowhere else")]
+    pub(super) make: Box<dyn Fn(&[Turn]) -> Result<B, DataError> + Send + Sync>,
 }
 
 impl Loader {
@@ -106,30 +126,58 @@ impl Loader {
         seed: u64,
     ) -> Result<Self, DataError> {
         settings.augmentation.check()?;
-        let len = data.len(split);
-        let positive = |name, value: usize| match value {
-            0 => Err(DataError::Setting {
-                name,
-                reason: "0 given, expected at least 1".to_owned(),
-            }),
-            _ => Ok(()),
-        };
-        positive("batch", settings.batch)?;
         positive("crop", settings.crop.0.min(settings.crop.1))?;
-        if len == 0 {
+        let (len, batch) = (data.len(split), settings.batch);
+        let (workers, prefetch) = (settings.workers, settings.prefetch);
+        let prepare = move |&(index, place): &Turn| {
+            let example = data.example(split, index)?;
+            let mut rng = stream(seed, Purpose::Augmentation, place);
+            let augmentation = &settings.augmentation;
+            Ok(augmentation.apply(&example, settings.crop, &mut rng))
+        };
+        let make = move |turns: &[Turn]| {
+            let examples: Result<Vec<Prepared>, DataError> = turns.iter().map(&prepare).collect();
+            Batch::stack(&examples?)
+        };
+        Self::with(
+            split,
+            Recipe {
+                len,
+                batch,
+                workers,
+                prefetch,
+                seed,
+                make: Box::new(make),
+            },
+        )
+    }
+}
+
+fn positive(name: &'static str, value: usize) -> Result<(), DataError> {
+    match value {
+        0 => Err(DataError::Setting {
+            name,
+            reason: "0 given, expected at least 1".to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+impl<B: Send + 'static> Loader<B> {
+    /// Starts the workers on batches of any kind.
+    ///
+    /// # Errors
+    /// An empty split, a batch of nothing, no threads left.
+    pub(super) fn with(split: Split, recipe: Recipe<B>) -> Result<Self, DataError> {
+        positive("batch", recipe.batch)?;
+        if recipe.len == 0 {
             return Err(DataError::Setting {
                 name: "data",
                 reason: format!("the {split} split is empty, expected at least one example"),
             });
         }
-        let (workers, prefetch) = (settings.workers, settings.prefetch);
-        let maker = Arc::new(Maker {
-            data,
-            split,
-            settings,
-            seed,
-            len,
-        });
+        let (workers, prefetch) = (recipe.workers, recipe.prefetch);
+        let maker = Arc::new(Maker { recipe });
         let source = match workers {
             0 => Source::Caller(EpochOrder::default()),
             _ => Source::Workers(Pool::start(&maker, workers, prefetch.max(workers))?),
@@ -142,8 +190,8 @@ impl Loader {
     }
 }
 
-impl Iterator for Loader {
-    type Item = Result<Batch, DataError>;
+impl<B> Iterator for Loader<B> {
+    type Item = Result<B, DataError>;
 
     /// The next batch; never `None`.
     fn next(&mut self) -> Option<Self::Item> {
@@ -157,33 +205,22 @@ impl Iterator for Loader {
 }
 
 /// Everything batches depend on.
-struct Maker {
-    data: Arc<dyn SegmentationData>,
-    split: Split,
-    settings: LoaderSettings,
-    seed: u64,
-    len: usize,
+struct Maker<B> {
+    recipe: Recipe<B>,
 }
 
-impl Maker {
-    fn make(&self, index: u64, order: &mut EpochOrder) -> Result<Batch, DataError> {
-        let batch = self.settings.batch as u64;
-        let examples: Result<Vec<Prepared>, DataError> = (index * batch..(index + 1) * batch)
-            .map(|place| self.prepare(place, order))
-            .collect();
-        Batch::stack(&examples?)
-    }
-
-    /// The example at a place of the endless row of epochs.
-    fn prepare(&self, place: u64, order: &mut EpochOrder) -> Result<Prepared, DataError> {
-        let (epoch, rank) = (place / self.len as u64, place % self.len as u64);
-        let index = order.of(self.seed, epoch, self.len)[rank as usize];
-        let example = self.data.example(self.split, index)?;
-        let mut rng = stream(self.seed, Purpose::Augmentation, place);
-        let settings = &self.settings;
-        Ok(settings
-            .augmentation
-            .apply(&example, settings.crop, &mut rng))
+impl<B> Maker<B> {
+    fn make(&self, index: u64, order: &mut EpochOrder) -> Result<B, DataError> {
+        let Recipe {
+            len, batch, seed, ..
+        } = self.recipe;
+        let places = index * batch as u64..(index + 1) * batch as u64;
+        let turn = |place: u64| {
+            let (epoch, rank) = (place / len as u64, place % len as u64);
+            (order.of(seed, epoch, len)[rank as usize], place)
+        };
+        let turns: Vec<Turn> = places.map(turn).collect();
+        (self.recipe.make)(&turns)
     }
 }
 
@@ -209,21 +246,24 @@ impl EpochOrder {
 
 /// A batch, or the panic that came instead: a worker that died in silence
 /// would leave the caller waiting for ever.
-type Made = Result<Result<Batch, DataError>, Box<dyn Any + Send>>;
+type Made<B> = Result<Result<B, DataError>, Box<dyn Any + Send>>;
 
 /// Threads that turn tickets (numbers of batches) into batches. A new ticket is
 /// given out for each batch taken, so never more than `prefetch` are about.
-struct Pool {
+struct Pool<B> {
     tickets: Sender<u64>,
     next_ticket: u64,
-    made: Receiver<(u64, Made)>,
+    made: Receiver<(u64, Made<B>)>,
     /// Batches that came before their turn.
-    early: BTreeMap<u64, Made>,
+    early: BTreeMap<u64, Made<B>>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Pool {
-    fn start(maker: &Arc<Maker>, workers: usize, prefetch: usize) -> Result<Self, DataError> {
+impl<B> Pool<B> {
+    fn start(maker: &Arc<Maker<B>>, workers: usize, prefetch: usize) -> Result<Self, DataError>
+    where
+        B: Send + 'static,
+    {
         let (tickets, open_tickets) = unbounded();
         let (deliver, made) = unbounded();
         let mut pool = Self {
@@ -256,7 +296,7 @@ impl Pool {
         self.next_ticket += 1;
     }
 
-    fn take(&mut self, index: u64) -> Result<Batch, DataError> {
+    fn take(&mut self, index: u64) -> Result<B, DataError> {
         let made = loop {
             if let Some(made) = self.early.remove(&index) {
                 break made;
@@ -272,7 +312,7 @@ impl Pool {
     }
 }
 
-fn work(maker: &Maker, tickets: &Receiver<u64>, deliver: &Sender<(u64, Made)>) {
+fn work<B>(maker: &Maker<B>, tickets: &Receiver<u64>, deliver: &Sender<(u64, Made<B>)>) {
     let mut order = EpochOrder::default();
     for index in tickets {
         let made = catch_unwind(AssertUnwindSafe(|| maker.make(index, &mut order)));
@@ -282,7 +322,7 @@ fn work(maker: &Maker, tickets: &Receiver<u64>, deliver: &Sender<(u64, Made)>) {
     }
 }
 
-impl Drop for Pool {
+impl<B> Drop for Pool<B> {
     fn drop(&mut self) {
         // Without its receiving end the next delivery fails, which ends a
         // worker even though tickets are left.

@@ -11,9 +11,11 @@ mod check;
 mod cityscapes;
 mod digits;
 mod error;
+mod figures;
 mod files;
 mod labels;
 mod loader;
+mod objects;
 mod resized;
 #[cfg(test)]
 mod testing;
@@ -25,13 +27,19 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 pub use augment::{Augmentation, IMAGENET_MEAN, IMAGENET_STD, Prepared};
-pub use cached::Cached;
+pub use cached::{Cached, CachedScenes};
 pub use check::check;
 pub use cityscapes::Cityscapes;
 pub use digits::{Digits, DigitsSettings, asset};
 pub use error::DataError;
+pub use figures::{Figures, FiguresSettings};
 pub use labels::{LabelMap, pair_label_maps, read_label_map, write_label_map};
 pub use loader::{Batch, Loader, LoaderSettings};
+pub use objects::{
+    CocoData, Corners, CropMap, Keypoints, Object, ObjectData, Person, PersonAugmentation,
+    PersonBatch, PersonLoader, PersonSize, PreparedPerson, PreparedScene, Scene, SceneBatch,
+    SceneLoader, SceneSize, decode_heatmaps, persons, targets,
+};
 pub use resized::Resized;
 pub use voc::Voc;
 
@@ -97,17 +105,20 @@ pub trait SegmentationData: Send + Sync {
 
 /// What a random stream is for: streams of different purposes never coincide.
 #[derive(Clone, Copy)]
-enum Purpose {
+pub(crate) enum Purpose {
     TrainScene = 1,
     ValScene = 2,
     EpochOrder = 3,
     Augmentation = 4,
+    FigureTrain = 5,
+    FigureVal = 6,
+    Regions = 7,
 }
 
 /// The generator of item `index`: a pure function of its arguments, so that
 /// items can be made in any order and by any thread. The arguments fill the
 /// key of the cipher, hence two different triples never share a stream.
-fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
+pub(crate) fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..16].copy_from_slice(&(purpose as u64).to_le_bytes());

@@ -12,10 +12,11 @@ use rand_chacha::ChaCha8Rng;
 /// Fills the parameters of `module` from `rng`, in the order of its fields.
 ///
 /// Convolution weights follow torchvision's ResNet: Kaiming normal with
-/// fan-out, standard deviation `√(2 / (C_out · k_h · k_w))`. The layers named
-/// `classifier` follow PyTorch's default for a layer with nothing behind it:
-/// weight and bias uniform in `±1 / √(C_in · k_h · k_w)`, so that the first
-/// predictions are near uniform. Batch normalisation keeps scale 1, offset 0.
+/// fan-out, standard deviation `√(2 / (C_out · k_h · k_w))`; for transposed
+/// convolutions PyTorch's fan-out counts the input channels. Batch
+/// normalisation keeps scale 1, offset 0. Layers of some names, and those
+/// inside modules of these names, differ, see [`Rule`]; only those of
+/// [`Rule::Default`] draw a bias, others start without.
 pub(super) fn initialise<M: Module>(module: M, rng: &mut ChaCha8Rng) -> M {
     module.map(&mut Initialiser {
         rng,
@@ -24,21 +25,69 @@ pub(super) fn initialise<M: Module>(module: M, rng: &mut ChaCha8Rng) -> M {
     })
 }
 
+/// How a layer is drawn.
+#[derive(Clone, Copy, PartialEq)]
+enum Rule {
+    /// Kaiming normal with fan-out.
+    Kaiming,
+    /// PyTorch's default: weight and bias uniform in `±1 / √fan_in`. For a
+    /// segmentation's `classifier`, whose first predictions are then near
+    /// uniform, and for `hidden` fully connected layers.
+    Default,
+    /// Weight uniform in `±√(3 / fan_in)` (Kaiming's uniform for a layer
+    /// without activation): `lateral` and `output` layers of a feature pyramid.
+    Pyramid,
+    /// Normal of this standard deviation, so that the first predictions say
+    /// nothing: `logits` of anchors and boxes 0.01, their `deltas` and a
+    /// pose's `heatmaps` 0.001.
+    Normal(f32),
+}
+
+impl Rule {
+    fn of(name: &str) -> Option<Self> {
+        Some(match name {
+            "classifier" | "hidden" => Self::Default,
+            "lateral" | "output" => Self::Pyramid,
+            "logits" => Self::Normal(0.01),
+            "deltas" | "heatmaps" => Self::Normal(0.001),
+            _ => return None,
+        })
+    }
+}
+
 struct Initialiser<'a> {
     rng: &'a mut ChaCha8Rng,
     path: Vec<String>,
-    /// Bound of the uniform draw of the classifier visited last: a bias comes
+    /// Bound of the uniform draw of the weight visited last: a bias comes
     /// right after the weight whose fan-in it shares.
     bound: f32,
 }
 
 impl Initialiser<'_> {
-    fn is_classifier(&self) -> bool {
-        self.path.iter().any(|name| name == "classifier")
+    fn rule(&self) -> Rule {
+        let innermost = self.path.iter().rev().find_map(|name| Rule::of(name));
+        innermost.unwrap_or(Rule::Kaiming)
     }
 
-    fn uniform(&mut self, count: usize) -> Vec<f32> {
-        let bound = self.bound;
+    fn weight(&mut self, shape: &[usize]) -> Vec<f32> {
+        let kernel: usize = shape.iter().skip(2).product();
+        // Fully connected layers are stored as inputs × outputs, convolutions
+        // as outputs × inputs × kernel.
+        let inputs = if shape.len() == 2 { shape[0] } else { shape[1] };
+        let fan_in = (inputs * kernel) as f32;
+        let count = shape.iter().product();
+        match self.rule() {
+            Rule::Kaiming => self.normal(count, (2.0 / (shape[0] * kernel) as f32).sqrt()),
+            Rule::Normal(deviation) => self.normal(count, deviation),
+            Rule::Default => {
+                self.bound = 1.0 / fan_in.sqrt();
+                self.uniform(count, self.bound)
+            }
+            Rule::Pyramid => self.uniform(count, (3.0 / fan_in).sqrt()),
+        }
+    }
+
+    fn uniform(&mut self, count: usize, bound: f32) -> Vec<f32> {
         (0..count)
             .map(|_| self.rng.random_range(-bound..bound))
             .collect()
@@ -72,16 +121,8 @@ impl ModuleMapper for Initialiser<'_> {
         let shape = param.lazy_shape();
         let count = shape.num_elements();
         let values = match self.path.last().map(String::as_str) {
-            Some("weight") => {
-                let kernel: usize = shape.iter().skip(2).product();
-                if self.is_classifier() {
-                    self.bound = 1.0 / ((shape[1] * kernel) as f32).sqrt();
-                    self.uniform(count)
-                } else {
-                    self.normal(count, (2.0 / (shape[0] * kernel) as f32).sqrt())
-                }
-            }
-            Some("bias") => self.uniform(count),
+            Some("weight") => self.weight(&shape.iter().copied().collect::<Vec<_>>()),
+            Some("bias") if self.rule() == Rule::Default => self.uniform(count, self.bound),
             _ => return param,
         };
         let (id, device) = (param.id, param.lazy_device());

@@ -2,7 +2,7 @@
 //! convolutions start at zero and are filled by [`super::init::initialise`].
 
 use burn::module::Module;
-use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Initializer, PaddingConfig2d};
 use burn::tensor::{Device, Tensor};
 
@@ -86,4 +86,19 @@ impl ConvBnRelu {
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         ops::batch_norm_relu(&self.bn, ops::conv2d(&self.conv, x))
     }
+}
+
+/// A transposed convolution that doubles height and width, for an even kernel.
+pub(super) fn deconvolution(
+    channels: [usize; 2],
+    kernel: usize,
+    bias: bool,
+    device: &Device,
+) -> ConvTranspose2d {
+    ConvTranspose2dConfig::new(channels, [kernel; 2])
+        .with_stride([2, 2])
+        .with_padding([(kernel - 2) / 2; 2])
+        .with_bias(bias)
+        .with_initializer(Initializer::Zeros)
+        .init(device)
 }

@@ -1,14 +1,24 @@
-//! Segmentation networks.
+//! Networks of segmentation, detection and pose.
 //!
 //! A network knows nothing of losses, data or training: it maps images to
 //! logits. Its random initialisation comes from the generator it is given, so
 //! one seed gives one network, whatever else runs in the process.
 
+pub mod anchors;
+pub mod boxes;
 pub mod deeplab;
+mod detection;
+pub mod faster_rcnn;
+pub mod fpn;
 mod init;
 mod layers;
+pub mod mask_rcnn;
+mod names;
 mod ops;
+pub mod pose;
 pub mod pspnet;
+#[cfg(test)]
+mod recorded;
 pub mod resnet;
 mod settings;
 mod weights;
@@ -18,8 +28,12 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
 use deeplab::DeepLabV3Plus;
+pub use detection::{DetectionHead, DetectionName, DetectionNetSettings};
+pub use faster_rcnn::{BoxPredictions, DetectionNet, RpnLevel};
+pub use names::{Backbone, Name, NamedHead};
+pub use pose::{PoseHead, PoseName, PoseNet, PoseNetSettings};
 use pspnet::PspNet;
-pub use settings::{Backbone, Head, NetworkError, NetworkName, NetworkSettings};
+pub use settings::{Head, NetworkError, NetworkName, NetworkSettings};
 pub use weights::WeightsError;
 
 /// A segmentation network.
@@ -54,16 +68,11 @@ impl SegmentationNet {
         device: &Device,
     ) -> Result<Self, NetworkError> {
         let mut net = init::initialise(Self::uninitialised(settings, classes, device)?, rng);
-        if let Some(path) = &settings.weights {
-            if settings.name.backbone == Backbone::Slim {
-                return Err(NetworkError::WeightsForSlim(settings.name));
-            }
-            let backbone = match &mut net {
-                Self::DeepLab(net) => &mut net.backbone,
-                Self::PspNet(net) => &mut net.backbone,
-            };
-            weights::load_backbone(backbone, path)?;
-        }
+        let backbone = match &mut net {
+            Self::DeepLab(net) => &mut net.backbone,
+            Self::PspNet(net) => &mut net.backbone,
+        };
+        weights::start_from(backbone, settings.name, settings.weights.as_deref())?;
         Ok(net)
     }
 

@@ -85,6 +85,12 @@ impl ResNetConfig {
         self.widths.map(|width| width * self.block.expansion())
     }
 
+    /// Pixels of the input between two pixels of each stage's map.
+    pub fn strides(&self) -> [usize; 4] {
+        let stem = self.stem.stride();
+        [0, 1, 2, 3].map(|stage| (stem << stage).min(self.output_stride))
+    }
+
     /// The network, with every convolution at zero until it is initialised.
     pub fn init(&self, device: &Device) -> ResNet {
         let stem = self.stem.channels();

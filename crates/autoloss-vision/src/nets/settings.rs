@@ -1,14 +1,13 @@
 //! Which network: its name and its settings.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::deeplab::DeepLabConfig;
+use super::names::{Backbone, Name, NamedHead};
 use super::pspnet::PspNetConfig;
-use super::resnet::{BlockKind, ResNetConfig, Stem};
+use super::resnet::ResNetConfig;
 use super::weights::WeightsError;
 
 /// A segmentation network and how it starts.
@@ -49,15 +48,14 @@ impl Default for NetworkSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     /// A name that no network has.
-    #[error(
-        "unknown network `{name}`; did you mean `{nearest}`? known: {}",
-        known_names()
-    )]
+    #[error("unknown network `{name}`; did you mean `{nearest}`? known: {known}")]
     UnknownName {
         /// The name given.
         name: String,
         /// The known name nearest to it.
         nearest: String,
+        /// All the names known.
+        known: String,
     },
     /// An output stride the network does not offer.
     #[error("output_stride {output_stride}: {network} offers {offered:?}")]
@@ -77,7 +75,22 @@ pub enum NetworkError {
     NoClasses,
     /// Weights for a backbone of which no pretrained weights exist.
     #[error("weights are given, but {0} has no torchvision counterpart; leave `weights` out")]
-    WeightsForSlim(NetworkName),
+    WeightsForSlim(String),
+    /// Sizes of anchors that do not fit the network.
+    #[error(
+        "anchor_sizes {sizes:?}: {network} needs {levels} positive sizes in pixels, one a pyramid level"
+    )]
+    AnchorSizes {
+        /// The sizes given.
+        sizes: Vec<f32>,
+        /// The network.
+        network: String,
+        /// Levels of its feature pyramid.
+        levels: usize,
+    },
+    /// A canonical size that is no size.
+    #[error("canonical_size {0}: expected a positive number of pixels")]
+    CanonicalSize(f32),
     /// The weights cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -92,102 +105,19 @@ pub enum Head {
     PspNet,
 }
 
-/// The backbone of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Backbone {
-    /// 18 layers, basic blocks.
-    ResNet18,
-    /// 34 layers, basic blocks.
-    ResNet34,
-    /// 50 layers, bottlenecks.
-    ResNet50,
-    /// 101 layers, bottlenecks.
-    ResNet101,
-    /// One narrow basic block a stage, for proxies on a CPU.
-    Slim,
-}
+impl NamedHead for Head {
+    const ALL: &'static [Self] = &[Self::DeepLabV3Plus, Self::PspNet];
 
-/// The name of a network, `deeplabv3plus-resnet50` for instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct NetworkName {
-    /// What is made of the features.
-    pub head: Head,
-    /// What makes the features.
-    pub backbone: Backbone,
-}
-
-impl NetworkName {
-    /// Every network there is.
-    pub fn all() -> impl Iterator<Item = Self> {
-        [Head::DeepLabV3Plus, Head::PspNet]
-            .into_iter()
-            .flat_map(|head| {
-                [
-                    Backbone::ResNet18,
-                    Backbone::ResNet34,
-                    Backbone::ResNet50,
-                    Backbone::ResNet101,
-                    Backbone::Slim,
-                ]
-                .map(|backbone| Self { head, backbone })
-            })
-    }
-}
-
-fn known_names() -> String {
-    let names: Vec<String> = NetworkName::all().map(String::from).collect();
-    names.join(", ")
-}
-
-impl fmt::Display for NetworkName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = match self.head {
-            Head::DeepLabV3Plus => "deeplabv3plus",
-            Head::PspNet => "pspnet",
-        };
-        let backbone = match self.backbone {
-            Backbone::ResNet18 => "resnet18",
-            Backbone::ResNet34 => "resnet34",
-            Backbone::ResNet50 => "resnet50",
-            Backbone::ResNet101 => "resnet101",
-            Backbone::Slim => "slim",
-        };
-        write!(f, "{head}-{backbone}")
-    }
-}
-
-impl FromStr for NetworkName {
-    type Err = NetworkError;
-
-    fn from_str(name: &str) -> Result<Self, NetworkError> {
-        if let Some(known) = Self::all().find(|known| known.to_string() == name) {
-            return Ok(known);
+    fn text(self) -> &'static str {
+        match self {
+            Self::DeepLabV3Plus => "deeplabv3plus",
+            Self::PspNet => "pspnet",
         }
-        let nearest = Self::all()
-            .map(String::from)
-            .min_by_key(|known| strsim::damerau_levenshtein(known, name))
-            .unwrap_or_default();
-        Err(NetworkError::UnknownName {
-            name: name.to_owned(),
-            nearest,
-        })
     }
 }
 
-impl TryFrom<String> for NetworkName {
-    type Error = NetworkError;
-
-    fn try_from(name: String) -> Result<Self, NetworkError> {
-        name.parse()
-    }
-}
-
-impl From<NetworkName> for String {
-    fn from(name: NetworkName) -> Self {
-        name.to_string()
-    }
-}
+/// The name of a segmentation network.
+pub type NetworkName = Name<Head>;
 
 impl NetworkSettings {
     /// The output stride, checked against what the network offers.
@@ -215,29 +145,11 @@ impl NetworkSettings {
     /// # Errors
     /// An output stride the network does not offer, a momentum outside [0, 1].
     pub fn backbone(&self) -> Result<ResNetConfig, NetworkError> {
-        let momentum = self.batch_norm_momentum;
-        if !(0.0..=1.0).contains(&momentum) {
-            return Err(NetworkError::Momentum(momentum));
-        }
-        let (block, blocks) = match self.name.backbone {
-            Backbone::ResNet18 => (BlockKind::Basic, [2, 2, 2, 2]),
-            Backbone::ResNet34 => (BlockKind::Basic, [3, 4, 6, 3]),
-            Backbone::ResNet50 => (BlockKind::Bottleneck, [3, 4, 6, 3]),
-            Backbone::ResNet101 => (BlockKind::Bottleneck, [3, 4, 23, 3]),
-            Backbone::Slim => (BlockKind::Basic, [1, 1, 1, 1]),
-        };
-        let (stem, widths) = match self.name.backbone {
-            Backbone::Slim => (Stem::Slim(16), [16, 32, 48, 48]),
-            _ => (Stem::ImageNet, [64, 128, 256, 512]),
-        };
-        Ok(ResNetConfig {
-            block,
-            blocks,
-            widths,
-            stem,
-            output_stride: self.checked_output_stride()?,
-            momentum,
-        })
+        self.name.backbone.resnet(
+            [16, 32, 48, 48],
+            self.checked_output_stride()?,
+            self.batch_norm_momentum,
+        )
     }
 
     /// The DeepLabV3+ over [`Self::backbone`].

@@ -9,6 +9,9 @@ use rand::SeedableRng;
 use super::resnet::{BlockKind, ResNet, ResNetConfig, Stem};
 use super::*;
 
+mod detection;
+mod pose;
+
 fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
 }

@@ -8,6 +8,8 @@ use burn_store::{
     PytorchStore, SafetensorsStore,
 };
 
+use super::NetworkError;
+use super::names::{Backbone, Name, NamedHead};
 use super::resnet::ResNet;
 
 /// Why a file of weights could not be used.
@@ -50,6 +52,26 @@ pub enum WeightsError {
         /// What was expected and what was found.
         problem: String,
     },
+}
+
+/// Fills the backbone of the network `name` from the file `path`, if there is
+/// one.
+///
+/// # Errors
+/// Weights for a slim backbone, of which there are none, or weights that cannot
+/// be used.
+pub(super) fn start_from<H: NamedHead>(
+    backbone: &mut ResNet,
+    name: Name<H>,
+    path: Option<&Path>,
+) -> Result<(), NetworkError> {
+    let Some(path) = path else {
+        return Ok(());
+    };
+    if name.backbone == Backbone::Slim {
+        return Err(NetworkError::WeightsForSlim(name.to_string()));
+    }
+    Ok(load_backbone(backbone, path)?)
 }
 
 /// Fills `backbone` from a state dict in torchvision's spelling

@@ -1,9 +1,82 @@
-//! The tasks: each is data, a network, branches and a metric in one file.
+//! The tasks: each is data, a network, branches and a metric in one folder.
 
+mod coco_metric;
+mod detection;
 mod made_up;
+mod name;
+mod pose;
 mod segmentation;
 mod settings;
+#[cfg(test)]
+mod tests;
 
+use std::path::Path;
+
+use autoloss_expr::Loss;
+use autoloss_search::{Evaluation, Interrupt, Job, Task, TaskError};
+
+use crate::data::DataError;
+use crate::learner::{self, Learner};
+use crate::nets::NetworkError;
+
+pub use detection::{Detection, DetectionSettings, DetectorSettings};
 pub use made_up::MadeUp;
-pub use segmentation::{Segmentation, SetupError};
-pub use settings::{SegmentationSettings, SettingsError, TaskName};
+pub use name::{Family, TaskName};
+pub use pose::{Pose, PoseSettings};
+pub use segmentation::{Segmentation, SegmentationSettings};
+pub use settings::{SettingsError, TaskSettings};
+
+/// A vision task: one with a network to train in full.
+pub trait VisionTask: Task {
+    /// What a user should know before a run, such as a setting that was adapted to the data.
+    fn note(&self) -> Option<String>;
+
+    /// Full training with one loss: writes `checkpoint.safetensors` into the folder every so many
+    /// updates and `network.safetensors` at the end, calls `on_update` after each update with the
+    /// update and its loss value, and scores all metrics.
+    ///
+    /// # Errors
+    /// An interrupt, data that cannot be read, files that cannot be written.
+    fn retrain(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        checkpoints: (&Path, usize),
+        interrupt: &Interrupt,
+        on_update: &mut (dyn FnMut(usize, f64) + Send),
+    ) -> Result<Evaluation, TaskError>;
+}
+
+impl<T: Task + Learner> VisionTask for T {
+    fn note(&self) -> Option<String> {
+        Learner::note(self)
+    }
+
+    fn retrain(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        checkpoints: (&Path, usize),
+        interrupt: &Interrupt,
+        on_update: &mut (dyn FnMut(usize, f64) + Send),
+    ) -> Result<Evaluation, TaskError> {
+        learner::retrain(self, loss, job, checkpoints, interrupt, on_update)
+    }
+}
+
+/// Why a task could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Settings that cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Data that cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A network that cannot be built.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// An unknown metric, or a number of classes no metric takes.
+    #[error(transparent)]
+    Metric(#[from] autoloss_metrics::MetricError),
+}

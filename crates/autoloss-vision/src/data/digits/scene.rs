@@ -41,29 +41,58 @@ const BRIGHTNESS: Range<f32> = 0.75..1.1;
 
 type Colour = [f32; 3];
 
-/// A scene of `size` rows and columns: RGB bytes and labels.
+/// A composed scene.
+pub(super) struct Composed {
+    /// RGB bytes.
+    pub(super) image: Vec<u8>,
+    /// Class of each pixel: 0, or 1 and the digit.
+    pub(super) labels: Vec<u8>,
+    /// Which digit a pixel belongs to, by its number in the scene from 1; 0: none.
+    pub(super) owners: Vec<u8>,
+    /// The digits, in the order they were drawn.
+    pub(super) digits: Vec<u8>,
+}
+
+/// A scene of `size` rows and columns.
 pub(super) fn compose(
     sources: &Sources,
     split: Split,
     size: usize,
     rng: &mut ChaCha8Rng,
-) -> (Vec<u8>, Vec<u8>) {
+) -> Composed {
     let mut canvas = Canvas::new(size);
     canvas.background(rng);
     for _ in 0..rng.random_range(CLUTTER) {
         canvas.clutter(rng);
     }
     let mut places: Vec<Place> = Vec::new();
+    let mut drawn = Vec::new();
     for _ in 0..rng.random_range(DIGITS) {
         let place = Place::free(size, &places, rng);
         let class = rng.random_range(0..10u8);
         let digits = sources.of_class(split, usize::from(class));
         let glyph = &digits[rng.random_range(0..digits.len() as u64) as usize];
-        canvas.digit(glyph, class + 1, &place, rng);
+        drawn.push(class);
+        let label = Label {
+            class: class + 1,
+            owner: u8::try_from(drawn.len()).unwrap_or(u8::MAX),
+        };
+        canvas.digit(glyph, label, &place, rng);
         places.push(place);
     }
-    let image = canvas.exposed(rng);
-    (image, canvas.labels)
+    Composed {
+        image: canvas.exposed(rng),
+        labels: canvas.labels,
+        owners: canvas.owners,
+        digits: drawn,
+    }
+}
+
+/// What the ink of a digit is marked with.
+#[derive(Clone, Copy)]
+struct Label {
+    class: u8,
+    owner: u8,
 }
 
 /// Where a digit lies: its middle and its height, in pixels.
@@ -109,6 +138,7 @@ struct Canvas {
     size: usize,
     pixels: Vec<Colour>,
     labels: Vec<u8>,
+    owners: Vec<u8>,
 }
 
 impl Canvas {
@@ -117,6 +147,7 @@ impl Canvas {
             size,
             pixels: vec![[0.0; 3]; size * size],
             labels: vec![0; size * size],
+            owners: vec![0; size * size],
         }
     }
 
@@ -228,7 +259,7 @@ impl Canvas {
     }
 
     /// Draws a digit over what is there, and labels its ink.
-    fn digit(&mut self, glyph: &Glyph, label: u8, place: &Place, rng: &mut ChaCha8Rng) {
+    fn digit(&mut self, glyph: &Glyph, label: Label, place: &Place, rng: &mut ChaCha8Rng) {
         let zoom = SIDE as f32 / place.height;
         let (sin, cos) = rng.random_range(-TURN..TURN).sin_cos();
         let colour = self.contrasting(place, rng);
@@ -247,7 +278,8 @@ impl Canvas {
                 let at = row * self.size + column;
                 self.pixels[at] = mix(self.pixels[at], colour, ink);
                 if ink > INK {
-                    self.labels[at] = label;
+                    self.labels[at] = label.class;
+                    self.owners[at] = label.owner;
                 }
             }
         }

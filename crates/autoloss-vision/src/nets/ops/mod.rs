@@ -7,7 +7,10 @@
 
 mod conv;
 mod norm;
+mod pooling;
 mod resize;
+mod roi_align;
+mod transposed;
 mod unfold;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -25,6 +28,8 @@ use burn::tensor::{Bytes, DType, Tensor, TensorData, activation};
 
 use norm::{Shape, Statistics};
 use resize::Sizes;
+pub(super) use roi_align::{RoiAlign, roi_align};
+pub(super) use transposed::conv_transpose2d;
 use unfold::Geometry;
 
 type Tracked = FloatTensor<Autodiff<Flex>>;

@@ -10,6 +10,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 
+mod roi_align;
+mod transposed;
+
 /// Largest difference, relative to the largest reference value (at least 1).
 fn difference<const D: usize>(actual: Tensor<D>, reference: Tensor<D>) -> f32 {
     assert_eq!(actual.dims(), reference.dims());

@@ -1,4 +1,4 @@
-//! `autoloss score`: metrics over files.
+//! `autoloss score segmentation`: metrics of label maps.
 
 use std::path::Path;
 
@@ -8,18 +8,12 @@ use autoloss_vision::data::{LabelMap, pair_label_maps, read_label_map};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::{print, print_json};
-use crate::args::{Score, ScoreSegmentation};
+use crate::args::ScoreSegmentation;
+use crate::commands::{print, print_json};
 use crate::exit::usage;
 use crate::table::Table;
 
-pub(crate) fn score(score: Score) -> Result<()> {
-    match score {
-        Score::Segmentation(arguments) => segmentation(&arguments),
-    }
-}
-
-fn segmentation(arguments: &ScoreSegmentation) -> Result<()> {
+pub(super) fn segmentation(arguments: &ScoreSegmentation) -> Result<()> {
     let settings = SegmentationSettings {
         classes: arguments.classes,
         background: arguments.background,

@@ -1,0 +1,126 @@
+//! `autoloss score detection`, `mask` and `keypoints`: COCO's average precision and recall.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use autoloss_metrics::coco::{Annotations, Kind, Results, Row, Summary, evaluate};
+use serde_json::{Map, Value, json};
+
+use crate::args::ScoreCoco;
+use crate::commands::{print, print_json};
+use crate::table::Table;
+
+pub(super) fn coco(arguments: &ScoreCoco, kind: Kind) -> Result<()> {
+    let (target, pred) = (&arguments.target, &arguments.pred);
+    let of = |path: &Path| path.display().to_string();
+    let annotations = Annotations::from_json(&read(target)?, kind).with_context(|| of(target))?;
+    let results = Results::from_json(&read(pred)?, &annotations).with_context(|| of(pred))?;
+    let summary = evaluate(&annotations, &results).with_context(|| of(pred))?;
+    match arguments.json {
+        true => print_json(&as_json(&summary)),
+        false => print(&as_text(&summary, kind)).context("the result cannot be printed"),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))
+}
+
+fn as_json(summary: &Summary) -> Value {
+    let metrics: Map<String, Value> = summary
+        .rows()
+        .map(|(row, value)| (row.name().to_owned(), json!(value)))
+        .collect();
+    let categories: Vec<Value> = summary
+        .categories
+        .iter()
+        .map(|category| json!({"id": category.id, "name": category.name, "AP": category.ap}))
+        .collect();
+    json!({
+        "images": summary.images,
+        "targets": summary.targets,
+        "predictions": summary.predictions,
+        "predictions_of_no_category": summary.of_no_category,
+        "metrics": metrics,
+        "categories": categories,
+    })
+}
+
+fn as_text(summary: &Summary, kind: Kind) -> String {
+    let counts = format!(
+        "{} images, {} targets, {} predictions",
+        summary.images, summary.targets, summary.predictions
+    );
+    let mut text = format!("{counts}\n\n{}", metrics(summary, kind));
+    if summary.categories.len() > 1 {
+        text.push_str(&format!("\n{}", categories(summary)));
+    }
+    let values = summary.rows().map(|(_, value)| value);
+    if values
+        .chain(summary.categories.iter().map(|category| category.ap))
+        .any(is_nothing)
+    {
+        text.push_str("\nn/a: the annotations hold nothing like this to find (-1 with --json, as in pycocotools)\n");
+    }
+    if summary.of_no_category > 0 {
+        text.push_str(&format!(
+            "\npredictions that do not count, as the annotations do not have their category: {}\n",
+            summary.of_no_category
+        ));
+    }
+    text
+}
+
+fn metrics(summary: &Summary, kind: Kind) -> Table {
+    let overlap = match kind {
+        Kind::Box | Kind::Mask => ">IoU",
+        Kind::Keypoints => ">OKS",
+    };
+    let mut table = Table::new(&[
+        "metric",
+        ">score",
+        overlap,
+        "area",
+        ">maxDets",
+        "what it is",
+    ]);
+    for (row, value) in summary.rows() {
+        table.row([
+            row.name().to_owned(),
+            number(value),
+            thresholds(row),
+            row.area().to_owned(),
+            row.limit().to_string(),
+            row.description().to_owned(),
+        ]);
+    }
+    table
+}
+
+fn thresholds(row: &Row) -> String {
+    match row.threshold() {
+        Some(threshold) => format!("{threshold:.2}"),
+        None => "0.50:0.95".to_owned(),
+    }
+}
+
+fn categories(summary: &Summary) -> Table {
+    let mut table = Table::new(&["category", ">id", ">AP"]);
+    for category in &summary.categories {
+        let name = category.name.clone();
+        table.row([name, category.id.to_string(), number(category.ap)]);
+    }
+    table
+}
+
+fn number(value: f64) -> String {
+    match is_nothing(value) {
+        true => "n/a".to_owned(),
+        false => format!("{value:.6}"),
+    }
+}
+
+/// Whether there was nothing to find; all other numbers are 0 to 1.
+fn is_nothing(value: f64) -> bool {
+    value < 0.0
+}

@@ -1,0 +1,71 @@
+//! `autoloss screen --compare-branches`: branch by branch against all together.
+
+use anyhow::Result;
+use autoloss_search::{BranchAgreement, Interrupt, Settings, Task, compare_branches};
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::judgement;
+use crate::args::Screen;
+use crate::commands::{print, print_json};
+use crate::table::Table;
+
+pub(super) fn compare(
+    arguments: &Screen,
+    task: &dyn Task,
+    settings: &Settings,
+    interrupt: &Interrupt,
+    bar: &ProgressBar,
+) -> Result<()> {
+    let what = (
+        arguments.count,
+        arguments.seed,
+        settings.search.worker_count(),
+    );
+    let agreement = compare_branches(task, settings, what, interrupt, &|_| bar.inc(1));
+    bar.finish_and_clear();
+    let agreement = agreement?;
+    if arguments.json {
+        print_json(&as_json(&agreement))?;
+    } else {
+        print(&as_text(&agreement))?;
+    }
+    let (judged, count) = (agreement.candidates.len() as u64, arguments.count);
+    anyhow::ensure!(
+        judged == count,
+        "interrupted: {judged} of {count} candidates were screened"
+    );
+    Ok(())
+}
+
+fn as_json(agreement: &BranchAgreement) -> serde_json::Value {
+    let candidates = agreement.candidates.iter().map(|candidate| {
+        json!({
+            "loss": candidate.formula,
+            "apart": candidate.apart,
+            "together": judgement(candidate.together),
+            "reason": candidate.reason,
+            "g": candidate.g.filter(|g| g.is_finite()),
+        })
+    });
+    json!({
+        "candidates": candidates.collect::<Vec<_>>(),
+        "both_pass": agreement.count((true, true)),
+        "only_apart": agreement.count((true, false)),
+        "only_together": agreement.count((false, true)),
+        "neither": agreement.count((false, false)),
+    })
+}
+
+fn as_text(agreement: &BranchAgreement) -> String {
+    let mut counts = Table::new(&["", ">passes together", ">does not"]);
+    for (name, apart) in [("passes apart", true), ("does not", false)] {
+        let cell = |together| agreement.count((apart, together)).to_string();
+        counts.row([name.to_owned(), cell(true), cell(false)]);
+    }
+    let same = agreement.count((true, true)) + agreement.count((false, false));
+    let all = agreement.candidates.len();
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let share = 100.0 * same as f64 / all.max(1) as f64;
+    format!("{counts}\nthe two agree on {same} of {all} candidates: {share:.1} %\n")
+}

@@ -1,0 +1,147 @@
+//! Detection, instances and pose, from the command line.
+
+use super::*;
+
+/// Trainings and screenings of a fraction of a second.
+const TINY: &[&str] = &[
+    "task.val_images=2",
+    "task.training.steps=2",
+    "task.training.batch=2",
+    "screening.samples=2",
+    "search.final_losses=1",
+    "search.final_seeds=1",
+    "search.initial=2",
+];
+
+fn tiny(head: &[&str]) -> Vec<String> {
+    let set = TINY
+        .iter()
+        .flat_map(|s| ["--set".to_owned(), (*s).to_owned()]);
+    head.iter().map(|s| (*s).to_owned()).chain(set).collect()
+}
+
+#[test]
+fn all_branches_are_searched_and_some_can_be_held_fixed() {
+    let dir = Dir::new();
+    let search = |run: &str, more: &[&str]| {
+        let mut head = vec!["search", "--task", "digits-detection", "--run", run];
+        head.extend(["--evaluations", "2", "--workers", "1", "--json"]);
+        head.extend(more);
+        dir.json(&borrowed(&tiny(&head)))
+    };
+    let all = search("all", &[]);
+    let best = all["best"][0]["loss"].as_str().unwrap();
+    for branch in ["rpn_class", "rpn_box", "rcnn_class", "rcnn_box"] {
+        assert!(best.contains(&format!("{branch} = ")), "{best}");
+    }
+    let fixed = ["--fix", "rpn_box=zoo:giou", "--fix", "rcnn_box=1 - i / u"];
+    let some = search("some", &fixed);
+    let best = some["best"][0]["loss"].as_str().unwrap().to_owned();
+    assert!(best.ends_with("rcnn_box = 1 - i * inv(u)") || best.ends_with("rcnn_box = 1 - i / u"));
+    // A run's branch can be taken over.
+    search(
+        "more",
+        &[
+            "--fix",
+            "rcnn_box=@some",
+            "--fix",
+            "rpn_class=zoo:cross_entropy",
+        ],
+    );
+    // The same seed is the same run, resumed or not.
+    let mut half = vec!["search", "--task", "digits-detection", "--run", "half"];
+    half.extend(["--evaluations", "1", "--workers", "1"]);
+    dir.ok(&borrowed(&tiny(&half)));
+    dir.ok(&["resume", "half", "--evaluations", "2"]);
+    assert_eq!(rows(&dir.path("all")), rows(&dir.path("half")));
+}
+
+#[test]
+fn losses_of_several_branches_are_named_in_parts() {
+    let dir = Dir::new();
+    let mut head = vec!["compare", "--task", "figures-pose", "--seeds", "1"];
+    head.extend(["--loss", "zoo:mse", "--loss", "heatmap = zoo:l1", "--json"]);
+    let compared = dir.json(&borrowed(&tiny(&head)));
+    assert_eq!(compared["comparisons"].as_array().unwrap().len(), 2);
+    let parts = "rpn_class = zoo:cross_entropy; rpn_box = zoo:smooth_l1; rcnn_class = \
+                 zoo:cse_a_class; rcnn_box = zoo:cse_a_box; mask = zoo:cross_entropy";
+    let mut head = vec!["retrain", "--task", "digits-instances", "--out", "trained"];
+    head.extend(["--loss", parts, "--json"]);
+    let trained = dir.json(&borrowed(&tiny(&head)));
+    assert!(trained["metrics"]["ap50"].is_number(), "{trained}");
+    assert!(dir.path("trained/network.safetensors").is_file());
+}
+
+#[test]
+fn branches_are_screened_both_ways() {
+    let dir = Dir::new();
+    let mut head = vec!["screen", "--task", "digits-detection", "--count", "6"];
+    head.extend(["--compare-branches", "--json"]);
+    let mut arguments = tiny(&head);
+    arguments.extend(["--set", "screening.steps=200"].map(str::to_owned));
+    let both = dir.json(&borrowed(&arguments));
+    assert_eq!(both["candidates"].as_array().unwrap().len(), 6);
+    let kinds = ["both_pass", "only_apart", "only_together", "neither"];
+    let counted = kinds.iter().map(|kind| both[kind].as_u64().unwrap());
+    assert_eq!(counted.sum::<u64>(), 6);
+}
+
+#[test]
+fn wrong_use_of_tasks_with_objects_is_named() {
+    let dir = Dir::new();
+    let cases: &[(&[&str], &str)] = &[
+        (&["search", "--task", "coco-pose"], "--data DIR"),
+        (
+            &["search", "--task", "digits-detection", "--metric", "ap5"],
+            "did you mean `ap",
+        ),
+        (
+            &["search", "--task", "digits-detection", "--fix", "rpn_box"],
+            "BRANCH=LOSS",
+        ),
+        (
+            &[
+                "search",
+                "--task",
+                "digits-detection",
+                "--fix",
+                "box=yhat - y",
+            ],
+            "no such branch",
+        ),
+        (
+            &[
+                "search",
+                "--task",
+                "digits-detection",
+                "--net",
+                "maskrcnn-slim",
+            ],
+            "use fasterrcnn",
+        ),
+        (
+            &[
+                "search",
+                "--task",
+                "digits-detection",
+                "--net",
+                "fasterrcnn-slm",
+            ],
+            "did you mean",
+        ),
+        (
+            &[
+                "compare",
+                "--task",
+                "digits-detection",
+                "--loss",
+                "yhat - y",
+            ],
+            "rpn_class",
+        ),
+    ];
+    for (arguments, said) in cases {
+        let message = dir.fails(2, arguments);
+        assert!(message.contains(said), "{arguments:?}: {message}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Data sets of images with objects in them: boxes, masks and keypoints.
+
+mod batch;
+mod coco;
+mod person;
+mod target;
+
+use autoloss_metrics::coco::{KEYPOINTS, Mask};
+use rayon::prelude::*;
+
+pub use batch::{PreparedScene, SceneBatch, SceneLoader, SceneSize};
+pub use coco::CocoData;
+pub use person::{
+    CropMap, Person, PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson,
+    decode_heatmaps, persons,
+};
+pub use target::targets;
+
+use super::{DataError, Split};
+
+/// A box in pixels: x and y of its upper left corner, x and y of its lower right one.
+pub type Corners = [f32; 4];
+
+/// x, y and visibility (0: not labelled, 1: hidden, 2: visible) of a person's keypoints, in COCO's
+/// order.
+pub type Keypoints = [[f32; 3]; KEYPOINTS];
+
+/// An object in an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Position of its class in [`ObjectData::class_names`].
+    pub class: usize,
+    /// Its box, in pixels of the image, as the data set states it: it may be empty or reach beyond
+    /// the image.
+    pub corners: Corners,
+    /// Its area in pixels of the image, as the data set states it.
+    pub area: f64,
+    /// Whether it stands for any number of objects: no network learns from it, and predictions in
+    /// it do not count.
+    pub crowd: bool,
+    /// Its mask, of the image's size, where the data set has one.
+    pub mask: Option<Mask>,
+    /// Its keypoints, where the data set has some.
+    pub keypoints: Option<Box<Keypoints>>,
+}
+
+/// An image with the objects in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scene {
+    /// Red, green, blue bytes; shape (height, width, 3).
+    pub image: Vec<u8>,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// What the data set calls this image.
+    pub name: String,
+    /// The image's id in the data set.
+    pub id: i64,
+    /// The objects.
+    pub objects: Vec<Object>,
+}
+
+/// A data set of images with objects.
+pub trait ObjectData: Send + Sync {
+    /// Names of the classes of objects; there is none for the background.
+    fn class_names(&self) -> &[String];
+
+    /// Number of images of a split.
+    fn len(&self, split: Split) -> usize;
+
+    /// An image with its objects.
+    ///
+    /// # Errors
+    /// A file that is missing, cannot be decoded or has another size than the annotations say; an
+    /// index beyond the split.
+    fn scene(&self, split: Split, index: usize) -> Result<Scene, DataError>;
+
+    /// An image's objects: its scene, with `image` empty. A data set that knows them without
+    /// reading the image says so here.
+    ///
+    /// # Errors
+    /// As for [`Self::scene`], but for what is wrong with the image if it is not read.
+    fn outline(&self, split: Split, index: usize) -> Result<Scene, DataError> {
+        let scene = self.scene(split, index)?;
+        Ok(Scene {
+            image: Vec::new(),
+            ..scene
+        })
+    }
+}
+
+/// The outlines of the first `count` images of a split, made on rayon's threads.
+///
+/// # Errors
+/// The first image whose objects cannot be read.
+fn outlines(data: &dyn ObjectData, split: Split, count: usize) -> Result<Vec<Scene>, DataError> {
+    // All are made, so that the first error is the one that is told.
+    let outlines: Vec<Result<Scene, DataError>> = (0..count)
+        .into_par_iter()
+        .map(|index| data.outline(split, index))
+        .collect();
+    outlines.into_iter().collect()
+}

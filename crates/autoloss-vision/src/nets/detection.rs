@@ -1,0 +1,163 @@
+//! Which network for detection and instance segmentation: its name and its
+//! settings.
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::faster_rcnn::{DetectionConfig, DetectionNet};
+use super::mask_rcnn::MaskHeadConfig;
+use super::names::{Backbone, Name, NamedHead};
+use super::{NetworkError, init, weights};
+
+/// What a network predicts of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DetectionHead {
+    /// Classes and boxes.
+    FasterRcnn,
+    /// Classes, boxes and masks.
+    MaskRcnn,
+}
+
+impl NamedHead for DetectionHead {
+    const ALL: &'static [Self] = &[Self::FasterRcnn, Self::MaskRcnn];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::FasterRcnn => "fasterrcnn",
+            Self::MaskRcnn => "maskrcnn",
+        }
+    }
+}
+
+/// The name of a detection network, `fasterrcnn-resnet50` for instance.
+pub type DetectionName = Name<DetectionHead>;
+
+/// A detection network and how it starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DetectionNetSettings {
+    /// Name of the network; default `fasterrcnn-slim`. The `maskrcnn` networks
+    /// predict masks too.
+    pub name: DetectionName,
+    /// Momentum of the running statistics in batch normalisation; see
+    /// [`super::NetworkSettings::batch_norm_momentum`]. Default 0.1.
+    pub batch_norm_momentum: f64,
+    /// Weights of the backbone, a state dict of the torchvision ResNet of the
+    /// same depth (.safetensors, .pth or .pt). None (default): random.
+    pub weights: Option<PathBuf>,
+    /// Square root of the anchors' area in pixels, for each pyramid level
+    /// finest first. Default 32, 64, 128, 256, 512 for strides 4 to 64, for
+    /// the slim networks 8, 16, 32 for strides 4, 8, 16.
+    pub anchor_sizes: Option<Vec<f32>>,
+    /// Square root of the area, in pixels, from which a region is pooled from
+    /// the level of stride 16, for the slim networks of stride 8; a level
+    /// finer for each halving. Default 224, for the slim networks 32.
+    pub canonical_size: Option<f32>,
+}
+
+impl Default for DetectionNetSettings {
+    fn default() -> Self {
+        Self {
+            name: DetectionName {
+                head: DetectionHead::FasterRcnn,
+                backbone: Backbone::Slim,
+            },
+            batch_norm_momentum: 0.1,
+            weights: None,
+            anchor_sizes: None,
+            canonical_size: None,
+        }
+    }
+}
+
+impl DetectionNetSettings {
+    /// The network these settings describe.
+    ///
+    /// # Errors
+    /// Settings out of range.
+    pub fn config(&self, classes: usize) -> Result<DetectionConfig, NetworkError> {
+        if classes == 0 {
+            return Err(NetworkError::NoClasses);
+        }
+        let slim = self.name.backbone == Backbone::Slim;
+        let backbone = self.name.backbone.resnet(
+            [16, 32, 48, 64],
+            if slim { 16 } else { 32 },
+            self.batch_norm_momentum,
+        )?;
+        let masks = (self.name.head == DetectionHead::MaskRcnn).then_some(MaskHeadConfig {
+            convolutions: if slim { 2 } else { 4 },
+            channels: if slim { 32 } else { 256 },
+            pooled: if slim { 12 } else { 14 },
+        });
+        let default_sizes: &[f32] = if slim {
+            &[8.0, 16.0, 32.0]
+        } else {
+            &[32.0, 64.0, 128.0, 256.0, 512.0]
+        };
+        Ok(DetectionConfig {
+            backbone,
+            first_stage: usize::from(slim),
+            channels: if slim { 32 } else { 256 },
+            extra_level: !slim,
+            anchor_sizes: self.checked_anchor_sizes(default_sizes)?,
+            aspect_ratios: vec![0.5, 1.0, 2.0],
+            canonical_size: self.checked_canonical_size(if slim { 32.0 } else { 224.0 })?,
+            canonical_level: if slim { 1 } else { 2 },
+            hidden: if slim { 128 } else { 1024 },
+            masks,
+            classes,
+        })
+    }
+
+    fn checked_anchor_sizes(&self, default: &[f32]) -> Result<Vec<f32>, NetworkError> {
+        let sizes = self.anchor_sizes.clone().unwrap_or(default.to_vec());
+        let positive = sizes.iter().all(|size| *size > 0.0 && size.is_finite());
+        if positive && sizes.len() == default.len() {
+            Ok(sizes)
+        } else {
+            Err(NetworkError::AnchorSizes {
+                sizes,
+                network: self.name.to_string(),
+                levels: default.len(),
+            })
+        }
+    }
+
+    fn checked_canonical_size(&self, default: f32) -> Result<f32, NetworkError> {
+        let size = self.canonical_size.unwrap_or(default);
+        if size > 0.0 && size.is_finite() {
+            Ok(size)
+        } else {
+            Err(NetworkError::CanonicalSize(size))
+        }
+    }
+}
+
+impl DetectionNet {
+    /// The network that `settings` describe for so many classes of objects
+    /// (without the background), its parameters drawn from `rng` and its
+    /// backbone loaded from `settings.weights` if there are any.
+    ///
+    /// A network that is to be trained needs an autodiff device.
+    ///
+    /// # Errors
+    /// Settings out of range, or weights that cannot be used.
+    pub fn init(
+        settings: &DetectionNetSettings,
+        classes: usize,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Result<Self, NetworkError> {
+        let mut net = init::initialise(settings.config(classes)?.init(device), rng);
+        weights::start_from(
+            &mut net.backbone,
+            settings.name,
+            settings.weights.as_deref(),
+        )?;
+        Ok(net)
+    }
+}

@@ -1,0 +1,180 @@
+//! Heatmaps of keypoints (Xiao et al. 2018, "Simple Baselines for Human Pose
+//! Estimation and Tracking"): a residual backbone, transposed convolutions
+//! that double its map (three, the slim network one), and a heatmap for each keypoint.
+
+use std::path::PathBuf;
+
+use autoloss_metrics::coco::KEYPOINTS;
+use burn::module::Module;
+use burn::nn::BatchNorm;
+use burn::nn::conv::{Conv2d, ConvTranspose2d};
+use burn::tensor::{Device, Tensor};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::layers::{ConvShape, batch_norm, deconvolution};
+use super::names::{Backbone, Name, NamedHead};
+use super::resnet::{ResNet, ResNetConfig};
+use super::{NetworkError, init, ops, parameter_count, weights};
+
+/// What a network predicts of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PoseHead {
+    /// Heatmaps by transposed convolutions.
+    SimpleBaseline,
+}
+
+impl NamedHead for PoseHead {
+    const ALL: &'static [Self] = &[Self::SimpleBaseline];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::SimpleBaseline => "simplebaseline",
+        }
+    }
+}
+
+/// The name of a pose network, `simplebaseline-resnet50` for instance.
+pub type PoseName = Name<PoseHead>;
+
+/// A pose network and how it starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoseNetSettings {
+    /// Name of the network; default `simplebaseline-slim`.
+    pub name: PoseName,
+    /// Momentum of the running statistics in batch normalisation; see
+    /// [`super::NetworkSettings::batch_norm_momentum`]. Default 0.1.
+    pub batch_norm_momentum: f64,
+    /// Weights of the backbone, a state dict of the torchvision ResNet of the
+    /// same depth (.safetensors, .pth or .pt). None (default): random.
+    pub weights: Option<PathBuf>,
+}
+
+impl Default for PoseNetSettings {
+    fn default() -> Self {
+        Self {
+            name: PoseName {
+                head: PoseHead::SimpleBaseline,
+                backbone: Backbone::Slim,
+            },
+            batch_norm_momentum: 0.1,
+            weights: None,
+        }
+    }
+}
+
+impl PoseNetSettings {
+    /// The network these settings describe.
+    ///
+    /// # Errors
+    /// A momentum outside [0, 1].
+    pub fn config(&self) -> Result<PoseConfig, NetworkError> {
+        let slim = self.name.backbone == Backbone::Slim;
+        // Small crops leave a small network few positions: it goes less deep.
+        let output_stride = if slim { 8 } else { 32 };
+        Ok(PoseConfig {
+            backbone: self.name.backbone.resnet(
+                [16, 32, 48, 64],
+                output_stride,
+                self.batch_norm_momentum,
+            )?,
+            channels: if slim { vec![48; 1] } else { vec![256; 3] },
+            keypoints: KEYPOINTS,
+        })
+    }
+}
+
+/// A pose network over any residual backbone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoseConfig {
+    /// The backbone.
+    pub backbone: ResNetConfig,
+    /// Channels of the transposed convolutions, each of which doubles the map.
+    pub channels: Vec<usize>,
+    /// Keypoints, which are the heatmaps that come out.
+    pub keypoints: usize,
+}
+
+impl PoseConfig {
+    /// The network, with every convolution at zero until it is initialised.
+    pub fn init(&self, device: &Device) -> PoseNet {
+        let [.., mut channels] = self.backbone.channels();
+        let mut deconvolutions = Vec::with_capacity(self.channels.len());
+        for &width in &self.channels {
+            deconvolutions.push(Deconvolution {
+                conv: deconvolution([channels, width], 4, false, device),
+                bn: batch_norm(width, self.backbone.momentum, device),
+            });
+            channels = width;
+        }
+        PoseNet {
+            backbone: self.backbone.init(device),
+            deconvolutions,
+            heatmaps: ConvShape::plain(channels, self.keypoints, 1).init(true, device),
+            stride: self.backbone.output_stride >> self.channels.len(),
+        }
+    }
+}
+
+/// The network built by [`PoseConfig`].
+#[derive(Module, Debug)]
+pub struct PoseNet {
+    backbone: ResNet,
+    deconvolutions: Vec<Deconvolution>,
+    heatmaps: Conv2d,
+    stride: usize,
+}
+
+impl PoseNet {
+    /// The network that `settings` describe, its parameters drawn from `rng`
+    /// and its backbone loaded from `settings.weights` if there are any.
+    ///
+    /// A network that is to be trained needs an autodiff device.
+    ///
+    /// # Errors
+    /// Settings out of range, or weights that cannot be used.
+    pub fn init(
+        settings: &PoseNetSettings,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Result<Self, NetworkError> {
+        let mut net = init::initialise(settings.config()?.init(device), rng);
+        weights::start_from(
+            &mut net.backbone,
+            settings.name,
+            settings.weights.as_deref(),
+        )?;
+        Ok(net)
+    }
+
+    /// Heatmaps `[N, 17, H / s, W / s]` of the images `[N, 3, H, W]`, with
+    /// [`Self::stride`] s, in COCO's order of keypoints.
+    ///
+    /// H and W are multiples of the backbone's output stride (32, for the slim
+    /// network 8); others count as the next multiple.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let [.., mut x] = self.backbone.forward(images);
+        for layer in &self.deconvolutions {
+            x = ops::batch_norm_relu(&layer.bn, ops::conv_transpose2d(&layer.conv, x));
+        }
+        ops::conv2d(&self.heatmaps, x)
+    }
+
+    /// Pixels of the image between two positions of a heatmap: 4.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Number of trainable parameters.
+    pub fn parameter_count(&self) -> usize {
+        parameter_count(self)
+    }
+}
+
+/// Transposed convolution and batch normalisation, before ReLU.
+#[derive(Module, Debug)]
+struct Deconvolution {
+    conv: ConvTranspose2d,
+    bn: BatchNorm,
+}

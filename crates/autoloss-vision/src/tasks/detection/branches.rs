@@ -1,0 +1,308 @@
+//! The branches of detection and instance segmentation: their inputs at some anchors and regions,
+//! for screening and training alike.
+//!
+//! A class branch has a position for each anchor or region, with the class probabilities `yhat` over
+//! the channels, the one-hot `y`, and `w`, the IoU of the box predicted there with its object (0 where
+//! there is none). A box branch has a position for each anchor or region with an object, with the
+//! four deltas of the box as channels. The mask branch has the mask of each region with an object as
+//! an image of two channels, outside and inside. Where a network gives one logit l for two classes
+//! (objectness, mask), the two channels have the logits 0 and l: their softmax is the sigmoid of l.
+
+use std::sync::Arc;
+
+use autoloss_expr::Shape;
+use autoloss_search::{BranchSpec, Derived, InputSpec, Role};
+
+use crate::data::Corners;
+use crate::loss::BranchFields;
+use crate::nets::boxes::{decode, decode_gradient, encode, overlap, overlap_gradient};
+
+/// The branches, that of masks where there are any.
+pub(super) fn specs(masks: bool) -> Vec<BranchSpec> {
+    let spec = |name: &str, inputs| BranchSpec {
+        name: name.to_owned(),
+        inputs,
+    };
+    let class = || {
+        let mut inputs = InputSpec::probabilities_and_target();
+        inputs.push(InputSpec::new("w", Role::Constant));
+        inputs
+    };
+    let boxes = || {
+        let mut inputs = InputSpec::numbers_and_target();
+        inputs.extend(["i", "u", "e"].map(|name| InputSpec::new(name, Role::Derived)));
+        inputs
+    };
+    let mut specs = vec![
+        spec("rpn_class", class()),
+        spec("rpn_box", boxes()),
+        spec("rcnn_class", class()),
+        spec("rcnn_box", boxes()),
+    ];
+    if masks {
+        specs.push(spec("mask", InputSpec::probabilities_and_target()));
+    }
+    specs
+}
+
+/// A class branch: logits of each position over so many channels, the right channel, and the IoU of
+/// the predicted box.
+pub(super) fn class_fields(
+    rows: &[Vec<f32>],
+    channels: usize,
+    targets: &[usize],
+    ious: &[f32],
+) -> BranchFields {
+    let count = rows.len();
+    let shape = Shape::new(1, channels, 1, count);
+    let mut logits = vec![0.0; shape.len()];
+    let mut y = vec![0.0; shape.len()];
+    for (position, (row, target)) in rows.iter().zip(targets).enumerate() {
+        for (channel, logit) in row.iter().enumerate() {
+            logits[channel * count + position] = *logit;
+        }
+        y[target * count + position] = 1.0;
+    }
+    BranchFields {
+        shape,
+        inputs: vec![logits, y, ious.repeat(channels)],
+        derived: None,
+    }
+}
+
+/// A box branch: predicted deltas of each reference box, and the object it is to find.
+pub(super) fn box_fields(
+    references: Vec<Corners>,
+    deltas: &[[f32; 4]],
+    objects: Vec<Corners>,
+    weights: [f32; 4],
+) -> BranchFields {
+    let shape = Shape::new(1, 4, 1, references.len());
+    let pairs = references.iter().zip(&objects);
+    let targets: Vec<[f32; 4]> = pairs.map(|(r, o)| encode(*r, *o, weights)).collect();
+    let prediction = by_channel(deltas);
+    let derived = BoxAreas {
+        references,
+        objects,
+        weights,
+    };
+    let wide: Vec<f64> = prediction.iter().map(|x| f64::from(*x)).collect();
+    let areas = derived.values(&wide).into_iter();
+    #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
+    let areas = areas.map(|field| field.iter().map(|x| *x as f32).collect());
+    let mut inputs = vec![prediction, by_channel(&targets)];
+    inputs.extend(areas);
+    BranchFields {
+        shape,
+        inputs,
+        derived: Some(Arc::new(derived)),
+    }
+}
+
+/// Rows of four numbers as four channels.
+fn by_channel(rows: &[[f32; 4]]) -> Vec<f32> {
+    (0..4)
+        .flat_map(|channel| rows.iter().map(move |row| row[channel]))
+        .collect()
+}
+
+/// The rows of four channels.
+pub(super) fn by_position(field: &[f32]) -> Vec<[f32; 4]> {
+    let count = field.len() / 4;
+    let row = |position| std::array::from_fn(|channel| field[channel * count + position]);
+    (0..count).map(row).collect()
+}
+
+/// The mask branch: the logits of each region's mask, and which of its pixels are inside.
+pub(super) fn mask_fields(logits: &[&[f32]], targets: &[Vec<bool>], side: usize) -> BranchFields {
+    let pixels = side * side;
+    let shape = Shape::new(logits.len(), 2, side, side);
+    let mut prediction = Vec::with_capacity(shape.len());
+    let mut y = Vec::with_capacity(shape.len());
+    for (logits, target) in logits.iter().zip(targets) {
+        prediction.resize(prediction.len() + pixels, 0.0);
+        prediction.extend_from_slice(logits);
+        y.extend(target.iter().map(|inside| f32::from(u8::from(!inside))));
+        y.extend(target.iter().map(|inside| f32::from(u8::from(*inside))));
+    }
+    BranchFields {
+        shape,
+        inputs: vec![prediction, y],
+        derived: None,
+    }
+}
+
+/// Intersection, union and enclosing area of predicted and target boxes as functions of the deltas.
+/// They are in square pixels, the same in all four channels.
+struct BoxAreas {
+    references: Vec<Corners>,
+    objects: Vec<Corners>,
+    weights: [f32; 4],
+}
+
+impl BoxAreas {
+    /// Each box with its deltas.
+    fn each(&self, prediction: &[f64]) -> impl Iterator<Item = (usize, [f32; 4], Corners)> {
+        let count = self.references.len();
+        (0..count).map(move |place| {
+            #[expect(clippy::cast_possible_truncation, reason = "boxes are f32")]
+            let deltas = std::array::from_fn(|c| prediction[c * count + place] as f32);
+            let predicted = decode(self.references[place], deltas, self.weights);
+            (place, deltas, predicted)
+        })
+    }
+}
+
+impl Derived for BoxAreas {
+    fn values(&self, prediction: &[f64]) -> Vec<Vec<f64>> {
+        let mut areas: [Vec<f64>; 3] =
+            std::array::from_fn(|_| Vec::with_capacity(prediction.len()));
+        for (place, _, predicted) in self.each(prediction) {
+            let found = overlap(predicted, self.objects[place]);
+            for (field, area) in
+                areas
+                    .iter_mut()
+                    .zip([found.intersection, found.union, found.enclosing])
+            {
+                field.push(f64::from(area));
+            }
+        }
+        areas.into_iter().map(|field| field.repeat(4)).collect()
+    }
+
+    fn pull_back(&self, prediction: &[f64], gradients: &[&[f64]], gradient: &mut [f64]) {
+        let count = self.references.len();
+        for (place, deltas, predicted) in self.each(prediction) {
+            // The channels hold one number: what flows into them adds up.
+            #[expect(clippy::cast_possible_truncation, reason = "boxes are f32")]
+            let into = |field: &[f64]| {
+                let channels = (0..4).filter_map(|c| field.get(c * count + place));
+                channels.sum::<f64>() as f32
+            };
+            let [i, u, e] = [0, 1, 2].map(|k| into(gradients[k]));
+            let corners = overlap_gradient(predicted, self.objects[place], i, u, e);
+            let pulled = decode_gradient(self.references[place], deltas, self.weights, corners);
+            for (channel, g) in pulled.into_iter().enumerate() {
+                gradient[channel * count + place] += f64::from(g);
+            }
+        }
+    }
+}
+
+/// The softmax over the channels of logits of shape (N, C, H, W).
+pub(crate) fn softmax(logits: &[f32], shape: Shape) -> Vec<f32> {
+    let pixels = shape.h * shape.w;
+    let mut out = vec![0.0; logits.len()];
+    for n in 0..shape.n {
+        for pixel in 0..pixels {
+            let at = |c: usize| (n * shape.c + c) * pixels + pixel;
+            let highest = (0..shape.c).map(|c| logits[at(c)]).fold(f32::MIN, f32::max);
+            let mut sum = 0.0;
+            for c in 0..shape.c {
+                out[at(c)] = (logits[at(c)] - highest).exp();
+                sum += out[at(c)];
+            }
+            (0..shape.c).for_each(|c| out[at(c)] /= sum);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::BranchLoss;
+    use autoloss_expr::{Tree, ZooLoss};
+
+    fn boxes() -> BranchFields {
+        let references = vec![[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
+        let objects = vec![[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
+        let deltas = [[0.05, -0.02, 0.1, 0.2], [0.03, 0.1, -0.1, 0.05]];
+        box_fields(references, &deltas, objects, [1.0; 4])
+    }
+
+    /// Loss value and gradient of a formula over a branch.
+    fn at(spec: usize, fields: &BranchFields, tree: &Tree) -> (f64, Vec<f32>) {
+        let mut loss = BranchLoss::new(tree, &specs(true)[spec]).unwrap();
+        let (value, gradient) = loss.at(fields);
+        (value, gradient.to_vec())
+    }
+
+    fn moved(fields: &BranchFields, place: usize, by: f32) -> BranchFields {
+        let mut rows = by_position(&fields.inputs[0]);
+        rows[place / 4][place % 4] += by;
+        let references = vec![[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
+        let objects = vec![[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
+        box_fields(references, &rows, objects, [1.0; 4])
+    }
+
+    #[test]
+    fn gradients_flow_through_the_areas_of_boxes() {
+        for name in ["iou", "giou", "cse_a_box"] {
+            let tree = ZooLoss::from_name(name).unwrap().tree();
+            let (_, gradient) = at(1, &boxes(), &tree);
+            for place in 0..8 {
+                let value = |by| at(1, &moved(&boxes(), place, by), &tree).0;
+                let slope = (value(1e-2) - value(-1e-2)) / 2e-2;
+                let got = f64::from(gradient[(place % 4) * 2 + place / 4]);
+                assert!(
+                    (got - slope).abs() <= 0.02 * slope.abs().max(0.05),
+                    "{name} at {place}: {got}, by differences {slope}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_iou_loss_is_its_direct_computation() {
+        let tree = ZooLoss::from_name("iou").unwrap().tree();
+        let fields = boxes();
+        let rows = by_position(&fields.inputs[0]);
+        let references = [[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
+        let objects = [[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
+        let loss = |place: usize| {
+            let predicted = decode(references[place], rows[place], [1.0; 4]);
+            1.0 - f64::from(crate::nets::boxes::iou(predicted, objects[place]))
+        };
+        let want = f64::midpoint(loss(0), loss(1));
+        assert!((at(1, &fields, &tree).0 - want).abs() < 1e-5);
+    }
+
+    /// The hand-written losses computed directly give the formulas' gradients.
+    #[test]
+    fn formulas_give_the_gradients_of_direct_losses() {
+        // Smooth L1 as torchvision has it, mean over the boxes.
+        let fields = boxes();
+        let tree = ZooLoss::from_name("smooth_l1").unwrap().tree();
+        let (_, gradient) = at(1, &fields, &tree);
+        let pairs = fields.inputs[0].iter().zip(&fields.inputs[1]);
+        let direct = pairs.map(|(x, y)| ((x - y) * 9.0).clamp(-1.0, 1.0) / 2.0);
+        for (got, want) in gradient.iter().zip(direct) {
+            assert!((got - want).abs() < 1e-5, "{got} {want}");
+        }
+        // Cross entropy of a softmax: probability less target.
+        let rows = [vec![0.3, -0.2, 1.0], vec![0.0, 0.5, -0.5]];
+        let fields = class_fields(&rows, 3, &[2, 0], &[0.5, 0.0]);
+        let tree = ZooLoss::from_name("cross_entropy").unwrap().tree();
+        let (_, gradient) = at(2, &fields, &tree);
+        let yhat = softmax(&fields.inputs[0], fields.shape);
+        let direct = yhat
+            .iter()
+            .zip(&fields.inputs[1])
+            .map(|(p, y)| (p - y) / 2.0);
+        for (got, want) in gradient.iter().zip(direct) {
+            assert!((got - want).abs() < 1e-6, "{got} {want}");
+        }
+        // Binary cross entropy of a sigmoid, mean over the pixels.
+        let logits = [0.4_f32, -1.0, 2.0, 0.0];
+        let inside = vec![true, false, false, true];
+        let fields = mask_fields(&[&logits], std::slice::from_ref(&inside), 2);
+        let (_, gradient) = at(4, &fields, &tree);
+        for (place, (logit, inside)) in logits.iter().zip(inside).enumerate() {
+            let probability = 1.0 / (1.0 + (-logit).exp());
+            let want = (probability - f32::from(u8::from(inside))) / 4.0;
+            let got = gradient[4 + place];
+            assert!((got - want).abs() < 1e-6, "{got} {want}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Keypoints of persons: one branch, the heatmaps of a person's 17 keypoints.
+//!
+//! Persons are cropped by their annotated boxes, in training and in scoring, so that nothing but the
+//! keypoints is scored (Xiao et al. 2018 report that, too, beside boxes of a detector).
+//!
+//! Keypoints that are not labelled or outside the crop take no part: there both `yhat` and `y` are 0,
+//! a perfect prediction, and no gradient flows.
+//!
+//! In order: data, network, screening samples (encode), metric of predictions (decode), training.
+
+mod settings;
+
+use std::sync::Arc;
+
+use autoloss_expr::{Loss, Shape, ZooLoss};
+use autoloss_metrics::coco::{Annotations, KEYPOINTS, Kind, Prediction, Target};
+use autoloss_search::{
+    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Sample, Task, TaskError,
+};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+pub use settings::PoseSettings;
+
+use super::SetupError;
+use super::coco_metric::{CocoMetric, scored};
+use crate::data::{
+    CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person, PersonAugmentation,
+    PersonBatch, PersonLoader, PersonSize, PreparedPerson, Split, decode_heatmaps, persons,
+    targets,
+};
+use crate::learner::{self, Learner, failed, on_threads};
+use crate::loss::{BranchFields, BranchLoss, LossAt, all_finite, host_values};
+use crate::nets::{NetworkError, PoseNet};
+use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
+
+/// Persons that are scored in one forward pass.
+const SCORED_TOGETHER: usize = 32;
+
+/// Keypoints of persons on a data set with a network and a metric.
+pub struct Pose {
+    settings: PoseSettings,
+    metric: CocoMetric,
+    data: Arc<dyn ObjectData>,
+    /// The persons to learn from.
+    persons: Arc<[Person]>,
+    /// The persons that are scored.
+    scored: Vec<Person>,
+    /// Their keypoints.
+    targets: Annotations,
+    size: PersonSize,
+    /// With autodiff.
+    device: Device,
+    branches: Vec<BranchSpec>,
+}
+
+impl Pose {
+    /// Opens and checks the data, and builds the network once to see that it can be built.
+    ///
+    /// # Errors
+    /// Whatever is wrong with data, network or metric, named.
+    pub fn new(settings: PoseSettings, device: &Device) -> Result<Self, SetupError> {
+        settings.check()?;
+        let metric = CocoMetric::from_name(&settings.metric, Kind::Keypoints)?;
+        let device = device.clone().autodiff();
+        let data = open(&settings)?;
+        let targets = targets(&*data, Split::Val, settings.val_images, Kind::Keypoints)?;
+        let mut scored = persons(&*data, Split::Val)?;
+        scored.retain(|person| person.scene < targets.images.len());
+        let task = Self {
+            metric,
+            persons: persons(&*data, Split::Train)?.into(),
+            scored,
+            targets,
+            data,
+            size: PersonSize {
+                crop: settings.crop_size,
+                stride: network(&settings, 0, &device)?.stride(),
+                sigma: settings.sigma,
+            },
+            device,
+            branches: vec![BranchSpec {
+                name: "heatmap".to_owned(),
+                inputs: InputSpec::numbers_and_target(),
+            }],
+            settings,
+        };
+        Ok(task)
+    }
+
+    fn loader(
+        &self,
+        seed: u64,
+        batch: usize,
+        augmentation: PersonAugmentation,
+        threads: usize,
+    ) -> Result<PersonLoader, DataError> {
+        PersonLoader::persons(
+            Arc::clone(&self.data),
+            Arc::clone(&self.persons),
+            (self.size, augmentation),
+            (batch, threads),
+            seed,
+        )
+    }
+
+    fn heatmaps(&self, net: &PoseNet, batch: &PersonBatch, device: &Device) -> Tensor<4> {
+        let [h, w] = self.size.crop;
+        net.forward(images(
+            batch.images.clone(),
+            [batch.maps.len(), h, w],
+            device,
+        ))
+    }
+
+    fn shape(&self, persons: usize) -> Shape {
+        let [h, w] = self.size.heatmap();
+        Shape::new(persons, KEYPOINTS, h, w)
+    }
+
+    /// The loss of a batch: value, and a number whose backward pass gives its gradient.
+    fn loss_at(&self, loss: &mut BranchLoss, heatmaps: &Tensor<4>, batch: &PersonBatch) -> LossAt {
+        let mut yhat = host_values(heatmaps);
+        self.for_uncounted(batch, |range| yhat[range].fill(0.0));
+        let fields = BranchFields {
+            shape: self.shape(batch.maps.len()),
+            inputs: vec![yhat, batch.heatmaps.clone()],
+            derived: None,
+        };
+        let (loss_value, gradient) = loss.at(&fields);
+        let mut gradient = gradient.to_vec();
+        self.for_uncounted(batch, |range| gradient[range].fill(0.0));
+        let gradient_is_finite = all_finite(&gradient);
+        let gradient = TensorData::new(gradient, heatmaps.dims());
+        let gradient = Tensor::from_data(gradient, &heatmaps.device());
+        LossAt {
+            loss_value,
+            root: (heatmaps.clone() * gradient).sum(),
+            gradient_is_finite,
+        }
+    }
+
+    /// Calls `f` with the elements of every heatmap that takes no part; its target is 0.
+    fn for_uncounted(&self, batch: &PersonBatch, mut f: impl FnMut(std::ops::Range<usize>)) {
+        let [h, w] = self.size.heatmap();
+        for (heatmap, counts) in batch.counts.as_flattened().iter().enumerate() {
+            if !counts {
+                f(heatmap * h * w..(heatmap + 1) * h * w);
+            }
+        }
+    }
+
+    /// The screening sample of a person with the untrained network's heatmaps.
+    fn sample(&self, person: Person, yhat: Vec<f32>) -> Result<Sample, DataError> {
+        let scene = self.data.scene(Split::Train, person.scene)?;
+        let prepared = PreparedPerson::whole(&scene, person.object, self.size);
+        let mut inputs = vec![yhat, prepared.heatmaps.clone()];
+        let (map, size, metric) = (prepared.map, self.size, self.metric);
+        let batch = PersonBatch::stack(&[prepared]);
+        self.for_uncounted(&batch, |range| inputs[0][range].fill(0.0));
+        let annotations = self.alone(&scene, person.object);
+        let score = move |heatmaps: &[f32]| {
+            let found = keypoints(heatmaps, &map, size, 1);
+            metric.of(&scored(&annotations, vec![found]))
+        };
+        // Heatmaps are coarse, and what is beyond the crop is not found: as a share of what the
+        // targets themselves reach.
+        let best = score(&inputs[1]);
+        let scorer = move |predictions: &[&[f32]]| match best > 0.0 {
+            true => score(predictions[0]) / best,
+            false => 0.0,
+        };
+        Ok(Sample {
+            branches: vec![BranchSample::only(self.shape(1), inputs)],
+            scorer: Box::new(scorer),
+        })
+    }
+
+    /// One person of an image as all there is to find.
+    fn alone(&self, scene: &crate::data::Scene, object: usize) -> Annotations {
+        let object = &scene.objects[object];
+        let [x1, y1, x2, y2] = object.corners.map(f64::from);
+        let none = [[0.0; 3]; KEYPOINTS];
+        let points = object.keypoints.as_deref().unwrap_or(&none);
+        Annotations {
+            kind: Kind::Keypoints,
+            images: vec![autoloss_metrics::coco::Image { id: 1, size: None }],
+            categories: self.targets.categories.clone(),
+            targets: vec![Target {
+                id: 1,
+                image_id: 1,
+                category_id: 1,
+                area: object.area,
+                crowd: false,
+                ignored: false,
+                shape: autoloss_metrics::coco::Shape::Keypoints {
+                    points: Box::new(points.map(|point| point.map(f64::from))),
+                    bbox: [x1, y1, x2 - x1, y2 - y1],
+                },
+            }],
+        }
+    }
+}
+
+/// The keypoints that heatmaps of a crop show, as a COCO result of an image.
+fn keypoints(heatmaps: &[f32], map: &CropMap, size: PersonSize, image_id: i64) -> Prediction {
+    let found = decode_heatmaps(heatmaps, size);
+    let score: f32 = found.iter().map(|point| point[2]).sum::<f32>() / KEYPOINTS as f32;
+    let points = found.map(|[x, y, score]| {
+        let [x, y] = map.to_image([x, y]);
+        [x, y, score].map(f64::from)
+    });
+    Prediction::of_keypoints(image_id, 1, score.into(), points)
+}
+
+fn network(settings: &PoseSettings, seed: u64, device: &Device) -> Result<PoseNet, NetworkError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    PoseNet::init(&settings.network, &mut rng, device)
+}
+
+impl Learner for Pose {
+    type Net = PoseNet;
+
+    fn training(&self) -> &TrainingSettings {
+        &self.settings.training
+    }
+
+    fn searched_metric(&self) -> &str {
+        self.metric.name()
+    }
+
+    fn start(&self, loss: &Loss, seed: u64) -> Result<(PoseNet, LossOf<'_, PoseNet>), TaskError> {
+        let spec = &self.branches[0];
+        let tree = loss
+            .tree(&spec.name)
+            .or_else(|| loss.branches.first().map(|b| &b.tree));
+        let tree = tree.ok_or_else(|| TaskError::Failed("the loss has no branch".to_owned()))?;
+        let mut loss = BranchLoss::new(tree, spec).map_err(failed)?;
+        let training = &self.settings.training;
+        let augmentation = self.settings.augmentation.clone();
+        let loader = self.loader(seed, training.batch, augmentation, training.loader_threads);
+        let mut loader = loader.map_err(failed)?;
+        let at = move |net: &PoseNet, _| {
+            let batch = next_batch(&mut loader)?;
+            let heatmaps = self.heatmaps(net, &batch, &self.device);
+            Ok(self.loss_at(&mut loss, &heatmaps, &batch))
+        };
+        let net = network(&self.settings, seed, &self.device).map_err(failed)?;
+        Ok((net, Box::new(at)))
+    }
+
+    fn score(
+        &self,
+        net: &PoseNet,
+        all: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<(String, f64)>, TrainError> {
+        let net = net.valid();
+        let device = self.device.clone().inner();
+        let [h, w] = self.size.heatmap();
+        let mut results = Vec::with_capacity(self.scored.len());
+        for persons in self.scored.chunks(SCORED_TOGETHER) {
+            if interrupt.is_set() {
+                return Err(TrainError::Interrupted);
+            }
+            let mut ids = Vec::with_capacity(persons.len());
+            let mut prepared = Vec::with_capacity(persons.len());
+            for person in persons {
+                let scene = self.data.scene(Split::Val, person.scene)?;
+                ids.push(scene.id);
+                prepared.push(PreparedPerson::whole(&scene, person.object, self.size));
+            }
+            let batch = PersonBatch::stack(&prepared);
+            let heatmaps = host_values(&self.heatmaps(&net, &batch, &device));
+            let each = heatmaps
+                .chunks_exact(KEYPOINTS * h * w)
+                .zip(&batch.maps)
+                .zip(ids);
+            results
+                .extend(each.map(|((heatmaps, map), id)| keypoints(heatmaps, map, self.size, id)));
+        }
+        let summary = scored(&self.targets, results);
+        Ok(match all {
+            true => self.metric.all(&summary),
+            false => vec![(self.metric.name().to_owned(), self.metric.of(&summary))],
+        })
+    }
+}
+
+impl Task for Pose {
+    fn name(&self) -> &str {
+        self.settings.name.name()
+    }
+
+    fn metric(&self) -> &str {
+        self.metric.name()
+    }
+
+    fn branches(&self) -> &[BranchSpec] {
+        &self.branches
+    }
+
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        on_threads(self.settings.training.threads, || {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let count = count.min(self.persons.len());
+            let chosen = rand::seq::index::sample(&mut rng, self.persons.len(), count);
+            let chosen: Vec<Person> = chosen.into_iter().map(|i| self.persons[i]).collect();
+            let mut prepared = Vec::with_capacity(count);
+            for person in &chosen {
+                let scene = self
+                    .data
+                    .scene(Split::Train, person.scene)
+                    .map_err(failed)?;
+                prepared.push(PreparedPerson::whole(&scene, person.object, self.size));
+            }
+            let batch = PersonBatch::stack(&prepared);
+            let net = network(&self.settings, seed, &self.device).map_err(failed)?;
+            // On the training device batch normalisation uses the batch itself: its running
+            // statistics are of no meaning yet.
+            let heatmaps = host_values(&self.heatmaps(&net, &batch, &self.device));
+            let each = heatmaps.chunks_exact(self.shape(1).len()).zip(chosen);
+            each.map(|(yhat, person)| self.sample(person, yhat.to_vec()).map_err(failed))
+                .collect()
+        })?
+    }
+
+    fn evaluate(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+    ) -> Result<Evaluation, TaskError> {
+        learner::evaluate(self, loss, job, interrupt)
+    }
+
+    fn baselines(&self) -> Vec<(String, Loss)> {
+        let zoo = ["mse", "l1"].into_iter().filter_map(ZooLoss::from_name);
+        zoo.map(|zoo| {
+            let loss = Loss::single(&self.branches[0].name, zoo.tree());
+            (zoo.name.to_owned(), loss)
+        })
+        .collect()
+    }
+}
+
+/// The data set as trainings see it: checked, kept in memory.
+fn open(settings: &PoseSettings) -> Result<Arc<dyn ObjectData>, SetupError> {
+    let data: Arc<dyn ObjectData> = match &settings.data {
+        None => Arc::new(Figures::new(settings.figures.clone())?),
+        Some(dir) => Arc::new(CocoData::open(dir, Kind::Keypoints)?),
+    };
+    let bytes = settings.cache_mb.saturating_mul(1 << 20);
+    Ok(Arc::new(CachedScenes::new(data, bytes)))
+}

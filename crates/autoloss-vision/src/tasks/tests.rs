@@ -1,0 +1,161 @@
+//! What holds for every embedded task.
+
+use autoloss_expr::{Loss, Operator, Tree};
+use autoloss_search::{
+    Evaluation, Interrupt, Job, Judgement, Outcome, Scratch, Screened, Screener, Screening,
+    Settings, TaskError,
+};
+use burn::tensor::Device;
+
+use super::{TaskName, TaskSettings, VisionTask};
+
+/// An embedded task with changed settings.
+fn open(name: TaskName, changes: &str) -> Box<dyn VisionTask> {
+    let text = format!("name = \"{name}\"\n{changes}");
+    let settings = TaskSettings::from_table(&toml::from_str(&text).unwrap()).unwrap();
+    settings.open(&Device::flex()).unwrap()
+}
+
+/// A training of a fraction of a second.
+const TINY: &str = "val_images = 4\n[training]\nsteps = 3\nbatch = 2\n";
+
+const OBJECTS: [TaskName; 3] = [
+    TaskName::DigitsDetection,
+    TaskName::DigitsInstances,
+    TaskName::FiguresPose,
+];
+
+fn usual(task: &dyn VisionTask) -> Loss {
+    task.baselines().swap_remove(0).1
+}
+
+fn evaluate(task: &dyn VisionTask, loss: &Loss, seed: u64) -> Evaluation {
+    let job = Job {
+        seed,
+        stop_on_invalid: true,
+    };
+    task.evaluate(loss, &job, &Interrupt::default()).unwrap()
+}
+
+/// The loss with the negative of one branch.
+fn negated(loss: &Loss, branch: usize) -> Loss {
+    let mut loss = loss.clone();
+    let tree = std::mem::replace(&mut loss.branches[branch].tree, Tree::one());
+    loss.branches[branch].tree = Tree::apply(Operator::Neg, vec![tree]);
+    loss
+}
+
+#[test]
+fn hand_written_losses_pass_screening_with_room_and_wrong_signs_fail() {
+    for name in OBJECTS {
+        let task = open(name, "");
+        let mut settings = Settings::default();
+        settings.screening.early_share = name.early_share();
+        let together = Screener::new(&*task, &settings).unwrap();
+        let apart = Screening::new(&*task, &settings).unwrap();
+        let mut scratch = Scratch::default();
+        let mut judge = |loss: &Loss| {
+            let one = together.screen(loss, &mut scratch);
+            let passes = match apart.screen(loss, &mut scratch).0 {
+                Screened::Judged(verdict) => verdict.judgement == Judgement::Passed,
+                _ => false,
+            };
+            (one.judgement == Judgement::Passed, passes, one.g)
+        };
+        for (loss_name, loss) in task.baselines() {
+            let (together, apart, g) = judge(&loss);
+            assert!(together && apart, "{name}: {loss_name}");
+            assert!(g.unwrap() > 0.7, "{name}: {loss_name}: {g:?}");
+            for branch in 0..loss.branches.len() {
+                let (together, apart, _) = judge(&negated(&loss, branch));
+                let wrong = &loss.branches[branch].name;
+                assert!(!together && !apart, "{name}: {loss_name} with -{wrong}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_evaluation_is_a_function_of_loss_and_seed() {
+    for name in OBJECTS {
+        let task = open(name, TINY);
+        let loss = usual(&*task);
+        let first = evaluate(&*task, &loss, 3);
+        let again = evaluate(&*task, &loss, 3);
+        assert_eq!(
+            (first.score, &first.curve),
+            (again.score, &again.curve),
+            "{name}"
+        );
+        let threads = format!("{TINY}threads = 2\nloader_threads = 2\n");
+        let other = evaluate(&*open(name, &threads), &loss, 3);
+        assert_eq!(
+            (first.score, &first.curve),
+            (other.score, &other.curve),
+            "{name}"
+        );
+        assert_ne!(first.curve, evaluate(&*task, &loss, 4).curve, "{name}");
+    }
+}
+
+#[test]
+fn training_lowers_the_loss() {
+    let settings = "val_images = 4\n[training]\nsteps = 150\nbatch = 4\nwarmup = 0";
+    for name in OBJECTS {
+        let task = open(name, settings);
+        let curve = evaluate(&*task, &usual(&*task), 0).curve;
+        // Regions grow harder while the first stage learns: means over some updates.
+        let mean = |part: &[(usize, f64)]| part.iter().map(|(_, v)| v).sum::<f64>() / 10.0;
+        let (first, last) = (mean(&curve[..10]), mean(&curve[curve.len() - 10..]));
+        assert!(last < 0.97 * first, "{name}: from {first} to {last}");
+    }
+}
+
+#[test]
+fn invalid_trainings_stop_at_once_and_interrupts_end_them() {
+    for name in OBJECTS {
+        let task = open(name, TINY);
+        let mut loss = usual(&*task);
+        let job = Job {
+            seed: 0,
+            stop_on_invalid: true,
+        };
+        let interrupt = Interrupt::default();
+        interrupt.set();
+        let ended = task.evaluate(&loss, &job, &interrupt);
+        assert!(matches!(ended, Err(TaskError::Interrupted)), "{name}");
+        let last = loss.branches.len() - 1;
+        let inputs = ["yhat", "y"];
+        loss.branches[last].tree = Tree::parse("exp(inv(yhat - yhat))", &inputs).unwrap();
+        let stopped = evaluate(&*task, &loss, 0);
+        assert!(
+            matches!(stopped.outcome, Outcome::Stopped { update: 1, .. }),
+            "{name}: {:?}",
+            stopped.outcome
+        );
+        assert_eq!(stopped.score, 0.0);
+    }
+}
+
+#[test]
+fn tasks_run_on_the_sample_of_coco() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dir = dir.join("../../../shared/data/coco-sample");
+    let Ok(dir) = dir.canonicalize() else {
+        eprintln!("not tested: there is no shared/data/coco-sample beside the repository");
+        return;
+    };
+    for name in [
+        TaskName::CocoDetection,
+        TaskName::CocoInstances,
+        TaskName::CocoPose,
+    ] {
+        let text = format!("data = {dir:?}\n{TINY}");
+        let task = open(name, &text);
+        let evaluation = evaluate(&*task, &usual(&*task), 0);
+        assert_eq!(evaluation.outcome, Outcome::Finished, "{name}");
+        assert!((0.0..=1.0).contains(&evaluation.score), "{name}");
+        let samples = task.samples(2, 0).unwrap();
+        assert!(!samples.is_empty(), "{name}");
+    }
+}
