@@ -2,7 +2,7 @@
 # Measures the figures of the README: about three quarters of an hour on 2 cores that have nothing else
 # to do. Searches of half an hour and the comparison with exact verdicts are not among them:
 #
-#   autoloss search --time 30m --seed N
+#   autoloss search [--task digits-detection|digits-instances|figures-pose] --time 30m --seed N
 #   autoloss screen --count 10000 --compare-exact
 #
 #   benches/figures.sh [VOC_FOLDER]
@@ -35,6 +35,17 @@ cargo bench -p autoloss-expr --bench roofline
 
 echo "== steps of training"
 cargo run --release -p autoloss-vision --example train_step
+cargo run --release -p autoloss-vision --example object_step
+
+echo "== hand-written losses of detection, instances and pose, three seeds, one core each"
+for task in digits-detection digits-instances; do
+    "$program" compare --task $task --loss zoo:ce_smooth_l1 --loss zoo:ce_giou --workers 1
+done
+"$program" compare --task figures-pose --loss zoo:mse --workers 1
+
+echo "== four-branch candidates screened, and how screening apart and together agree"
+"$program" screen --task digits-detection --count 100000
+time "$program" screen --task digits-detection --count 400 --compare-branches
 
 if [ -n "$data" ]; then
     echo "== ten minutes on $data"
