@@ -54,6 +54,22 @@ impl Default for Adam {
 }
 
 impl Adam {
+    /// One step in f64, counted from 1: moves `x` along a gradient, given its mean and its mean
+    /// square of the steps before.
+    pub fn step(&self, step: usize, x: &mut [f64], moments: &mut [Vec<f64>; 2], gradient: &[f64]) {
+        let t = i32::try_from(step).unwrap_or(i32::MAX);
+        let (one, two) = (1.0 - self.beta1.powi(t), 1.0 - self.beta2.powi(t));
+        let (low, high) = (f64::from(self.bounds.0), f64::from(self.bounds.1));
+        let [m, v] = moments;
+        for (((m, v), x), g) in m.iter_mut().zip(v).zip(x).zip(gradient) {
+            *m = self.beta1 * *m + (1.0 - self.beta1) * g;
+            *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
+            let divisor = (*v / two).sqrt() + f64::from(self.epsilon);
+            let to = *x - f64::from(self.step_size) * (*m / one) / divisor;
+            *x = to.max(low).min(high);
+        }
+    }
+
     /// The constants of a step for a gradient that is `factor` times what is computed.
     fn update(&self, step: usize, factor: f64) -> AdamUpdate {
         let t = i32::try_from(step).unwrap_or(i32::MAX);

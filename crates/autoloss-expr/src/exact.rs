@@ -119,23 +119,12 @@ impl<'a> Exact<'a> {
             .filter(|i| self.program.differentiable[*i] && self.program.uses(*i))
             .collect();
         let mut moments = vec![[(); 2].map(|()| vec![0.0; self.shape.len()]); inputs.len()];
-        let (low, high) = (f64::from(adam.bounds.0), f64::from(adam.bounds.1));
         for step in 1..=adam.steps {
             let mut finite = self.descend(inputs).is_finite();
-            let t = i32::try_from(step).unwrap_or(i32::MAX);
-            let (one, two) = (1.0 - adam.beta1.powi(t), 1.0 - adam.beta2.powi(t));
             for &input in &moved {
-                let [m, v] = &mut moments[input];
                 let gradient = self.gradient(input).unwrap_or_default();
-                let fields = m.iter_mut().zip(v).zip(&mut inputs[input]);
-                for (((m, v), x), g) in fields.zip(gradient) {
-                    finite &= g.is_finite();
-                    *m = adam.beta1 * *m + (1.0 - adam.beta1) * g;
-                    *v = adam.beta2 * *v + (1.0 - adam.beta2) * g * g;
-                    let divisor = (*v / two).sqrt() + f64::from(adam.epsilon);
-                    let to = *x - f64::from(adam.step_size) * (*m / one) / divisor;
-                    *x = to.max(low).min(high);
-                }
+                finite &= gradient.iter().all(|g| g.is_finite());
+                adam.step(step, &mut inputs[input], &mut moments[input], gradient);
             }
             if !finite {
                 return Err(NotFinite { step });

@@ -25,15 +25,22 @@ pub fn prediction_gradient(
     gradients.iter_mut().for_each(Vec::clear);
     let value = program.gradient(workspace, shape, inputs, gradients);
     let place = spec.prediction();
-    if let Some(derived) = derived
-        && spec.derived().any(|place| program.uses(place))
-    {
+    if let Some(derived) = used(derived, spec, program) {
         let prediction = double(inputs[place]);
         let all: Vec<Vec<f64>> = gradients.iter().map(|field| double(field)).collect();
         let total = pulled_back(spec, derived, &prediction, &all);
         gradients[place] = single(&total);
     }
     value
+}
+
+/// What the derived inputs follow by, if the program uses one of them.
+pub(crate) fn used<'a>(
+    derived: Option<&'a dyn Derived>,
+    spec: &BranchSpec,
+    program: &Program,
+) -> Option<&'a dyn Derived> {
+    derived.filter(|_| spec.derived().any(|place| program.uses(place)))
 }
 
 /// What an optimisation computes at given inputs: the loss value, and the gradient of each input.
@@ -53,8 +60,7 @@ pub(crate) fn optimise_prediction(
 ) -> Result<Vec<f64>, NotFinite> {
     let place = spec.prediction();
     let mut inputs: Vec<Vec<f64>> = inputs.iter().map(|field| double(field)).collect();
-    let (low, high) = (f64::from(adam.bounds.0), f64::from(adam.bounds.1));
-    let mut moments = vec![[0.0; 2]; inputs[place].len()];
+    let mut moments = [(); 2].map(|()| vec![0.0; inputs[place].len()]);
     for step in 1..=adam.steps {
         let values = derived.values(&inputs[place]);
         for (place, values) in spec.derived().zip(values) {
@@ -65,15 +71,7 @@ pub(crate) fn optimise_prediction(
         if !value.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
             return Err(NotFinite { step });
         }
-        let t = i32::try_from(step).unwrap_or(i32::MAX);
-        let (one, two) = (1.0 - adam.beta1.powi(t), 1.0 - adam.beta2.powi(t));
-        for ((x, [m, v]), g) in inputs[place].iter_mut().zip(&mut moments).zip(gradient) {
-            *m = adam.beta1 * *m + (1.0 - adam.beta1) * g;
-            *v = adam.beta2 * *v + (1.0 - adam.beta2) * g * g;
-            let divisor = (*v / two).sqrt() + f64::from(adam.epsilon);
-            let to = *x - f64::from(adam.step_size) * (*m / one) / divisor;
-            *x = to.max(low).min(high);
-        }
+        adam.step(step, &mut inputs[place], &mut moments, &gradient);
     }
     Ok(inputs.swap_remove(place))
 }

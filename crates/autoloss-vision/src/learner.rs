@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use autoloss_expr::Loss;
+use autoloss_expr::{Loss, Tree};
 use autoloss_search::{Evaluation, Interrupt, Job, Outcome, TaskError};
 use burn::module::Module;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
@@ -123,6 +123,16 @@ fn train_and_score<L: Learner>(
         seconds: start.elapsed().as_secs_f64(),
     };
     Ok((evaluation, trained))
+}
+
+/// The tree of a task's only branch, whether the loss names it or not.
+///
+/// # Errors
+/// A loss without branches.
+pub(crate) fn only_tree<'a>(loss: &'a Loss, branch: &str) -> Result<&'a Tree, TaskError> {
+    let first = || loss.branches.first().map(|branch| &branch.tree);
+    let tree = loss.tree(branch).or_else(first);
+    tree.ok_or_else(|| TaskError::Failed("the loss has no branch".to_owned()))
 }
 
 /// Runs `f` on so many threads.

@@ -74,6 +74,12 @@ impl BranchLoss {
     }
 }
 
+/// A number whose backward pass gives a tensor this gradient.
+pub(crate) fn carrier<const D: usize>(tensor: &Tensor<D>, gradient: Vec<f32>) -> Tensor<1> {
+    let data = TensorData::new(gradient, tensor.dims());
+    (tensor.clone() * Tensor::from_data(data, &tensor.device())).sum()
+}
+
 /// Whether all numbers are finite.
 pub(crate) fn all_finite(numbers: &[f32]) -> bool {
     numbers.iter().fold(0.0, |zero, x| zero + x * 0.0) == 0.0
@@ -130,11 +136,9 @@ impl ClassLoss {
         let mut gradient = gradient.to_vec();
         for_ignored(labels, shape, |i| gradient[i] = 0.0);
         let gradient_is_finite = all_finite(&gradient);
-        let data = TensorData::new(gradient, logits.dims());
-        let gradient = Tensor::from_data(data, &logits.device());
         LossAt {
             loss_value,
-            root: (logits.clone() * gradient).sum(),
+            root: carrier(logits, gradient),
             gradient_is_finite,
         }
     }

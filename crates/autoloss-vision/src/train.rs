@@ -51,7 +51,7 @@ pub struct TrainingSettings {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(number: &usize) -> bool {
+pub(crate) const fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 

@@ -4,7 +4,7 @@
 use autoloss_expr::{Adam, Exact, Loss, NotFinite, Program};
 
 use super::{Flat, Judgement, Screener, Verdict, logits};
-use crate::branch::{double, optimise_prediction, pulled_back, single};
+use crate::branch::{double, optimise_prediction, pulled_back, single, used};
 use crate::settings::Predictions;
 use crate::task::{BranchSample, BranchSpec, Derived};
 
@@ -20,13 +20,12 @@ struct ExactBranch<'a> {
 
 impl<'a> ExactBranch<'a> {
     fn new(program: &'a Program, spec: &'a BranchSpec, stored: &'a BranchSample) -> Self {
-        let used = spec.derived().any(|input| program.uses(input));
         Self {
             spec,
             stored,
             exact: Exact::new(program, stored.shape),
             fields: stored.inputs.iter().map(|field| double(field)).collect(),
-            derived: stored.derived.as_deref().filter(|_| used),
+            derived: used(stored.derived.as_deref(), spec, program),
         }
     }
 

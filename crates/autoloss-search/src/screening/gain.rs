@@ -3,7 +3,7 @@
 use autoloss_expr::{Adam, NotFinite, Program};
 
 use super::{Judgement, Scratch, Screener, logits};
-use crate::branch::{double, optimise_prediction, single};
+use crate::branch::{double, optimise_prediction, single, used};
 use crate::settings::Predictions;
 use crate::task::{BranchSample, BranchSpec};
 
@@ -133,8 +133,7 @@ fn optimise(
 ) -> Result<(), NotFinite> {
     let fields = &mut scratch.fields[place];
     let workspace = &mut scratch.workspace;
-    let derived = stored.derived.as_deref();
-    let Some(derived) = derived.filter(|_| spec.derived().any(|input| program.uses(input))) else {
+    let Some(derived) = used(stored.derived.as_deref(), spec, program) else {
         return program.optimise(workspace, stored.shape, fields, adam);
     };
     let gradients = &mut scratch.gradients;

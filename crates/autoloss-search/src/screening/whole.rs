@@ -40,13 +40,13 @@ impl Screening {
     /// If the task has no samples, they do not have the form of its branches, or a branch that is
     /// to be screened by itself has no metric of its own.
     pub fn new(task: &dyn Task, settings: &Settings) -> Result<Self, SearchError> {
-        let together = Part {
-            screener: Screener::new(task, settings)?,
-            branch: None,
-            fixed: false,
-        };
         let specs = task.branches();
         if specs.len() == 1 || settings.screening.branches == Branches::Together {
+            let together = Part {
+                screener: Screener::new(task, settings)?,
+                branch: None,
+                fixed: false,
+            };
             return Ok(Self {
                 parts: vec![together],
             });

@@ -35,6 +35,7 @@ pub use error::DataError;
 pub use figures::{Figures, FiguresSettings};
 pub use labels::{LabelMap, pair_label_maps, read_label_map, write_label_map};
 pub use loader::{Batch, Loader, LoaderSettings};
+pub(crate) use objects::target;
 pub use objects::{
     CocoData, Corners, CropMap, Keypoints, Object, ObjectData, Person, PersonAugmentation,
     PersonBatch, PersonLoader, PersonSize, PreparedPerson, PreparedScene, Scene, SceneBatch,

@@ -52,8 +52,11 @@ impl CocoMetric {
         value(summary, self.name)
     }
 
-    /// All numbers of the kind, by name.
-    pub(super) fn all(self, summary: &Summary) -> Vec<(String, f64)> {
+    /// By name, `all` numbers of the kind or its own alone.
+    pub(super) fn values(self, summary: &Summary, all: bool) -> Vec<(String, f64)> {
+        if !all {
+            return vec![(self.name.to_owned(), self.of(summary))];
+        }
         let named = |name: &&'static str| ((*name).to_owned(), value(summary, name));
         names(self.kind).iter().map(named).collect()
     }

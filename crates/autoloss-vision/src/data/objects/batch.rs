@@ -131,10 +131,15 @@ impl PreparedScene {
         prepared
     }
 
+    /// Columns and rows, without padding.
+    pub fn extent(&self) -> [f32; 2] {
+        [self.width as f32, self.height as f32]
+    }
+
     /// Where a box of the original lies, cut off at the border.
     fn place(&self, [x1, y1, x2, y2]: Corners, flip: bool) -> Corners {
         let [sx, sy] = self.scale;
-        let (width, height) = (self.width as f32, self.height as f32);
+        let [width, height] = self.extent();
         let (x1, x2) = match flip {
             true => (width - x2 * sx, width - x1 * sx),
             false => (x1 * sx, x2 * sx),

@@ -14,6 +14,7 @@ pub use person::{
     CropMap, Person, PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson,
     decode_heatmaps, persons,
 };
+pub(crate) use target::target;
 pub use target::targets;
 
 use super::{DataError, Split};

@@ -55,7 +55,8 @@ fn number(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn target(object: &Object, scene: &Scene, id: i64, kind: Kind) -> Option<Target> {
+/// An object of an image as a target; none without the shape that `kind` compares.
+pub(crate) fn target(object: &Object, scene: &Scene, id: i64, kind: Kind) -> Option<Target> {
     let [x1, y1, x2, y2] = object.corners.map(f64::from);
     let bbox = [x1, y1, x2 - x1, y2 - y1];
     let keypoints = object.keypoints.as_deref();

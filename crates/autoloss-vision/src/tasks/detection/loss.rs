@@ -5,10 +5,10 @@ use autoloss_search::BranchSpec;
 use burn::tensor::Tensor;
 
 use super::branches::by_position;
-use super::proposals::{ProposalGradients, carrier};
+use super::proposals::ProposalGradients;
 use super::step::{Pass, class_of, object_mask};
 use crate::data::{PreparedScene, SceneBatch};
-use crate::loss::{BranchLoss, LossAt, all_finite};
+use crate::loss::{BranchLoss, LossAt, all_finite, carrier};
 
 /// The losses of all branches.
 pub(super) struct DetectionLoss {

@@ -188,11 +188,7 @@ impl Learner for Detection {
             let found = score::results(&net, images, &batch.items, &self.settings.detector);
             results.extend(found);
         }
-        let summary = scored(&self.targets, results);
-        Ok(match all {
-            true => self.metric.all(&summary),
-            false => vec![(self.metric.name().to_owned(), self.metric.of(&summary))],
-        })
+        Ok(self.metric.values(&scored(&self.targets, results), all))
     }
 }
 

@@ -1,10 +1,10 @@
 //! What the region proposal network says, on the host: logits and deltas by anchor, the proposals
 //! they make, and the way back for gradients.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::data::Corners;
-use crate::loss::host_values;
+use crate::loss::{carrier, host_values};
 use crate::nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, nms};
 use crate::nets::{DetectionNet, RpnLevel};
 
@@ -184,10 +184,4 @@ impl<'a> ProposalGradients<'a> {
         });
         parts.reduce(|a, b| a + b).expect("a pyramid has levels")
     }
-}
-
-/// A number whose backward pass gives a tensor this gradient.
-pub(super) fn carrier<const D: usize>(tensor: &Tensor<D>, gradient: Vec<f32>) -> Tensor<1> {
-    let data = TensorData::new(gradient, tensor.dims());
-    (tensor.clone() * Tensor::from_data(data, &tensor.device())).sum()
 }

@@ -26,7 +26,7 @@ pub(super) fn results(
         .iter()
         .enumerate()
         .flat_map(|(image, item)| {
-            let boxes = proposals.of_image(image, extent(item), settings.proposals());
+            let boxes = proposals.of_image(image, item.extent(), settings.proposals());
             boxes.into_iter().map(move |corners| Roi { image, corners })
         })
         .collect();
@@ -38,10 +38,6 @@ pub(super) fn results(
         .iter()
         .map(|(image, detection)| detection.as_box(items[*image].id, items[*image].scale))
         .collect()
-}
-
-fn extent(item: &PreparedScene) -> [f32; 2] {
-    [item.width as f32, item.height as f32]
 }
 
 /// The detections, each with the number of its image in the batch.
@@ -73,7 +69,7 @@ fn found(
     for (image, item) in items.iter().enumerate() {
         let here = (0..rois.len()).filter(|number| rois[*number].image == image);
         let candidates: Vec<Candidate<'_>> = here.map(candidate).collect();
-        let detections = detections(&candidates, extent(item), settings);
+        let detections = detections(&candidates, item.extent(), settings);
         found.extend(detections.into_iter().map(|detection| (image, detection)));
     }
     found

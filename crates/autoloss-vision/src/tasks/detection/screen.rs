@@ -231,7 +231,7 @@ impl Joint {
             metric,
             kind,
             settings: settings.clone(),
-            extent: [item.width as f32, item.height as f32],
+            extent: item.extent(),
             size: [item.width, item.height],
             anchors,
             regions: regions.collect(),

@@ -72,7 +72,7 @@ pub struct DetectorSettings {
     /// The largest share of them with an object.
     pub roi_share: f32,
     /// Regions with an object whose masks a training looks at in an image.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::train::is_zero")]
     pub mask_samples: usize,
     /// Detections with a lower score are dropped.
     pub score_threshold: f32,
@@ -80,11 +80,6 @@ pub struct DetectorSettings {
     pub detections_nms: f32,
     /// The best detections of an image that are left.
     pub detections: usize,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 impl DetectorSettings {

@@ -84,7 +84,7 @@ impl Added {
                 .boxes
                 .iter()
                 .flat_map(|object| [*object; NEAR])
-                .map(|object| near(object, [item.width as f32, item.height as f32], rng))
+                .map(|object| near(object, item.extent(), rng))
                 .collect(),
         }
     }
@@ -126,8 +126,7 @@ impl Pass {
                 settings,
                 &mut rng,
             ));
-            let extent = [item.width as f32, item.height as f32];
-            let mut boxes = proposals.of_image(image, extent, settings.proposals());
+            let mut boxes = proposals.of_image(image, item.extent(), settings.proposals());
             boxes.extend(added.of(item, &mut rng));
             for (corners, object) in choose_regions(&boxes, item, settings, &mut rng) {
                 let place = rois.len();

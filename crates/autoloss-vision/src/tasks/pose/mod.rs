@@ -13,12 +13,12 @@ mod settings;
 use std::sync::Arc;
 
 use autoloss_expr::{Loss, Shape, ZooLoss};
-use autoloss_metrics::coco::{Annotations, KEYPOINTS, Kind, Prediction, Target};
+use autoloss_metrics::coco::{Annotations, Image, KEYPOINTS, Kind, Prediction};
 use autoloss_search::{
     BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Sample, Task, TaskError,
 };
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -28,11 +28,11 @@ use super::SetupError;
 use super::coco_metric::{CocoMetric, scored};
 use crate::data::{
     CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person, PersonAugmentation,
-    PersonBatch, PersonLoader, PersonSize, PreparedPerson, Split, decode_heatmaps, persons,
-    targets,
+    PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Split, decode_heatmaps, persons,
+    target, targets,
 };
-use crate::learner::{self, Learner, failed, on_threads};
-use crate::loss::{BranchFields, BranchLoss, LossAt, all_finite, host_values};
+use crate::learner::{self, Learner, failed, on_threads, only_tree};
+use crate::loss::{BranchFields, BranchLoss, LossAt, all_finite, carrier, host_values};
 use crate::nets::{NetworkError, PoseNet};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 
@@ -133,11 +133,9 @@ impl Pose {
         let mut gradient = gradient.to_vec();
         self.for_uncounted(batch, |range| gradient[range].fill(0.0));
         let gradient_is_finite = all_finite(&gradient);
-        let gradient = TensorData::new(gradient, heatmaps.dims());
-        let gradient = Tensor::from_data(gradient, &heatmaps.device());
         LossAt {
             loss_value,
-            root: (heatmaps.clone() * gradient).sum(),
+            root: carrier(heatmaps, gradient),
             gradient_is_finite,
         }
     }
@@ -153,17 +151,14 @@ impl Pose {
     }
 
     /// The screening sample of a person with the untrained network's heatmaps.
-    fn sample(&self, person: Person, yhat: Vec<f32>) -> Result<Sample, DataError> {
-        let scene = self.data.scene(Split::Train, person.scene)?;
-        let prepared = PreparedPerson::whole(&scene, person.object, self.size);
+    fn sample(&self, prepared: PreparedPerson, alone: Annotations, yhat: Vec<f32>) -> Sample {
         let mut inputs = vec![yhat, prepared.heatmaps.clone()];
         let (map, size, metric) = (prepared.map, self.size, self.metric);
         let batch = PersonBatch::stack(&[prepared]);
         self.for_uncounted(&batch, |range| inputs[0][range].fill(0.0));
-        let annotations = self.alone(&scene, person.object);
         let score = move |heatmaps: &[f32]| {
-            let found = keypoints(heatmaps, &map, size, 1);
-            metric.of(&scored(&annotations, vec![found]))
+            let found = keypoints(heatmaps, &map, size, alone.images[0].id);
+            metric.of(&scored(&alone, vec![found]))
         };
         // Heatmaps are coarse, and what is beyond the crop is not found: as a share of what the
         // targets themselves reach.
@@ -172,34 +167,23 @@ impl Pose {
             true => score(predictions[0]) / best,
             false => 0.0,
         };
-        Ok(Sample {
+        Sample {
             branches: vec![BranchSample::only(self.shape(1), inputs)],
             scorer: Box::new(scorer),
-        })
+        }
     }
 
     /// One person of an image as all there is to find.
-    fn alone(&self, scene: &crate::data::Scene, object: usize) -> Annotations {
-        let object = &scene.objects[object];
-        let [x1, y1, x2, y2] = object.corners.map(f64::from);
-        let none = [[0.0; 3]; KEYPOINTS];
-        let points = object.keypoints.as_deref().unwrap_or(&none);
+    fn alone(&self, scene: &Scene, object: usize) -> Annotations {
+        let target = target(&scene.objects[object], scene, 1, Kind::Keypoints);
         Annotations {
             kind: Kind::Keypoints,
-            images: vec![autoloss_metrics::coco::Image { id: 1, size: None }],
-            categories: self.targets.categories.clone(),
-            targets: vec![Target {
-                id: 1,
-                image_id: 1,
-                category_id: 1,
-                area: object.area,
-                crowd: false,
-                ignored: false,
-                shape: autoloss_metrics::coco::Shape::Keypoints {
-                    points: Box::new(points.map(|point| point.map(f64::from))),
-                    bbox: [x1, y1, x2 - x1, y2 - y1],
-                },
+            images: vec![Image {
+                id: scene.id,
+                size: None,
             }],
+            categories: self.targets.categories.clone(),
+            targets: target.into_iter().collect(),
         }
     }
 }
@@ -233,10 +217,7 @@ impl Learner for Pose {
 
     fn start(&self, loss: &Loss, seed: u64) -> Result<(PoseNet, LossOf<'_, PoseNet>), TaskError> {
         let spec = &self.branches[0];
-        let tree = loss
-            .tree(&spec.name)
-            .or_else(|| loss.branches.first().map(|b| &b.tree));
-        let tree = tree.ok_or_else(|| TaskError::Failed("the loss has no branch".to_owned()))?;
+        let tree = only_tree(loss, &spec.name)?;
         let mut loss = BranchLoss::new(tree, spec).map_err(failed)?;
         let training = &self.settings.training;
         let augmentation = self.settings.augmentation.clone();
@@ -281,11 +262,7 @@ impl Learner for Pose {
             results
                 .extend(each.map(|((heatmaps, map), id)| keypoints(heatmaps, map, self.size, id)));
         }
-        let summary = scored(&self.targets, results);
-        Ok(match all {
-            true => self.metric.all(&summary),
-            false => vec![(self.metric.name().to_owned(), self.metric.of(&summary))],
-        })
+        Ok(self.metric.values(&scored(&self.targets, results), all))
     }
 }
 
@@ -308,22 +285,23 @@ impl Task for Pose {
             let count = count.min(self.persons.len());
             let chosen = rand::seq::index::sample(&mut rng, self.persons.len(), count);
             let chosen: Vec<Person> = chosen.into_iter().map(|i| self.persons[i]).collect();
-            let mut prepared = Vec::with_capacity(count);
-            for person in &chosen {
-                let scene = self
-                    .data
-                    .scene(Split::Train, person.scene)
-                    .map_err(failed)?;
+            let (mut prepared, mut alone) = (Vec::new(), Vec::new());
+            for person in chosen {
+                let scene = self.data.scene(Split::Train, person.scene);
+                let scene = scene.map_err(failed)?;
                 prepared.push(PreparedPerson::whole(&scene, person.object, self.size));
+                alone.push(self.alone(&scene, person.object));
             }
             let batch = PersonBatch::stack(&prepared);
             let net = network(&self.settings, seed, &self.device).map_err(failed)?;
             // On the training device batch normalisation uses the batch itself: its running
             // statistics are of no meaning yet.
             let heatmaps = host_values(&self.heatmaps(&net, &batch, &self.device));
-            let each = heatmaps.chunks_exact(self.shape(1).len()).zip(chosen);
-            each.map(|(yhat, person)| self.sample(person, yhat.to_vec()).map_err(failed))
-                .collect()
+            let each = heatmaps.chunks_exact(self.shape(1).len());
+            let each = each.zip(prepared.into_iter().zip(alone));
+            Ok(each
+                .map(|(yhat, (prepared, alone))| self.sample(prepared, alone, yhat.to_vec()))
+                .collect())
         })?
     }
 

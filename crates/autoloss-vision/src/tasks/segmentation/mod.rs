@@ -26,7 +26,7 @@ use crate::data::{
     self, Augmentation, Batch, Cached, Cityscapes, DataError, Digits, Loader, LoaderSettings,
     Prepared, Resized, SegmentationData, Split, Voc,
 };
-use crate::learner::{self, Learner, failed, on_threads};
+use crate::learner::{self, Learner, failed, on_threads, only_tree};
 use crate::loss::{ClassLoss, for_ignored, host_values, one_hot};
 use crate::nets::{NetworkError, SegmentationNet};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
@@ -202,10 +202,7 @@ impl Learner for Segmentation {
         loss: &Loss,
         seed: u64,
     ) -> Result<(SegmentationNet, LossOf<'_, SegmentationNet>), TaskError> {
-        let tree = loss
-            .tree(&self.branches[0].name)
-            .or_else(|| loss.branches.first().map(|b| &b.tree))
-            .ok_or_else(|| TaskError::Failed("the loss has no branch".to_owned()))?;
+        let tree = only_tree(loss, &self.branches[0].name)?;
         let mut loss = ClassLoss::new(tree).map_err(failed)?;
         let mut loader = self.loader(seed).map_err(failed)?;
         let at = move |net: &SegmentationNet, _| {
