@@ -79,7 +79,7 @@ pub const ZOO: &[ZooLoss] = &[
     ZooLoss {
         name: "cse_a_box",
         formula: "0.25 * (1 - i / u + (e - i - 2) / e)",
-        source: "CSE-AutoLoss-A, box branch (Liu et al. 2021, arXiv 2102.04700)",
+        source: "CSE-AutoLoss-A, box branch (Liu et al. 2021, arXiv 2102.04700); areas in square pixels (task.detector.area_unit)",
     },
 ];
 

@@ -16,7 +16,7 @@ use crate::mutation::mutate;
 use crate::population::{Member, Population};
 use crate::random::Space;
 use crate::seed::{Stream, generator};
-use crate::settings::{SearchSettings, Strategy};
+use crate::settings::{RestartBranches, SearchSettings, Strategy};
 
 /// The order for one offspring.
 pub struct Proposal {
@@ -35,13 +35,13 @@ pub struct Offspring {
     pub loss: Loss,
     /// How it was drawn.
     pub origin: Origin,
-    /// Its parent's number; `None` for a random loss.
+    /// Its parent's number; `None` for a loss whose branches are all random.
     pub parent: Option<u64>,
 }
 
 impl Proposal {
-    /// The next offspring: a copy, a fresh random loss or a mutation; a fresh random loss where
-    /// there is no parent. Drawn again, from the same generator, until one passes.
+    /// The next offspring: a copy, a restart or a mutation; a fresh random loss where there is no
+    /// parent. Drawn again, from the same generator, until one passes.
     pub fn draw(&mut self, space: &Space, settings: &SearchSettings) -> Offspring {
         let rng = &mut self.rng;
         if let Some(parent) = &self.parent {
@@ -62,17 +62,26 @@ impl Proposal {
                 };
             }
         }
+        let keeps_others =
+            settings.restart_branches == RestartBranches::One && space.free().count() > 1;
+        let (loss, parent) = match self.parent.as_ref().filter(|_| keeps_others) {
+            Some(parent) => (
+                space.with_a_random_branch(&parent.loss, rng),
+                Some(parent.id),
+            ),
+            None => (space.random_loss_after(&self.draft, rng), None),
+        };
         Offspring {
-            loss: space.random_loss_after(&self.draft, rng),
+            loss,
             origin: Origin::Random,
-            parent: None,
+            parent,
         }
     }
 
     /// Keeps the branches of a rejected fresh random loss that passed: of the next one only the
     /// others are drawn. Chance alone would hardly ever make all branches of one draw pass. (ours)
     pub fn keep(&mut self, offspring: Offspring, passed: usize) {
-        if offspring.origin == Origin::Random {
+        if offspring.origin == Origin::Random && offspring.parent.is_none() {
             self.draft = offspring.loss.branches;
             self.draft.truncate(passed);
         }
@@ -345,6 +354,32 @@ mod tests {
             proposal.draw(&space, &settings).loss.branches[0],
             loss.branches[0]
         );
+    }
+
+    #[test]
+    fn a_restart_makes_one_branch_anew_or_all() {
+        for (restart_branches, expected) in [(RestartBranches::One, 1), (RestartBranches::All, 3)] {
+            let settings = SearchSettings {
+                restart: 1.0,
+                copy: 0.0,
+                restart_branches,
+                ..SearchSettings::default()
+            };
+            let space = space(3, 3);
+            let mut evolution = evolution();
+            let loss = space.random_loss(&mut generator(1, Stream::Screening, 0));
+            let parent = Member {
+                loss: loss.clone(),
+                ..member(1)
+            };
+            evolution.join(parent);
+            for _ in 0..50 {
+                let offspring = evolution.propose().draw(&space, &settings);
+                let pairs = offspring.loss.branches.iter().zip(&loss.branches);
+                assert_eq!(pairs.filter(|(a, b)| a != b).count(), expected);
+                assert_eq!(offspring.parent.is_some(), expected == 1);
+            }
+        }
     }
 
     #[test]

@@ -32,8 +32,7 @@ pub enum Mutation {
 /// Mutates one branch; `None` if no mutation applies.
 pub fn mutate(loss: &Loss, space: &Space, rng: &mut ChaCha8Rng) -> Option<(Loss, Mutation)> {
     let mut mutated = loss.clone();
-    let free: Vec<usize> = space.free().collect();
-    let branch = free[rng.random_range(0..free.len())];
+    let branch = space.random_free(rng);
     let tree = &mut mutated.branches[branch].tree;
     let mutation = *applicable(tree, space).choose(rng)?;
     match mutation {

@@ -1,6 +1,7 @@
 //! The search space, and random losses in it.
 
 use autoloss_expr::{Branch, Loss, Operator, Tree};
+use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -100,6 +101,20 @@ impl Space {
             });
         }
         Loss { branches }
+    }
+
+    /// A loss with one of the branches that are searched, drawn uniformly, made anew at random.
+    pub fn with_a_random_branch(&self, loss: &Loss, rng: &mut ChaCha8Rng) -> Loss {
+        let mut loss = loss.clone();
+        let branch = self.random_free(rng);
+        loss.branches[branch].tree = self.random_tree(branch, rng);
+        loss
+    }
+
+    /// One of the branches that are searched, drawn uniformly.
+    pub fn random_free(&self, rng: &mut ChaCha8Rng) -> usize {
+        let free: Vec<usize> = self.free().collect();
+        free[rng.random_range(0..free.len())]
     }
 
     /// A random tree of a branch, complete to the space's depth: operators down to it, leaves at it.

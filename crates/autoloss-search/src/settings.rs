@@ -30,6 +30,17 @@ pub enum Strategy {
     Random,
 }
 
+/// What a restart in the course of evolution makes anew. The paper speaks of a fresh random tree and
+/// is silent about losses of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartBranches {
+    /// One branch of the parent, drawn uniformly from those that are searched.
+    One,
+    /// All branches that are searched: nothing of the parent is left.
+    All,
+}
+
 /// The `[search]` section; `default.toml` tells each key's meaning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -48,6 +59,7 @@ pub struct SearchSettings {
     pub tournament: f64,
     pub copy: f64,
     pub restart: f64,
+    pub restart_branches: RestartBranches,
     pub depth: usize,
     pub operators: Vec<String>,
     pub max_draws: u64,
@@ -114,6 +126,7 @@ impl Default for SearchSettings {
             tournament: 0.05,
             copy: 0.1,
             restart: 0.5,
+            restart_branches: RestartBranches::One,
             depth: 3,
             operators: Operator::default_set()
                 .map(|op| op.name().to_owned())
@@ -408,7 +421,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 29);
+        assert_eq!(keys.len(), 30);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {

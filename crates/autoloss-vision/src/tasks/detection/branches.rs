@@ -13,6 +13,7 @@ use std::sync::Arc;
 use autoloss_expr::Shape;
 use autoloss_search::{BranchSpec, Derived, InputSpec, Role};
 
+use super::settings::AreaUnit;
 use crate::data::Corners;
 use crate::loss::BranchFields;
 use crate::nets::boxes::{decode, decode_gradient, encode, overlap, overlap_gradient};
@@ -76,6 +77,7 @@ pub(super) fn box_fields(
     deltas: &[[f32; 4]],
     objects: Vec<Corners>,
     weights: [f32; 4],
+    unit: AreaUnit,
 ) -> BranchFields {
     let shape = Shape::new(1, 4, 1, references.len());
     let pairs = references.iter().zip(&objects);
@@ -83,6 +85,7 @@ pub(super) fn box_fields(
     let prediction = by_channel(deltas);
     let derived = BoxAreas {
         references,
+        scales: objects.iter().map(|object| unit.scale(*object)).collect(),
         objects,
         weights,
     };
@@ -133,10 +136,12 @@ pub(super) fn mask_fields(logits: &[&[f32]], targets: &[Vec<bool>], side: usize)
 }
 
 /// Intersection, union and enclosing area of predicted and target boxes as functions of the deltas.
-/// They are in square pixels, the same in all four channels.
+/// They are the same in all four channels.
 struct BoxAreas {
     references: Vec<Corners>,
     objects: Vec<Corners>,
+    /// What areas in square pixels are multiplied by.
+    scales: Vec<f32>,
     weights: [f32; 4],
 }
 
@@ -164,7 +169,7 @@ impl Derived for BoxAreas {
                     .iter_mut()
                     .zip([found.intersection, found.union, found.enclosing])
             {
-                field.push(f64::from(area));
+                field.push(f64::from(area * self.scales[place]));
             }
         }
         areas.into_iter().map(|field| field.repeat(4)).collect()
@@ -177,7 +182,7 @@ impl Derived for BoxAreas {
             #[expect(clippy::cast_possible_truncation, reason = "boxes are f32")]
             let into = |field: &[f64]| {
                 let channels = (0..4).filter_map(|c| field.get(c * count + place));
-                channels.sum::<f64>() as f32
+                channels.sum::<f64>() as f32 * self.scales[place]
             };
             let [i, u, e] = [0, 1, 2].map(|k| into(gradients[k]));
             let corners = overlap_gradient(predicted, self.objects[place], i, u, e);
@@ -214,11 +219,11 @@ mod tests {
     use crate::loss::BranchLoss;
     use autoloss_expr::{Tree, ZooLoss};
 
-    fn boxes() -> BranchFields {
+    fn boxes(unit: AreaUnit) -> BranchFields {
         let references = vec![[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
         let objects = vec![[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
         let deltas = [[0.05, -0.02, 0.1, 0.2], [0.03, 0.1, -0.1, 0.05]];
-        box_fields(references, &deltas, objects, [1.0; 4])
+        box_fields(references, &deltas, objects, [1.0; 4], unit)
     }
 
     /// Loss value and gradient of a formula over a branch.
@@ -228,35 +233,55 @@ mod tests {
         (value, gradient.to_vec())
     }
 
-    fn moved(fields: &BranchFields, place: usize, by: f32) -> BranchFields {
+    fn moved(unit: AreaUnit, place: usize, by: f32) -> BranchFields {
+        let fields = boxes(unit);
         let mut rows = by_position(&fields.inputs[0]);
         rows[place / 4][place % 4] += by;
         let references = vec![[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
         let objects = vec![[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
-        box_fields(references, &rows, objects, [1.0; 4])
+        box_fields(references, &rows, objects, [1.0; 4], unit)
     }
 
     #[test]
     fn gradients_flow_through_the_areas_of_boxes() {
-        for name in ["iou", "giou", "cse_a_box"] {
+        let names = ["iou", "giou", "cse_a_box"].into_iter();
+        for (unit, name) in names.flat_map(|name| AreaUnit::ALL.map(|unit| (unit, name))) {
             let tree = ZooLoss::from_name(name).unwrap().tree();
-            let (_, gradient) = at(1, &boxes(), &tree);
+            let (_, gradient) = at(1, &boxes(unit), &tree);
             for place in 0..8 {
-                let value = |by| at(1, &moved(&boxes(), place, by), &tree).0;
+                let value = |by| at(1, &moved(unit, place, by), &tree).0;
                 let slope = (value(1e-2) - value(-1e-2)) / 2e-2;
                 let got = f64::from(gradient[(place % 4) * 2 + place / 4]);
                 assert!(
                     (got - slope).abs() <= 0.02 * slope.abs().max(0.05),
-                    "{name} at {place}: {got}, by differences {slope}"
+                    "{name} in {unit:?} at {place}: {got}, by differences {slope}"
                 );
             }
         }
     }
 
     #[test]
+    fn the_unit_scales_areas_and_leaves_ratios() {
+        let [pixels, objects] = [AreaUnit::Pixel, AreaUnit::Object].map(boxes);
+        // Objects of 77 and 192 square pixels.
+        for input in 2..5 {
+            for (place, area) in pixels.inputs[input].iter().enumerate() {
+                let want = area / if place % 2 == 0 { 77.0 } else { 192.0 };
+                let got = objects.inputs[input][place];
+                assert!((got - want).abs() < 1e-6 * want, "{got} {want}");
+            }
+        }
+        let tree = ZooLoss::from_name("giou").unwrap().tree();
+        let (a, b) = (at(1, &pixels, &tree), at(1, &objects, &tree));
+        assert!((a.0 - b.0).abs() < 1e-6);
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5;
+        assert!(a.1.iter().zip(&b.1).all(close), "{:?} {:?}", a.1, b.1);
+    }
+
+    #[test]
     fn the_iou_loss_is_its_direct_computation() {
         let tree = ZooLoss::from_name("iou").unwrap().tree();
-        let fields = boxes();
+        let fields = boxes(AreaUnit::Object);
         let rows = by_position(&fields.inputs[0]);
         let references = [[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
         let objects = [[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
@@ -272,7 +297,7 @@ mod tests {
     #[test]
     fn formulas_give_the_gradients_of_direct_losses() {
         // Smooth L1 as torchvision has it, mean over the boxes.
-        let fields = boxes();
+        let fields = boxes(AreaUnit::Object);
         let tree = ZooLoss::from_name("smooth_l1").unwrap().tree();
         let (_, gradient) = at(1, &fields, &tree);
         let pairs = fields.inputs[0].iter().zip(&fields.inputs[1]);

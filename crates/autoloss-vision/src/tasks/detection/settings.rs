@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::assign::Matching;
 use super::proposals::ProposalRule;
-use crate::data::{Augmentation, DigitsSettings};
+use crate::data::{Augmentation, Corners, DigitsSettings};
+use crate::nets::boxes::area;
 use crate::nets::{DetectionHead, DetectionNetSettings};
 use crate::tasks::settings::check_data;
 use crate::tasks::{Family, SettingsError, TaskName};
@@ -47,6 +48,32 @@ pub struct DetectionSettings {
     pub augmentation: Augmentation,
 }
 
+/// What the areas `i`, `u` and `e` of boxes are measured in. Ratios of areas are the same either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AreaUnit {
+    /// The target box's area: a loss that is no ratio of areas then makes gradients of the size of
+    /// the other branches', whatever the size of the object.
+    Object,
+    /// Square pixels, as CSE-AutoLoss has them.
+    Pixel,
+}
+
+impl AreaUnit {
+    /// All units.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 2] = [Self::Object, Self::Pixel];
+
+    /// What areas in square pixels are multiplied by.
+    pub(super) fn scale(self, object: Corners) -> f32 {
+        match self {
+            // Objects without an area are not learned from; the bound is for those that come close.
+            Self::Object => area(object).max(1e-6).recip(),
+            Self::Pixel => 1.0,
+        }
+    }
+}
+
 /// Anchors, regions and detections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +101,8 @@ pub struct DetectorSettings {
     /// Regions with an object whose masks a training looks at in an image.
     #[serde(default, skip_serializing_if = "crate::train::is_zero")]
     pub mask_samples: usize,
+    /// What a loss's areas `i`, `u` and `e` are measured in.
+    pub area_unit: AreaUnit,
     /// Detections with a lower score are dropped.
     pub score_threshold: f32,
     /// Of two detections of a class with an IoU above this the better one stays.

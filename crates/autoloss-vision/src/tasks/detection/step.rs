@@ -8,7 +8,7 @@ use super::assign::{Match, assign, sample};
 use super::branches::{box_fields, class_fields, mask_fields};
 use super::masks::mask_target;
 use super::proposals::Proposals;
-use super::settings::DetectorSettings;
+use super::settings::{AreaUnit, DetectorSettings};
 use crate::data::{Corners, PreparedScene, Purpose, stream};
 use crate::loss::{BranchFields, host_values};
 use crate::nets::boxes::{HEAD_WEIGHTS, PROPOSAL_WEIGHTS, Roi, clip, decode, iou};
@@ -39,6 +39,7 @@ pub(super) struct Pass {
     pub(super) masked: Vec<Chosen>,
     /// Their mask logits, (R', K + 1, M, M).
     pub(super) masks: Option<(Tensor<4>, Vec<f32>)>,
+    area_unit: AreaUnit,
 }
 
 /// What a pass draws its anchors and regions from.
@@ -149,6 +150,7 @@ impl Pass {
             (logits, values)
         });
         Self {
+            area_unit: settings.area_unit,
             class_logits: host_values(&boxes.class_logits),
             deltas: host_values(&boxes.deltas),
             rpn,
@@ -232,7 +234,13 @@ impl Pass {
             deltas.push(self.proposals.deltas(anchor.image, anchor.place));
             objects.push(items[anchor.image].boxes[object]);
         }
-        box_fields(references, &deltas, objects, PROPOSAL_WEIGHTS)
+        box_fields(
+            references,
+            &deltas,
+            objects,
+            PROPOSAL_WEIGHTS,
+            self.area_unit,
+        )
     }
 
     fn rcnn_class(&self, regions: &[Chosen], items: &[PreparedScene]) -> BranchFields {
@@ -262,7 +270,7 @@ impl Pass {
             deltas.push(self.region_deltas(region.place, class_of(region, items)));
             objects.push(items[region.image].boxes[object]);
         }
-        box_fields(references, &deltas, objects, HEAD_WEIGHTS)
+        box_fields(references, &deltas, objects, HEAD_WEIGHTS, self.area_unit)
     }
 
     fn mask(&self, items: &[PreparedScene], counts: impl Fn(usize) -> bool) -> BranchFields {
