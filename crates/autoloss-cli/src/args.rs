@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Score predictions in files, without any network.
     #[command(subcommand)]
     Score(Score),
+    /// The hand-written losses that the program knows.
+    #[command(subcommand)]
+    Zoo(Zoo),
 }
 
 /// Which task, with which settings.
@@ -194,6 +197,19 @@ pub(crate) struct Compare {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Zoo {
+    /// List them: name, what they compare, formula, source.
+    #[command(after_help = "Examples:
+  autoloss zoo list
+  autoloss eval --loss zoo:dice --yhat yhat.npy --y y.npy")]
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args)]

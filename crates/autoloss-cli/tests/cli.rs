@@ -124,6 +124,7 @@ fn every_command_explains_itself() {
         &["score", "detection"],
         &["score", "mask"],
         &["score", "keypoints"],
+        &["zoo", "list"],
     ];
     let mut text = String::new();
     for command in commands {
@@ -138,6 +139,27 @@ fn every_command_explains_itself() {
         ));
     }
     insta::assert_snapshot!("help", text);
+}
+
+#[test]
+fn the_zoo_lists_losses_that_other_commands_take() {
+    let dir = Dir::new();
+    insta::assert_snapshot!("zoo", dir.ok(&["zoo", "list"]));
+    let listed = dir.json(&["zoo", "list", "--json"]);
+    let losses = listed["losses"].as_array().unwrap();
+    assert!(losses.len() >= 13);
+    write_npy(dir.path("yhat.npy"), &array(|_| 0.5)).unwrap();
+    write_npy(dir.path("y.npy"), &array(|i| (i % 2) as f32)).unwrap();
+    for loss in losses {
+        let name = format!("zoo:{}", loss["name"].as_str().unwrap());
+        let mut command = vec![
+            "eval", "--loss", &name, "--yhat", "yhat.npy", "--y", "y.npy",
+        ];
+        for input in ["i=yhat.npy", "u=y.npy", "e=y.npy", "w=y.npy"] {
+            command.extend(["--input", input]);
+        }
+        dir.ok(&command);
+    }
 }
 
 #[test]

@@ -49,4 +49,4 @@ pub use operator::{EPSILON, Operator, Pointwise, Structured};
 pub use program::{Program, ProgramError, Shape};
 pub use text::{ParseError, nearest};
 pub use tree::{Branch, Loss, Tree};
-pub use zoo::{ZOO, ZooLoss};
+pub use zoo::{ZOO, ZooKind, ZooLoss};

@@ -8,11 +8,36 @@
 
 use crate::tree::Tree;
 
+/// What a loss compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZooKind {
+    /// Class probabilities with one-hot targets.
+    Classes,
+    /// Numbers, such as encoded boxes and heatmaps.
+    Numbers,
+    /// Predicted boxes with target boxes, by their areas.
+    Boxes,
+}
+
+impl ZooKind {
+    /// The kind in a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classes => "classes",
+            Self::Numbers => "numbers",
+            Self::Boxes => "boxes",
+        }
+    }
+}
+
 /// A named loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZooLoss {
     /// Name, used as `zoo:NAME`.
     pub name: &'static str,
+    /// What it compares.
+    pub kind: ZooKind,
     /// Formula of one branch.
     pub formula: &'static str,
     /// What it is and where it comes from.
@@ -23,61 +48,79 @@ pub struct ZooLoss {
 pub const ZOO: &[ZooLoss] = &[
     ZooLoss {
         name: "cross_entropy",
+        kind: ZooKind::Classes,
         formula: "-(y * log(yhat))",
         source: "cross entropy of the class probabilities",
     },
     ZooLoss {
+        name: "weighted_cross_entropy",
+        kind: ZooKind::Classes,
+        formula: "-(y * log(yhat) / mean_nhw(y))",
+        source: "cross entropy, each class weighted by the inverse of its share of the batch",
+    },
+    ZooLoss {
         name: "dice",
+        kind: ZooKind::Classes,
         formula: "1 - 2 * mean_nhw(y * yhat) / mean_nhw(y + yhat)",
         source: "Dice loss (Sudre et al. 2017, arXiv 1707.03237), per class over the batch",
     },
     ZooLoss {
         name: "binary_cross_entropy",
+        kind: ZooKind::Classes,
         formula: "-(y * log(yhat)) - (1 - y) * log(1 - yhat)",
         source: "cross entropy of every class against the rest",
     },
     ZooLoss {
         name: "focal",
+        kind: ZooKind::Classes,
         formula: "-(square(1 - yhat) * y * log(yhat))",
         source: "focal loss with gamma = 2 (Lin et al. 2017, arXiv 1708.02002)",
     },
     ZooLoss {
         name: "tversky",
+        kind: ZooKind::Classes,
         formula: "1 - mean_nhw(y * yhat) / mean_nhw(y * yhat + 0.3 * (1 - y) * yhat + 0.7 * y * (1 - yhat))",
         source: "Tversky loss with alpha = 0.3, beta = 0.7 (Salehi et al. 2017, arXiv 1706.05721)",
     },
     ZooLoss {
         name: "mse",
+        kind: ZooKind::Numbers,
         formula: "square(yhat - y)",
         source: "squared error",
     },
     ZooLoss {
         name: "l1",
+        kind: ZooKind::Numbers,
         formula: "abs(yhat - y)",
         source: "absolute error",
     },
     ZooLoss {
         name: "smooth_l1",
+        kind: ZooKind::Numbers,
         formula: "4.5 * square(0.5 * (abs(yhat - y) + 0.1111111111111111 - abs(abs(yhat - y) - 0.1111111111111111))) + 0.5 * (abs(yhat - y) - 0.1111111111111111 + abs(abs(yhat - y) - 0.1111111111111111))",
         source: "smooth L1 (Girshick 2015, arXiv 1504.08083), quadratic below 1/9 as torchvision's detectors have it",
     },
     ZooLoss {
         name: "iou",
+        kind: ZooKind::Boxes,
         formula: "0.25 * (1 - i / u)",
         source: "IoU loss, linear form (Yu et al. 2016, arXiv 1608.01471)",
     },
     ZooLoss {
         name: "giou",
+        kind: ZooKind::Boxes,
         formula: "0.25 * (1 - i / u + (e - u) / e)",
         source: "generalised IoU loss (Rezatofighi et al. 2019, arXiv 1902.09630)",
     },
     ZooLoss {
         name: "cse_a_class",
+        kind: ZooKind::Classes,
         formula: "-(y * (1 + sin(w)) * log(yhat))",
         source: "CSE-AutoLoss-A, class branch (Liu et al. 2021, arXiv 2102.04700); w is the IoU of the predicted box",
     },
     ZooLoss {
         name: "cse_a_box",
+        kind: ZooKind::Boxes,
         formula: "0.25 * (1 - i / u + (e - i - 2) / e)",
         source: "CSE-AutoLoss-A, box branch (Liu et al. 2021, arXiv 2102.04700); areas in square pixels (task.detector.area_unit)",
     },
@@ -91,6 +134,17 @@ impl ZooLoss {
     #[must_use]
     pub fn from_name(name: &str) -> Option<&'static Self> {
         ZOO.iter().find(|loss| loss.name == name)
+    }
+
+    /// The tasks with a branch that it fits.
+    #[must_use]
+    pub fn tasks(&self) -> &'static str {
+        match self.kind {
+            ZooKind::Classes if self.tree().uses("w") => "detection, instances",
+            ZooKind::Classes => "segmentation, detection, instances",
+            ZooKind::Numbers => "detection, instances, pose",
+            ZooKind::Boxes => "detection, instances",
+        }
     }
 
     /// Its tree.
@@ -125,6 +179,8 @@ mod tests {
         let ln = f64::ln;
         let cross_entropy = -(ln(0.8) + ln(0.6)) / 2.0;
         close("cross_entropy", cross_entropy);
+        // A half of the pixels each: the means of the two classes add up.
+        close("weighted_cross_entropy", -ln(0.8) - ln(0.6));
         close("cse_a_class", (1.0 + 0.5f64.sin()) * cross_entropy);
         close("binary_cross_entropy", -(ln(0.8) + ln(0.6)));
         close("focal", -(0.04 * ln(0.8) + 0.16 * ln(0.6)) / 2.0);

@@ -7,13 +7,14 @@ mod score;
 mod screen;
 mod search;
 mod show;
+mod zoo;
 
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use autoloss_search::Interrupt;
 
-use crate::args::Command;
+use crate::args::{Command, Zoo};
 
 /// Runs a command.
 pub(crate) fn run(command: Command) -> Result<()> {
@@ -26,6 +27,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Screen(arguments) => screen::screen(&arguments),
         Command::Score(score) => score::score(score),
+        Command::Zoo(Zoo::List { json }) => zoo::list(json),
     }
 }
 
