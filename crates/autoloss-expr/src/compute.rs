@@ -1132,6 +1132,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_softmax_of_equal_infinities_is_not_finite() {
+        let tree = Tree::parse("softmax_c(mean_c(div(yhat, y)))", &["yhat", "y"]).unwrap();
+        let program = Program::new(&tree, INPUTS).unwrap();
+        let shape = Shape::new(1, 3, 4, 5);
+        for (y, finite) in [(0.5, true), (0.0, false)] {
+            let mut gradients = [Vec::new(), Vec::new()];
+            let fields = [vec![0.25; 60], vec![y; 60]];
+            let inputs = [fields[0].as_slice(), &fields[1]];
+            let value = program.gradient(&mut Workspace::new(), shape, &inputs, &mut gradients);
+            assert_eq!(value.is_finite(), finite, "{value}");
+            assert!(gradients[0].iter().all(|g| g.is_finite() == finite));
+            assert!(!finite || gradients[0].iter().all(|g| *g == 0.0));
+        }
+    }
+
     /// Formulas of every reach, with shared subtrees and one node as both operands.
     const FORMULAS: &[&str] = &[
         "-(y * log(yhat))",

@@ -192,7 +192,10 @@ impl Graph {
                 self.derived(Step::Pool { min, x }, self.extents[x])
             }
             Some(Structured::SoftmaxC) if !self.extents[x].channels => {
-                self.constant(1.0 / self.count(Dimension::Channels))
+                // Of equals each has the same share; what is not finite has none.
+                let share = self.constant(1.0 / self.count(Dimension::Channels));
+                let nothing = self.nothing_of(x);
+                self.apply(Operator::Add, [share, nothing])
             }
             Some(Structured::SoftmaxC) => self.derived(Step::Softmax(x), self.extents[x]),
         }
@@ -204,6 +207,12 @@ impl Graph {
             Dimension::Channels => self.shape.c as f64,
             Dimension::Positions => self.shape.positions() as f64,
         }
+    }
+
+    /// Zero, or NaN where `x` is not finite.
+    fn nothing_of(&mut self, x: Id) -> Id {
+        let zero = self.constant(0.0);
+        self.apply(Operator::Mul, [x, zero])
     }
 
     /// The step, which may be there already.
@@ -335,9 +344,11 @@ impl Graph {
             }
             Some(Structured::SoftmaxC) => {
                 if !self.extents[x].channels {
+                    let nothing = self.nothing_of(value);
+                    let a = self.step_of(adjoint);
                     return Adjoint {
-                        factor: 0.0,
-                        step: None,
+                        factor: adjoint.factor,
+                        step: Some(self.apply(Operator::Mul, [a, nothing])),
                     };
                 }
                 // s · (a − Σ_c s·a)
