@@ -35,12 +35,12 @@ pub use error::DataError;
 pub use figures::{Figures, FiguresSettings};
 pub use labels::{LabelMap, pair_label_maps, read_label_map, write_label_map};
 pub use loader::{Batch, Loader, LoaderSettings};
-pub(crate) use objects::target;
 pub use objects::{
     CocoData, Corners, CropMap, Keypoints, Object, ObjectData, Person, PersonAugmentation,
     PersonBatch, PersonLoader, PersonSize, PreparedPerson, PreparedScene, Scene, SceneBatch,
     SceneLoader, SceneSize, decode_heatmaps, persons, targets,
 };
+pub(crate) use objects::{keypoint_to_coco, target};
 pub use resized::Resized;
 pub use voc::Voc;
 

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::super::files::read_rgb;
 use super::super::{DataError, Split, in_split};
-use super::{Object, ObjectData, Scene};
+use super::{Object, ObjectData, Scene, keypoint_from_coco};
 
 /// How many missing images are told by name.
 const TOLD: usize = 5;
@@ -337,9 +337,7 @@ fn object(target: &Target, class: usize, more: Option<Target>) -> Option<Object>
     match more.map(|more| more.shape) {
         Some(Shape::Mask(found)) => mask = Some(found),
         Some(Shape::Keypoints { points, .. }) => {
-            keypoints = Some(Box::new(
-                points.map(|point| point.map(|number| number as f32)),
-            ));
+            keypoints = Some(Box::new(points.map(keypoint_from_coco)));
         }
         _ => {}
     }

@@ -23,8 +23,27 @@ use super::{DataError, Split};
 pub type Corners = [f32; 4];
 
 /// x, y and visibility (0: not labelled, 1: hidden, 2: visible) of a person's keypoints, in COCO's
-/// order.
+/// order. A pixel reaches from its column and row to the next, as it does for boxes; COCO's own
+/// keypoints are columns and rows, see [`keypoint_from_coco`].
 pub type Keypoints = [[f32; 3]; KEYPOINTS];
+
+/// The place that COCO's column and row of a keypoint stand for: the middle of that pixel. Without
+/// this a mirrored image would have its keypoints a pixel aside.
+#[expect(clippy::cast_possible_truncation, reason = "pixels fit f32")]
+pub(crate) fn keypoint_from_coco([x, y, visibility]: [f64; 3]) -> [f32; 3] {
+    let middle = if visibility > 0.0 { 0.5 } else { 0.0 };
+    [x + middle, y + middle, visibility].map(|number| number as f32)
+}
+
+/// The inverse of [`keypoint_from_coco`].
+pub(crate) fn keypoint_to_coco([x, y, visibility]: [f32; 3]) -> [f64; 3] {
+    let middle = if visibility > 0.0 { 0.5 } else { 0.0 };
+    [
+        f64::from(x) - middle,
+        f64::from(y) - middle,
+        f64::from(visibility),
+    ]
+}
 
 /// An object in an image.
 #[derive(Clone, Debug, PartialEq)]

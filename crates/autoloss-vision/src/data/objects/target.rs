@@ -3,7 +3,7 @@
 use autoloss_metrics::coco::{Annotations, Category, Image, Kind, Shape, Target};
 
 use super::super::{DataError, Split};
-use super::{Object, ObjectData, Scene, outlines};
+use super::{Object, ObjectData, Scene, keypoint_to_coco, outlines};
 
 /// The targets of the first `count` images of a split (0: all), in their own pixels. Category k + 1
 /// is class k; an object without labelled keypoints need not be found, one without the mask or the
@@ -65,7 +65,7 @@ pub(crate) fn target(object: &Object, scene: &Scene, id: i64, kind: Kind) -> Opt
         Kind::Box => Shape::Box(bbox),
         Kind::Mask => Shape::Mask(object.mask.clone()?),
         Kind::Keypoints => Shape::Keypoints {
-            points: Box::new(keypoints?.map(|point| point.map(f64::from))),
+            points: Box::new(keypoints?.map(keypoint_to_coco)),
             bbox,
         },
     };
@@ -87,6 +87,7 @@ mod tests {
     use autoloss_metrics::coco::{KEYPOINTS, Mask, Prediction, Results, Summary, evaluate};
 
     use super::super::super::{CocoData, Digits, DigitsSettings};
+    use super::super::keypoint_from_coco;
     use super::*;
 
     fn values(summary: &Summary) -> Vec<f64> {
@@ -156,6 +157,17 @@ mod tests {
         let results = predictions.collect::<Vec<_>>().into();
         let summary = evaluate(&targets, &results).unwrap();
         assert!((summary.get("AP").unwrap() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_mirrored_keypoint_is_in_the_mirrored_pixel() {
+        for column in [0.0, 5.0, 63.0] {
+            let [x, y, visibility] = keypoint_from_coco([column, 7.0, 2.0]);
+            let mirrored = keypoint_to_coco([64.0 - x, y, visibility]);
+            assert_eq!(mirrored, [63.0 - column, 7.0, 2.0]);
+        }
+        assert_eq!(keypoint_from_coco([0.0; 3]), [0.0; 3]);
+        assert_eq!(keypoint_to_coco([0.0; 3]), [0.0; 3]);
     }
 
     #[test]

@@ -28,8 +28,8 @@ use super::SetupError;
 use super::coco_metric::{CocoMetric, scored};
 use crate::data::{
     CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person, PersonAugmentation,
-    PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Split, decode_heatmaps, persons,
-    target, targets,
+    PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Split, decode_heatmaps,
+    keypoint_to_coco, persons, target, targets,
 };
 use crate::learner::{self, Learner, failed, on_threads, only_tree};
 use crate::loss::{BranchFields, BranchLoss, LossAt, all_finite, carrier, host_values};
@@ -194,7 +194,8 @@ fn keypoints(heatmaps: &[f32], map: &CropMap, size: PersonSize, image_id: i64) -
     let score: f32 = found.iter().map(|point| point[2]).sum::<f32>() / KEYPOINTS as f32;
     let points = found.map(|[x, y, score]| {
         let [x, y] = map.to_image([x, y]);
-        [x, y, score].map(f64::from)
+        let [x, y, _] = keypoint_to_coco([x, y, 1.0]);
+        [x, y, f64::from(score)]
     });
     Prediction::of_keypoints(image_id, 1, score.into(), points)
 }
