@@ -24,7 +24,7 @@ pub type Corners = [f32; 4];
 
 /// x, y and visibility (0: not labelled, 1: hidden, 2: visible) of a person's keypoints, in COCO's
 /// order. A pixel reaches from its column and row to the next, as it does for boxes; COCO's own
-/// keypoints are columns and rows, see [`keypoint_from_coco`].
+/// keypoints are columns and rows, which stand for the middle of their pixel.
 pub type Keypoints = [[f32; 3]; KEYPOINTS];
 
 /// The place that COCO's column and row of a keypoint stand for: the middle of that pixel. Without
