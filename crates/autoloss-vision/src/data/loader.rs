@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, never, unbounded};
 use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 
 use super::{Augmentation, DataError, Prepared, Purpose, SegmentationData, Split, stream};
 
@@ -95,10 +96,10 @@ enum Source<B> {
 }
 
 /// An example of a batch: its index in the split, and its place in the endless row of epochs.
-pub(super) type Turn = (usize, u64);
+type Turn = (usize, u64);
 
-/// What batches are made of, whatever is in them.
-pub(super) struct Recipe<B> {
+/// How many examples and batches there are, whatever is in them.
+pub(super) struct Recipe {
     /// Examples of an epoch.
     pub(super) len: usize,
     /// Examples a batch.
@@ -107,11 +108,8 @@ pub(super) struct Recipe<B> {
     pub(super) workers: usize,
     /// Batches that may be under way or waiting.
     pub(super) prefetch: usize,
-    /// The seed of the epochs' orders.
+    /// The seed of the epochs' orders and of how examples are varied.
     pub(super) seed: u64,
-    /// Makes a batch of the given examples: a pure function of them.
-    #[expect(clippy::type_complexity, reason = "a function, named nowhere else")]
-    pub(super) make: Box<dyn Fn(&[Turn]) -> Result<B, DataError> + Send + Sync>,
 }
 
 impl Loader {
@@ -127,29 +125,19 @@ impl Loader {
     ) -> Result<Self, DataError> {
         settings.augmentation.check()?;
         positive("crop", settings.crop.0.min(settings.crop.1))?;
-        let (len, batch) = (data.len(split), settings.batch);
-        let (workers, prefetch) = (settings.workers, settings.prefetch);
-        let prepare = move |&(index, place): &Turn| {
+        let recipe = Recipe {
+            len: data.len(split),
+            batch: settings.batch,
+            workers: settings.workers,
+            prefetch: settings.prefetch,
+            seed,
+        };
+        let prepare = move |index, rng: &mut ChaCha8Rng| {
             let example = data.example(split, index)?;
-            let mut rng = stream(seed, Purpose::Augmentation, place);
-            let augmentation = &settings.augmentation;
-            Ok(augmentation.apply(&example, settings.crop, &mut rng))
+            Ok(settings.augmentation.apply(&example, settings.crop, rng))
         };
-        let make = move |turns: &[Turn]| {
-            let examples: Result<Vec<Prepared>, DataError> = turns.iter().map(&prepare).collect();
-            Batch::stack(&examples?)
-        };
-        Self::with(
-            split,
-            Recipe {
-                len,
-                batch,
-                workers,
-                prefetch,
-                seed,
-                make: Box::new(make),
-            },
-        )
+        let stack = |examples: Vec<Prepared>| Batch::stack(&examples);
+        Self::with(split, recipe, prepare, stack)
     }
 }
 
@@ -164,11 +152,17 @@ fn positive(name: &'static str, value: usize) -> Result<(), DataError> {
 }
 
 impl<B: Send + 'static> Loader<B> {
-    /// Starts the workers on batches of any kind.
+    /// Starts the workers on batches of any kind: `prepare` makes the example of an index, varied
+    /// by the generator, and `stack` puts the examples of a batch together.
     ///
     /// # Errors
     /// An empty split, a batch of nothing, no threads left.
-    pub(super) fn with(split: Split, recipe: Recipe<B>) -> Result<Self, DataError> {
+    pub(super) fn with<T: 'static>(
+        split: Split,
+        recipe: Recipe,
+        prepare: impl Fn(usize, &mut ChaCha8Rng) -> Result<T, DataError> + Send + Sync + 'static,
+        stack: impl Fn(Vec<T>) -> Result<B, DataError> + Send + Sync + 'static,
+    ) -> Result<Self, DataError> {
         positive("batch", recipe.batch)?;
         if recipe.len == 0 {
             return Err(DataError::Setting {
@@ -176,8 +170,18 @@ impl<B: Send + 'static> Loader<B> {
                 reason: format!("the {split} split is empty, expected at least one example"),
             });
         }
-        let (workers, prefetch) = (recipe.workers, recipe.prefetch);
-        let maker = Arc::new(Maker { recipe });
+        let (workers, prefetch, seed) = (recipe.workers, recipe.prefetch, recipe.seed);
+        let example = move |&(index, place): &Turn| {
+            prepare(index, &mut stream(seed, Purpose::Augmentation, place))
+        };
+        let make = move |turns: &[Turn]| {
+            let examples: Result<Vec<T>, DataError> = turns.iter().map(&example).collect();
+            stack(examples?)
+        };
+        let maker = Arc::new(Maker {
+            recipe,
+            make: Box::new(make),
+        });
         let source = match workers {
             0 => Source::Caller(EpochOrder::default()),
             _ => Source::Workers(Pool::start(&maker, workers, prefetch.max(workers))?),
@@ -206,7 +210,10 @@ impl<B> Iterator for Loader<B> {
 
 /// Everything batches depend on.
 struct Maker<B> {
-    recipe: Recipe<B>,
+    recipe: Recipe,
+    /// Makes a batch of the given examples: a pure function of them.
+    #[expect(clippy::type_complexity, reason = "a function, named nowhere else")]
+    make: Box<dyn Fn(&[Turn]) -> Result<B, DataError> + Send + Sync>,
 }
 
 impl<B> Maker<B> {
@@ -220,7 +227,7 @@ impl<B> Maker<B> {
             (order.of(seed, epoch, len)[rank as usize], place)
         };
         let turns: Vec<Turn> = places.map(turn).collect();
-        (self.recipe.make)(&turns)
+        (self.make)(&turns)
     }
 }
 

@@ -12,8 +12,8 @@ mod tests;
 
 use std::path::Path;
 
-use autoloss_expr::Loss;
-use autoloss_search::{Evaluation, Interrupt, Job, Task, TaskError};
+use autoloss_expr::{Loss, ZooLoss};
+use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Task, TaskError};
 
 use crate::data::DataError;
 use crate::learner::{self, Learner};
@@ -62,6 +62,13 @@ impl<T: Task + Learner> VisionTask for T {
     ) -> Result<Evaluation, TaskError> {
         learner::retrain(self, loss, job, checkpoints, interrupt, on_update)
     }
+}
+
+/// Hand-written losses of a task with one branch.
+fn zoo_baselines<const N: usize>(branch: &BranchSpec, names: [&str; N]) -> Vec<(String, Loss)> {
+    let zoo = names.into_iter().filter_map(ZooLoss::from_name);
+    zoo.map(|zoo| (zoo.name.to_owned(), Loss::single(&branch.name, zoo.tree())))
+        .collect()
 }
 
 /// Why a task could not be set up.

@@ -3,10 +3,11 @@
 use std::f32::consts::TAU;
 use std::ops::{Range, RangeInclusive};
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::Split;
+use super::super::drawing::{exposed, within};
 use super::asset::{FULL_INK, Glyph, SIDE, Sources};
 
 // How hard the scenes are. Lengths are shares of the scene's side.
@@ -81,7 +82,7 @@ pub(super) fn compose(
         places.push(place);
     }
     Composed {
-        image: canvas.exposed(rng),
+        image: exposed(&canvas.pixels, BRIGHTNESS, NOISE, rng),
         labels: canvas.labels,
         owners: canvas.owners,
         digits: drawn,
@@ -199,8 +200,8 @@ impl Canvas {
             (start, start + side * rng.random_range(0.1..0.5f32))
         };
         let (columns, rows) = (span(), span());
-        let (left, right) = self.within(columns.0, columns.1);
-        let (top, bottom) = self.within(rows.0, rows.1);
+        let (left, right) = within(columns.0, columns.1, self.size);
+        let (top, bottom) = within(rows.0, rows.1, self.size);
         for y in top..bottom {
             self.pixels[y * self.size + left..y * self.size + right].fill(colour);
         }
@@ -246,8 +247,8 @@ impl Canvas {
 
     /// A disc with a soft border.
     fn dot(&mut self, x: f32, y: f32, radius: f32, colour: Colour) {
-        let (left, right) = self.within(x - radius, x + radius + 1.0);
-        let (top, bottom) = self.within(y - radius, y + radius + 1.0);
+        let (left, right) = within(x - radius, x + radius + 1.0, self.size);
+        let (top, bottom) = within(y - radius, y + radius + 1.0, self.size);
         for row in top..bottom {
             for column in left..right {
                 let distance = (column as f32 - x).hypot(row as f32 - y);
@@ -265,8 +266,8 @@ impl Canvas {
         let colour = self.contrasting(place, rng);
         // Half the diagonal of the digit's square, so that any turn fits.
         let reach = 0.71 * place.height + 1.0;
-        let (left, right) = self.within(place.x - reach, place.x + reach);
-        let (top, bottom) = self.within(place.y - reach, place.y + reach);
+        let (left, right) = within(place.x - reach, place.x + reach, self.size);
+        let (top, bottom) = within(place.y - reach, place.y + reach, self.size);
         for row in top..bottom {
             for column in left..right {
                 let (dx, dy) = (column as f32 - place.x, row as f32 - place.y);
@@ -288,8 +289,8 @@ impl Canvas {
     /// A colour that is lighter than the mean luminance at a place.
     fn contrasting(&self, place: &Place, rng: &mut ChaCha8Rng) -> Colour {
         let reach = place.height / 2.0;
-        let (left, right) = self.within(place.x - reach, place.x + reach);
-        let (top, bottom) = self.within(place.y - reach, place.y + reach);
+        let (left, right) = within(place.x - reach, place.x + reach, self.size);
+        let (top, bottom) = within(place.y - reach, place.y + reach, self.size);
         let under =
             (top..bottom).flat_map(|y| &self.pixels[y * self.size + left..y * self.size + right]);
         let area = (bottom - top) * (right - left);
@@ -301,27 +302,6 @@ impl Canvas {
             }
         }
         [1.0; 3]
-    }
-
-    /// The image as bytes, with noise and brightness.
-    fn exposed(&self, rng: &mut ChaCha8Rng) -> Vec<u8> {
-        let brightness = 255.0 * rng.random_range(BRIGHTNESS);
-        // The sum of four bytes is near enough to normal; this is its deviation.
-        let deviation = 147.8;
-        let noise = 255.0 * NOISE * rng.random::<f32>() / deviation;
-        let mut bytes = Vec::with_capacity(3 * self.pixels.len());
-        for &channel in self.pixels.as_flattened() {
-            let sum: u32 = rng.next_u32().to_le_bytes().map(u32::from).iter().sum();
-            bytes.push((channel * brightness + (sum as f32 - 510.0) * noise) as u8);
-        }
-        bytes
-    }
-
-    /// The rows or columns from `low` up to `high` that lie in the scene.
-    fn within(&self, low: f32, high: f32) -> (usize, usize) {
-        // Casting to an unsigned number cuts negative ones off at 0.
-        let end = (high.ceil() as usize).min(self.size);
-        ((low.floor() as usize).min(end), end)
     }
 }
 
@@ -437,7 +417,5 @@ mod tests {
         assert_eq!(canvas.pixels, vec![[0.0; 3]; 256]);
         canvas.dot(15.0, 0.0, 2.0, [1.0; 3]);
         assert_eq!(canvas.pixels[15], [1.0; 3]);
-        assert_eq!(canvas.within(-3.0, 5.5), (0, 6));
-        assert_eq!(canvas.within(20.0, 30.0), (16, 16));
     }
 }

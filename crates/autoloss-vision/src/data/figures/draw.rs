@@ -2,8 +2,10 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+
+use super::super::drawing::{exposed, within};
 
 /// Red, green and blue, 0 to 1.
 pub(super) type Colour = [f32; 3];
@@ -175,8 +177,8 @@ impl Canvas {
     /// Draws a shape over what is there. The pixels that it covers by half become its own.
     pub(super) fn paint(&mut self, shape: &Shape, colour: Colour, owner: u8) {
         let [left, top, right, bottom] = shape.bounds();
-        let (left, right) = self.within(left - 0.5, right + 0.5);
-        let (top, bottom) = self.within(top - 0.5, bottom + 0.5);
+        let (left, right) = within(left - 0.5, right + 0.5, self.size);
+        let (top, bottom) = within(top - 0.5, bottom + 0.5, self.size);
         let depth = shape.depth();
         for row in top..bottom {
             for column in left..right {
@@ -201,16 +203,7 @@ impl Canvas {
 
     /// The image as bytes, with noise and brightness.
     pub(super) fn exposed(&self, rng: &mut ChaCha8Rng) -> Vec<u8> {
-        let brightness = 255.0 * rng.random_range(BRIGHTNESS);
-        // The sum of four bytes is near enough to normal; this is its deviation.
-        let deviation = 147.8;
-        let noise = 255.0 * NOISE * rng.random::<f32>() / deviation;
-        let mut bytes = Vec::with_capacity(3 * self.pixels.len());
-        for &channel in self.pixels.as_flattened() {
-            let sum: u32 = rng.next_u32().to_le_bytes().map(u32::from).iter().sum();
-            bytes.push((channel * brightness + (sum as f32 - 510.0) * noise) as u8);
-        }
-        bytes
+        exposed(&self.pixels, BRIGHTNESS, NOISE, rng)
     }
 
     /// What is shown at a point, if it is on the canvas.
@@ -218,13 +211,6 @@ impl Canvas {
         let inside = 0.0..self.size as f32;
         (inside.contains(&x) && inside.contains(&y))
             .then(|| self.owners[y as usize * self.size + x as usize])
-    }
-
-    /// The rows or columns from `low` up to `high` that lie on the canvas.
-    fn within(&self, low: f32, high: f32) -> (usize, usize) {
-        // Casting to an unsigned number cuts negative ones off at 0.
-        let end = (high.ceil() as usize).min(self.size);
-        ((low.floor() as usize).min(end), end)
     }
 }
 

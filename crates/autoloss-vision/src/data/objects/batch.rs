@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::augment::{ColourMap, nearest, resample_image, taps};
-use super::super::loader::{Recipe, Turn};
-use super::super::{Augmentation, DataError, Loader, Purpose, Split, stream};
+use super::super::loader::Recipe;
+use super::super::{Augmentation, DataError, Loader, Split};
 use super::{Corners, ObjectData, Scene};
 
 /// How images are resized.
@@ -222,27 +222,19 @@ impl SceneLoader {
         seed: u64,
     ) -> Result<Self, DataError> {
         augmentation.check()?;
-        let len = data.len(split);
-        let prepare = move |&(index, place): &Turn| {
-            let mut rng = stream(seed, Purpose::Augmentation, place);
+        let recipe = Recipe {
+            len: data.len(split),
+            batch,
+            workers,
+            prefetch: 2 * workers,
+            seed,
+        };
+        let prepare = move |index, rng: &mut ChaCha8Rng| {
             let scene = data.scene(split, index)?;
-            Ok(PreparedScene::varied(&scene, size, &augmentation, &mut rng))
+            Ok(PreparedScene::varied(&scene, size, &augmentation, rng))
         };
-        let make = move |turns: &[Turn]| {
-            let items: Result<Vec<PreparedScene>, DataError> = turns.iter().map(&prepare).collect();
-            SceneBatch::stack(items?, size.divisor)
-        };
-        Self::with(
-            split,
-            Recipe {
-                len,
-                batch,
-                workers,
-                prefetch: 2 * workers,
-                seed,
-                make: Box::new(make),
-            },
-        )
+        let stack = move |items| SceneBatch::stack(items, size.divisor);
+        Self::with(split, recipe, prepare, stack)
     }
 }
 

@@ -9,8 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::super::augment::{ColourMap, put_normalised};
-use super::super::loader::{Recipe, Turn};
-use super::super::{DataError, Loader, Purpose, Split, stream};
+use super::super::loader::Recipe;
+use super::super::{DataError, Loader, Split};
 use super::{Corners, Keypoints, Object, ObjectData, Scene, outlines};
 
 /// The box is enlarged by this much before it is cropped.
@@ -384,32 +384,26 @@ impl PersonLoader {
         seed: u64,
     ) -> Result<Self, DataError> {
         augmentation.check()?;
-        let len = persons.len();
-        let prepare = move |&(index, place): &Turn| {
-            let mut rng = stream(seed, Purpose::Augmentation, place);
+        let recipe = Recipe {
+            len: persons.len(),
+            batch,
+            workers,
+            prefetch: 2 * workers,
+            seed,
+        };
+        let prepare = move |index: usize, rng: &mut ChaCha8Rng| {
             let Person { scene, object } = persons[index];
             let scene = data.scene(Split::Train, scene)?;
-            let size = (size, &augmentation);
             Ok(PreparedPerson::varied(
-                &scene, object, size.0, size.1, &mut rng,
+                &scene,
+                object,
+                size,
+                &augmentation,
+                rng,
             ))
         };
-        let make = move |turns: &[Turn]| {
-            let persons: Result<Vec<PreparedPerson>, DataError> =
-                turns.iter().map(&prepare).collect();
-            Ok(PersonBatch::stack(&persons?))
-        };
-        Self::with(
-            Split::Train,
-            Recipe {
-                len,
-                batch,
-                workers,
-                prefetch: 2 * workers,
-                seed,
-                make: Box::new(make),
-            },
-        )
+        let stack = |persons: Vec<PreparedPerson>| Ok(PersonBatch::stack(&persons));
+        Self::with(Split::Train, recipe, prepare, stack)
     }
 }
 

@@ -1,4 +1,4 @@
-use super::super::super::{Figures, FiguresSettings};
+use super::super::super::{Figures, FiguresSettings, Purpose, stream};
 use super::*;
 use proptest::prelude::*;
 

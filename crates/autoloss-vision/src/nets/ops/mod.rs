@@ -39,13 +39,7 @@ pub(super) fn conv2d(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     let Some(geometry) = geometry(conv, x.dims()) else {
         return conv.forward(x);
     };
-    let weight = conv.weight.val();
-    let y = if let (Some(x), Some(weight)) = (tracked(&x), tracked(&weight)) {
-        Tensor::from_primitive::<Autodiff<Flex>>(tracked_conv2d(x, weight, geometry))
-    } else if let (Some(x), Some(weight)) = (plain(&x), plain(&weight)) {
-        let y = conv::forward(x.storage(), weight.storage(), &geometry);
-        Tensor::from_primitive::<Flex>(primitive(y, output_dims(&geometry)))
-    } else {
+    let Some(y) = Direction::Convolution.on_cpu(&x, &conv.weight.val(), geometry) else {
         return conv.forward(x);
     };
     match &conv.bias {
@@ -151,8 +145,64 @@ fn output_dims(g: &Geometry) -> [usize; 4] {
     [g.batch, g.channels_out, g.size_out[0], g.size_out[1]]
 }
 
+/// A convolution by a weight, or the transposed one: each is the other's way back.
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    Convolution,
+    Transposed,
+}
+
+impl Direction {
+    /// The output of contiguous operands; `g` is the convolution's.
+    fn output(self, x: &FlexTensor, weight: &FlexTensor, g: &Geometry) -> FlexTensor {
+        match self {
+            Self::Convolution => primitive(
+                conv::forward(x.storage(), weight.storage(), g),
+                output_dims(g),
+            ),
+            Self::Transposed => primitive(
+                conv::input_gradient(weight.storage(), x.storage(), g),
+                input_dims(g),
+            ),
+        }
+    }
+
+    const fn reversed(self) -> Self {
+        match self {
+            Self::Convolution => Self::Transposed,
+            Self::Transposed => Self::Convolution,
+        }
+    }
+
+    fn weight_gradient(
+        self,
+        x: &FlexTensor,
+        output_gradient: &FlexTensor,
+        g: &Geometry,
+    ) -> FlexTensor {
+        let (wide, narrow) = match self {
+            Self::Convolution => (x, output_gradient),
+            Self::Transposed => (output_gradient, x),
+        };
+        let values = conv::weight_gradient(wide.storage(), narrow.storage(), g);
+        let dims = [g.channels_out, g.channels_in, g.kernel[0], g.kernel[1]];
+        primitive(values, dims)
+    }
+
+    /// The output on the CPU, with or without autodiff; none elsewhere.
+    fn on_cpu(self, x: &Tensor<4>, weight: &Tensor<4>, g: Geometry) -> Option<Tensor<4>> {
+        if let (Some(x), Some(weight)) = (tracked(x), tracked(weight)) {
+            let y = tracked_conv(self, x, weight, g);
+            Some(Tensor::from_primitive::<Autodiff<Flex>>(y))
+        } else {
+            let y = self.output(&plain(x)?, &plain(weight)?, &g);
+            Some(Tensor::from_primitive::<Flex>(y))
+        }
+    }
+}
+
 #[derive(Debug)]
-struct ConvStep;
+struct ConvStep(Direction);
 
 impl Backward<Flex, 2> for ConvStep {
     type State = (FlexTensor, FlexTensor, Geometry);
@@ -163,28 +213,27 @@ impl Backward<Flex, 2> for ConvStep {
         gradients: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
+        let Self(direction) = self;
         let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let (x, weight, g) = ops.state;
         let [x_node, weight_node] = ops.parents;
         if let Some(node) = x_node {
-            let values = conv::input_gradient(weight.storage(), output_gradient.storage(), &g);
-            gradients.register::<Flex>(node.id, primitive(values, input_dims(&g)));
+            let gradient = direction.reversed().output(&output_gradient, &weight, &g);
+            gradients.register::<Flex>(node.id, gradient);
         }
         if let Some(node) = weight_node {
-            let values = conv::weight_gradient(x.storage(), output_gradient.storage(), &g);
-            let dims = [g.channels_out, g.channels_in, g.kernel[0], g.kernel[1]];
-            gradients.register::<Flex>(node.id, primitive(values, dims));
+            let gradient = direction.weight_gradient(&x, &output_gradient, &g);
+            gradients.register::<Flex>(node.id, gradient);
         }
     }
 }
 
-fn tracked_conv2d(x: Tracked, weight: Tracked, g: Geometry) -> Tracked {
+fn tracked_conv(direction: Direction, x: Tracked, weight: Tracked, g: Geometry) -> Tracked {
     let (x, x_node) = x.into_parts();
     let (weight, weight_node) = weight.into_parts();
     let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
-    let y = conv::forward(x.storage(), weight.storage(), &g);
-    let y = primitive(y, output_dims(&g));
-    match ConvStep
+    let y = direction.output(&x, &weight, &g);
+    match ConvStep(direction)
         .prepare::<NoCheckpointing>([x_node, weight_node])
         .compute_bound()
         .stateful()

@@ -1,6 +1,6 @@
 //! Masks between images and regions: what a region's mask should be, and what it says of the image.
 
-use crate::data::Corners;
+use crate::data::{Corners, within};
 
 /// Which pixels of a region's mask of `side` rows and columns are inside an object, whose mask is a
 /// bitmap of so many columns and rows: those whose middle is, by bilinear interpolation.
@@ -45,13 +45,11 @@ pub(super) fn pasted(
             false => 0.0,
         }
     };
-    let range = |low: f32, high: f32, size: usize| {
-        let end = (high.ceil().max(0.0) as usize).min(size);
-        (low.floor().max(0.0) as usize).min(end)..end
-    };
-    for row in range(y1, y2, height) {
+    let (left, right) = within(x1, x2, width);
+    let (top, bottom) = within(y1, y2, height);
+    for row in top..bottom {
         let y = (row as f32 + 0.5 - y1) * scale_y - 0.5;
-        for column in range(x1, x2, width) {
+        for column in left..right {
             let x = (column as f32 + 0.5 - x1) * scale_x - 0.5;
             let inside = bilinear(value, x, y) >= 0.5;
             bitmap[row * width + column] = u8::from(inside);

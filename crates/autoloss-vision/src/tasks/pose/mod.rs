@@ -12,7 +12,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use autoloss_expr::{Loss, Shape, ZooLoss};
+use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::coco::{Annotations, Image, KEYPOINTS, Kind, Prediction};
 use autoloss_search::{
     BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Sample, Task, TaskError,
@@ -24,8 +24,8 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use settings::PoseSettings;
 
-use super::SetupError;
 use super::coco_metric::{CocoMetric, scored};
+use super::{SetupError, zoo_baselines};
 use crate::data::{
     CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person, PersonAugmentation,
     PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Split, decode_heatmaps,
@@ -316,12 +316,7 @@ impl Task for Pose {
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {
-        let zoo = ["mse", "l1"].into_iter().filter_map(ZooLoss::from_name);
-        zoo.map(|zoo| {
-            let loss = Loss::single(&self.branches[0].name, zoo.tree());
-            (zoo.name.to_owned(), loss)
-        })
-        .collect()
+        zoo_baselines(&self.branches[0], ["mse", "l1"])
     }
 }
 

@@ -6,7 +6,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use autoloss_expr::{Loss, Shape, ZooLoss};
+use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::{
     Metric, SegmentationScore, SegmentationSettings as ScoreSettings, SegmentationTarget,
     argmax_channels,
@@ -21,7 +21,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use settings::SegmentationSettings;
 
-use super::{SetupError, TaskName};
+use super::{SetupError, TaskName, zoo_baselines};
 use crate::data::{
     self, Augmentation, Batch, Cached, Cityscapes, DataError, Digits, Loader, LoaderSettings,
     Prepared, Resized, SegmentationData, Split, Voc,
@@ -274,14 +274,7 @@ impl Task for Segmentation {
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {
-        ["cross_entropy", "dice"]
-            .into_iter()
-            .filter_map(ZooLoss::from_name)
-            .map(|zoo| {
-                let loss = Loss::single(&self.branches[0].name, zoo.tree());
-                (zoo.name.to_owned(), loss)
-            })
-            .collect()
+        zoo_baselines(&self.branches[0], ["cross_entropy", "dice"])
     }
 }
 
@@ -387,7 +380,7 @@ fn between(error: autoloss_metrics::MetricError) -> TrainError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use autoloss_expr::{Tree, ZOO, ZooKind};
+    use autoloss_expr::{Tree, ZOO, ZooKind, ZooLoss};
     use autoloss_search::{Judgement, Outcome, Scratch, Screener, Settings};
 
     fn digits(change: impl FnOnce(&mut SegmentationSettings)) -> Segmentation {
