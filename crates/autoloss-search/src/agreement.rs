@@ -4,6 +4,8 @@
 //! tell nothing. Candidates are put together here from trees that pass their branch's own screening
 //! and trees that do not, so that about half of them pass when screened apart.
 
+use std::time::Instant;
+
 use autoloss_expr::{Branch, Loss};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
@@ -27,6 +29,8 @@ const DRAWS: u64 = 1 << 20;
 pub struct BranchAgreement {
     /// The candidates, in their order.
     pub candidates: Vec<JudgedTwice>,
+    /// Seconds that judging all of them over all branches together took, by the clock.
+    pub seconds: f64,
 }
 
 /// A candidate judged both ways.
@@ -54,6 +58,12 @@ impl JudgedTwice {
 }
 
 impl BranchAgreement {
+    /// Candidates a minute, all branches together; drawing the trees is not counted.
+    #[must_use]
+    pub fn per_minute(&self) -> f64 {
+        60.0 * self.candidates.len() as f64 / self.seconds.max(f64::MIN_POSITIVE)
+    }
+
     /// How many candidates pass (apart, together) as given.
     #[must_use]
     pub fn count(&self, passes: (bool, bool)) -> usize {
@@ -105,6 +115,7 @@ pub fn compare_branches(
     }
     let together = Screener::new(task, settings)?;
     let numbers: Vec<u64> = (0..count).collect();
+    let start = Instant::now();
     let judged = on_all(&mut scratches, numbers, |number, scratch| {
         if interrupt.is_set() {
             return None;
@@ -122,6 +133,7 @@ pub fn compare_branches(
     });
     Ok(BranchAgreement {
         candidates: judged.into_iter().flatten().collect(),
+        seconds: start.elapsed().as_secs_f64(),
     })
 }
 

@@ -54,6 +54,7 @@ fn as_json(agreement: &BranchAgreement) -> serde_json::Value {
         "only_apart": agreement.count((true, false)),
         "only_together": agreement.count((false, true)),
         "neither": agreement.count((false, false)),
+        "per_minute_together": agreement.per_minute(),
     })
 }
 
@@ -67,5 +68,9 @@ fn as_text(agreement: &BranchAgreement) -> String {
     let all = agreement.candidates.len();
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let share = 100.0 * same as f64 / all.max(1) as f64;
-    format!("{counts}\nthe two agree on {same} of {all} candidates: {share:.1} %\n")
+    let rate = agreement.per_minute();
+    format!(
+        "{counts}\nthe two agree on {same} of {all} candidates: {share:.1} %\n\
+         all branches together, {rate:.0} candidates a minute\n"
+    )
 }
