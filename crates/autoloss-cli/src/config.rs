@@ -76,8 +76,9 @@ impl Config {
             .entry("screening")
             .or_insert_with(|| Value::Table(Table::new()))
         {
-            let share = Value::Float(task.name().early_share());
-            screening.entry("early_share").or_insert(share);
+            for (key, value) in task.name().screening() {
+                screening.entry(key).or_insert(Value::Float(value));
+            }
         }
         let text = toml::to_string(&table).map_err(usage)?;
         let search = Settings::from_toml(&text).map_err(usage)?;
@@ -130,11 +131,15 @@ pub(crate) fn open_task(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
 
 /// The defaults of a task as a file of settings, with comments.
 pub(crate) fn default_file(task: TaskName) -> String {
-    let early = format!("early_share = {:?}", task.early_share());
-    let mut text = Settings::DEFAULT_TOML
-        .trim_end()
-        .replace("early_share = 0.1", &early);
-    text.push_str("\n\n[task]\n");
+    let mut text = String::new();
+    for line in Settings::DEFAULT_TOML.trim_end().lines() {
+        let is = |key: &str| line.split_once(" = ").is_some_and(|(name, _)| name == key);
+        match task.screening().iter().find(|(key, _)| is(key)) {
+            Some((key, value)) => text.push_str(&format!("{key} = {value:?}\n")),
+            None => text.push_str(&format!("{line}\n")),
+        }
+    }
+    text.push_str("\n[task]\n");
     for line in task.preset().lines() {
         match line.strip_prefix('[') {
             Some(section) => text.push_str(&format!("[task.{section}\n")),
@@ -195,7 +200,8 @@ mod tests {
             }
             let config = Config::from_table(table).unwrap();
             let mut want = Settings::default();
-            want.screening.early_share = task.early_share();
+            [want.screening.early_share, want.screening.threshold] =
+                task.screening().map(|(_, value)| value);
             assert_eq!(config.search, want);
             assert_eq!(config.task.name(), task);
         }

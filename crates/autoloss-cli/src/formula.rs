@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use autoloss_expr::{Loss, Tree, ZOO, ZooLoss, nearest};
+use autoloss_expr::{Loss, Tree, ZooLoss, nearest};
 use autoloss_search::{Store, Task, parse_loss};
 
 use crate::exit::usage;
@@ -82,7 +82,7 @@ fn formula(text: &str) -> Result<(String, String)> {
 }
 
 fn unknown_in_zoo(name: &str) -> anyhow::Error {
-    let names: Vec<&str> = ZOO.iter().map(|loss| loss.name).collect();
+    let names: Vec<&str> = ZooLoss::all().map(|loss| loss.name).collect();
     let hint = nearest(name, names.iter().copied())
         .map_or_else(String::new, |near| format!("did you mean `zoo:{near}`? "));
     usage(format!(

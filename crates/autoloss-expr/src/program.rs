@@ -57,6 +57,9 @@ pub enum ProgramError {
         /// The names that were given.
         given: String,
     },
+    /// The tree is a native loss.
+    #[error("{0} is no tree of operators")]
+    Native(String),
 }
 
 /// One step of a program; operands are numbers of earlier steps.
@@ -85,7 +88,7 @@ impl Program {
     /// Flattens a tree over the given inputs: (name, whether gradients flow through it).
     ///
     /// # Errors
-    /// If the tree names another input.
+    /// If the tree names another input, or is a native loss.
     pub fn new(tree: &Tree, inputs: &[(&str, bool)]) -> Result<Self, ProgramError> {
         let mut builder = Builder {
             inputs,
@@ -170,6 +173,7 @@ impl Builder<'_> {
                 }
                 self.applied(*op, &mut numbers)
             }
+            Tree::Native(loss) => return Err(ProgramError::Native(loss.to_string())),
         };
         if let Some(&number) = self.known.get(&text) {
             return Ok(number);

@@ -18,7 +18,7 @@ pub struct ReferenceInput<'a> {
 /// The tree's value at every element.
 ///
 /// # Panics
-/// If the tree names an input that is not given or an input is not of the shape.
+/// If the tree names an input that is not given or an input is not of the shape, or is a native loss.
 #[must_use]
 pub fn output(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>]) -> Vec<f64> {
     match tree {
@@ -36,6 +36,7 @@ pub fn output(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>]) -> Vec<f
                 operands.iter().map(|t| output(t, shape, inputs)).collect();
             apply(*op, shape, &operands)
         }
+        Tree::Native(loss) => panic!("{loss} has no value at each element"),
     }
 }
 

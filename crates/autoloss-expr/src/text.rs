@@ -10,10 +10,14 @@
 //! product = unary { ("*" | "/") unary }
 //! unary   = "-" unary | atom
 //! atom    = number | input | operator "(" tree { "," tree } ")" | "(" tree ")"
+//!         | native "(" [number { "," number }] ")"
 //! ```
+//!
+//! A native loss ([`NativeLoss`]) is a whole branch's loss, never part of a larger formula.
 
 use std::fmt;
 
+use crate::native::NativeLoss;
 use crate::operator::Operator;
 use crate::tree::{Branch, Loss, Tree};
 
@@ -66,7 +70,7 @@ impl Tree {
     /// known name.
     pub fn parse(text: &str, inputs: &[&str]) -> Result<Self, ParseError> {
         let mut parser = Parser::new(text, inputs);
-        let tree = parser.tree(0)?;
+        let tree = parser.whole()?;
         parser.end("an operator (`+`, `-`, `*`, `/`) or the end of the formula")?;
         Ok(tree)
     }
@@ -112,7 +116,7 @@ impl Loss {
                 return Err(parser.error("`=` after the branch's name"));
             }
             parser.inputs = branches[index].1.clone();
-            trees[index] = Some(parser.tree(0)?);
+            trees[index] = Some(parser.whole()?);
             if !parser.take(';') {
                 parser.end("an operator, `;` or the end of the loss")?;
             }
@@ -233,6 +237,37 @@ impl<'a> Parser<'a> {
         Ok(tree)
     }
 
+    /// Reads a branch's formula.
+    fn whole(&mut self) -> Result<Tree, ParseError> {
+        let start = self.at;
+        match self.name() {
+            Some(name) if NativeLoss::exists(&name) && self.take('(') => self.native(&name),
+            _ => {
+                self.at = start;
+                self.tree(0)
+            }
+        }
+    }
+
+    /// Reads the numbers of a native loss and the closing parenthesis.
+    fn native(&mut self, name: &str) -> Result<Tree, ParseError> {
+        let column = self.position();
+        let mut numbers = Vec::new();
+        while !self.take(')') {
+            if !numbers.is_empty() && !self.take(',') {
+                return Err(self.error("`,` or `)`"));
+            }
+            let negative = self.take('-');
+            let Tree::Constant(number) = self.number()? else {
+                return Err(self.error("a number"));
+            };
+            numbers.push(if negative { -number } else { number });
+        }
+        let loss = NativeLoss::new(name, &numbers);
+        let loss = loss.map_err(|message| ParseError { column, message })?;
+        Ok(Tree::Native(loss))
+    }
+
     /// Reads a sum; `depth` counts the parentheses, calls and minus signs around it.
     fn tree(&mut self, depth: usize) -> Result<Tree, ParseError> {
         let mut left = self.product(depth)?;
@@ -333,6 +368,10 @@ impl<'a> Parser<'a> {
             };
             return Err(ParseError { column, message });
         }
+        if NativeLoss::exists(&name) {
+            let message = format!("`{name}` is a whole loss: it cannot be part of a formula");
+            return Err(ParseError { column, message });
+        }
         let Some(operator) = Operator::from_name(&name) else {
             let known: Vec<&str> = Operator::ALL.iter().map(|op| op.name()).collect();
             let message = format!("unknown operator `{name}`; {}", did_you_mean(&name, &known));
@@ -388,6 +427,7 @@ impl Tree {
         }
         match self {
             Self::Input(name) => write!(f, "{name}"),
+            Self::Native(loss) => write!(f, "{loss}"),
             Self::Constant(c) if *c != 0.0 && !(1e-4..1e16).contains(c) => write!(f, "{c:e}"),
             Self::Constant(c) => write!(f, "{c}"),
             Self::Apply(Operator::Neg, operands) => {

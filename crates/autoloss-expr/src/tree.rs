@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::native::NativeLoss;
 use crate::operator::Operator;
 
 /// One expression tree: the loss of one branch, up to the final mean and sum.
@@ -13,9 +14,23 @@ pub enum Tree {
     Constant(f64),
     /// An operator applied to as many trees as its arity.
     Apply(Operator, Vec<Tree>),
+    /// A loss over `yhat` and `y` that is no tree of operators; only ever the whole tree.
+    Native(NativeLoss),
 }
 
 impl Tree {
+    /// The inputs of native losses.
+    const OF_NATIVE: [&'static str; 2] = ["yhat", "y"];
+
+    /// The native loss that it consists of, if it does.
+    #[must_use]
+    pub const fn native(&self) -> Option<&NativeLoss> {
+        match self {
+            Self::Native(loss) => Some(loss),
+            _ => None,
+        }
+    }
+
     /// A named input.
     #[must_use]
     pub fn input(name: &str) -> Self {
@@ -86,10 +101,12 @@ impl Tree {
     #[must_use]
     pub fn inputs(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
-        self.visit(&mut |node| {
-            if let Self::Input(name) = node {
+        self.visit(&mut |node| match node {
+            Self::Input(name) => {
                 names.insert(name.as_str());
             }
+            Self::Native(_) => names.extend(Self::OF_NATIVE),
+            Self::Constant(_) | Self::Apply(..) => {}
         });
         names
     }
@@ -100,6 +117,7 @@ impl Tree {
         match self {
             Self::Input(name) => name == input,
             Self::Constant(_) => false,
+            Self::Native(_) => Self::OF_NATIVE.contains(&input),
             Self::Apply(_, operands) => operands.iter().any(|t| t.uses(input)),
         }
     }

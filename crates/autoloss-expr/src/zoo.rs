@@ -1,11 +1,12 @@
-//! Hand-written losses that the language can say, under names.
+//! Hand-written losses, under names.
 //!
 //! A row gives a loss's name, its formula, and where it comes from. Losses of classes are over the
 //! probabilities `yhat` and the one-hot target `y`, those of numbers (boxes, heatmaps) over the
 //! predicted `yhat` and the target `y`. Losses of boxes may also use the intersection `i`, the union
 //! `u` and the enclosing area `e` of predicted and target box, which all four channels of a box
-//! hold: a quarter of each makes one.
+//! hold: a quarter of each makes one. `d` and `v` are the boxes' distance and difference in aspect.
 
+use crate::native::NATIVES;
 use crate::tree::Tree;
 
 /// What a loss compares.
@@ -44,8 +45,8 @@ pub struct ZooLoss {
     pub source: &'static str,
 }
 
-/// All named losses.
-pub const ZOO: &[ZooLoss] = &[
+/// The losses that the language can say; [`ZooLoss::all`] has the native ones, too.
+const ZOO: &[ZooLoss] = &[
     ZooLoss {
         name: "cross_entropy",
         kind: ZooKind::Classes,
@@ -113,6 +114,18 @@ pub const ZOO: &[ZooLoss] = &[
         source: "generalised IoU loss (Rezatofighi et al. 2019, arXiv 1902.09630)",
     },
     ZooLoss {
+        name: "diou",
+        kind: ZooKind::Boxes,
+        formula: "0.25 * (1 - i / u + d)",
+        source: "distance IoU loss (Zheng et al. 2020, arXiv 1911.08287); d is the squared distance of the centres by the squared diagonal of the enclosing box",
+    },
+    ZooLoss {
+        name: "ciou",
+        kind: ZooKind::Boxes,
+        formula: "0.25 * (1 - i / u + d + v * v / (1 - i / u + v))",
+        source: "complete IoU loss (the same); v is 4/pi^2 times the squared difference of the aspects' angles, and gradients flow through its weight, too",
+    },
+    ZooLoss {
         name: "cse_a_class",
         kind: ZooKind::Classes,
         formula: "-(y * (1 + sin(w)) * log(yhat))",
@@ -127,19 +140,27 @@ pub const ZOO: &[ZooLoss] = &[
 ];
 
 /// The inputs that formulas of the zoo may use.
-const INPUTS: [&str; 6] = ["yhat", "y", "i", "u", "e", "w"];
+const INPUTS: [&str; 8] = ["yhat", "y", "i", "u", "e", "d", "v", "w"];
 
 impl ZooLoss {
+    /// All named losses, the native ones last.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        ZOO.iter().chain(NATIVES.iter().map(|native| &native.zoo))
+    }
+
     /// The loss of that name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<&'static Self> {
-        ZOO.iter().find(|loss| loss.name == name)
+        Self::all().find(|loss| loss.name == name)
     }
 
     /// The tasks with a branch that it fits.
     #[must_use]
     pub fn tasks(&self) -> &'static str {
         match self.kind {
+            // Native losses look at whole images.
+            ZooKind::Classes if self.tree().native().is_some() => "segmentation, masks",
+            ZooKind::Numbers if self.tree().native().is_some() => "pose",
             ZooKind::Classes if self.tree().uses("w") => "detection, instances",
             ZooKind::Classes => "segmentation, detection, instances",
             ZooKind::Numbers => "detection, instances, pose",
@@ -208,10 +229,14 @@ mod tests {
             ("i", &[1.0, 0.0, 1.0, 0.0][..]),
             ("u", &[4.0, 2.0, 4.0, 2.0][..]),
             ("e", &[5.0, 8.0, 5.0, 8.0][..]),
+            ("d", &[0.1, 0.5, 0.1, 0.5][..]),
+            ("v", &[0.25, 0.0, 0.25, 0.0][..]),
         ];
         for (name, boxes) in [
             ("iou", [0.75, 1.0]),
             ("giou", [0.75 + 0.2, 1.0 + 0.75]),
+            ("diou", [0.75 + 0.1, 1.0 + 0.5]),
+            ("ciou", [0.75 + 0.1 + 0.0625, 1.0 + 0.5]),
             ("cse_a_box", [0.75 + 0.4, 1.0 + 0.75]),
         ] {
             let want = 2.0 * 0.25 * (boxes[0] + boxes[1]) / 2.0;

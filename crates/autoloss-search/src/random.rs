@@ -32,7 +32,7 @@ struct BranchSpace {
 }
 
 impl Space {
-    /// The search space of a task: each branch's leaves are its inputs and the constant 1.
+    /// The search space of a task: each branch's leaves are its searched inputs and the constant 1.
     ///
     /// # Errors
     /// If the settings name no operator or one that does not exist, or hold an unknown branch, all
@@ -53,7 +53,8 @@ impl Space {
             let names: Vec<&str> = branch.inputs.iter().map(|i| i.name.as_str()).collect();
             let fixed = settings.fixed.get(&branch.name);
             let fixed = fixed.map(|text| Tree::parse(text, &names)).transpose();
-            let leaves = names.iter().map(|name| Tree::input(name));
+            let searched = branch.inputs.iter().filter(|input| input.searched);
+            let leaves = searched.map(|input| Tree::input(&input.name));
             Ok(BranchSpace {
                 leaves: leaves.chain([Tree::one()]).collect(),
                 fixed: fixed.map_err(|error| wrong(&branch.name, error.to_string()))?,
@@ -177,6 +178,7 @@ pub(crate) mod tests {
             Tree::Apply(op, operands) => {
                 operands.len() == op.arity() && operands.iter().all(well_formed)
             }
+            Tree::Native(_) => false,
         }
     }
 

@@ -32,6 +32,8 @@ pub struct InputSpec {
     pub name: String,
     /// What it is.
     pub role: Role,
+    /// Whether random trees and mutations use it; formulas that are given may use it either way.
+    pub searched: bool,
 }
 
 impl InputSpec {
@@ -41,7 +43,15 @@ impl InputSpec {
         Self {
             name: name.to_owned(),
             role,
+            searched: true,
         }
+    }
+
+    /// The input, for given formulas alone.
+    #[must_use]
+    pub fn not_searched(mut self) -> Self {
+        self.searched = false;
+        self
     }
 
     /// The class probabilities `yhat` (a softmax over the channels) and the target `y`.
@@ -95,6 +105,13 @@ impl BranchSpec {
     #[must_use]
     pub fn prediction(&self) -> usize {
         let is = |input: &InputSpec| matches!(input.role, Role::Prediction { .. });
+        self.inputs.iter().position(is).unwrap_or(0)
+    }
+
+    /// Where the target is among the inputs.
+    #[must_use]
+    pub fn target(&self) -> usize {
+        let is = |input: &InputSpec| input.role == Role::Target;
         self.inputs.iter().position(is).unwrap_or(0)
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use autoloss_expr::{Program, ProgramError, Shape, Tree, Workspace};
+use autoloss_expr::{NativeFields, NativeLoss, Program, ProgramError, Shape, Tree, Workspace};
 use autoloss_search::{BranchSpec, Derived, InputSpec, prediction_gradient};
 use burn::tensor::{Tensor, TensorData, activation};
 
@@ -17,8 +17,8 @@ use crate::field::TensorField;
 pub struct ClassLoss {
     /// With the logits as `yhat`, for the CPU.
     of_logits: BranchLoss,
-    /// With the probabilities as `yhat`, for Burn's tensors.
-    of_probabilities: Program,
+    /// With the probabilities as `yhat`, for Burn's tensors; a native loss has none.
+    of_probabilities: Option<Program>,
 }
 
 /// The inputs of a branch at some positions; a prediction that is a softmax is given by its logits.
@@ -31,12 +31,25 @@ pub(crate) struct BranchFields {
     pub(crate) derived: Option<Arc<dyn Derived>>,
 }
 
-/// The loss of one branch, by the kernels of the language: value and gradient on the host.
+/// The loss of one branch: value and gradient on the host.
 pub(crate) struct BranchLoss {
     spec: BranchSpec,
-    program: Program,
-    workspace: Workspace,
-    gradients: Vec<Vec<f32>>,
+    by: By,
+}
+
+/// What computes it.
+enum By {
+    /// The kernels of the language.
+    Kernels {
+        program: Box<Program>,
+        workspace: Workspace,
+        gradients: Vec<Vec<f32>>,
+    },
+    /// A loss that is no tree of operators.
+    Native {
+        loss: NativeLoss,
+        gradient: Vec<f32>,
+    },
 }
 
 impl BranchLoss {
@@ -46,31 +59,121 @@ impl BranchLoss {
     /// If the tree uses other inputs than the branch has.
     pub(crate) fn new(tree: &Tree, spec: &BranchSpec) -> Result<Self, ProgramError> {
         let prediction = &spec.inputs[spec.prediction()];
-        let tree = match prediction.is_softmax() {
-            true => tree.over_logits(&prediction.name),
-            false => tree.clone(),
+        let kernels = || {
+            let tree = match prediction.is_softmax() {
+                true => tree.over_logits(&prediction.name),
+                false => tree.clone(),
+            };
+            Ok(By::Kernels {
+                program: Box::new(Program::new(&tree, &spec.program_inputs())?),
+                workspace: Workspace::new(),
+                gradients: Vec::new(),
+            })
+        };
+        let by = match tree.native() {
+            Some(loss) => By::Native {
+                loss: loss.clone(),
+                gradient: Vec::new(),
+            },
+            None => kernels()?,
         };
         Ok(Self {
-            program: Program::new(&tree, &spec.program_inputs())?,
+            by,
             spec: spec.clone(),
-            workspace: Workspace::new(),
-            gradients: Vec::new(),
         })
     }
 
     /// The loss value, and the gradient of the prediction (of its logits, if it is a softmax).
     pub(crate) fn at(&mut self, fields: &BranchFields) -> (f64, &[f32]) {
-        let inputs: Vec<&[f32]> = fields.inputs.iter().map(Vec::as_slice).collect();
-        let value = prediction_gradient(
-            &self.program,
-            &self.spec,
-            fields.shape,
-            &inputs,
-            fields.derived.as_deref(),
-            &mut self.workspace,
-            &mut self.gradients,
-        );
-        (value, &self.gradients[self.spec.prediction()])
+        let place = self.spec.prediction();
+        match &mut self.by {
+            By::Kernels {
+                program,
+                workspace,
+                gradients,
+            } => {
+                let inputs: Vec<&[f32]> = fields.inputs.iter().map(Vec::as_slice).collect();
+                let value = prediction_gradient(
+                    program,
+                    &self.spec,
+                    fields.shape,
+                    &inputs,
+                    fields.derived.as_deref(),
+                    workspace,
+                    gradients,
+                );
+                (value, &gradients[place])
+            }
+            By::Native { loss, gradient } => {
+                let softmax = self.spec.inputs[place].is_softmax();
+                let target = self.spec.target();
+                let value;
+                (value, *gradient) = native_at(loss, fields, [place, target], softmax);
+                (value, gradient)
+            }
+        }
+    }
+}
+
+/// Value and gradient of a native loss; where the prediction is a softmax, of its logits.
+fn native_at(
+    loss: &NativeLoss,
+    fields: &BranchFields,
+    [prediction, target]: [usize; 2],
+    of_logits: bool,
+) -> (f64, Vec<f32>) {
+    let double = |field: &[f32]| -> Vec<f64> { field.iter().map(|x| f64::from(*x)).collect() };
+    let yhat = match of_logits {
+        true => softmax(&fields.inputs[prediction], fields.shape),
+        false => fields.inputs[prediction].clone(),
+    };
+    let at = loss.at(&NativeFields {
+        shape: fields.shape,
+        yhat: &double(&yhat),
+        y: &double(&fields.inputs[target]),
+    });
+    #[expect(clippy::cast_possible_truncation, reason = "networks train in f32")]
+    let mut gradient: Vec<f32> = at.gradient.iter().map(|g| *g as f32).collect();
+    if of_logits {
+        softmax_gradient(&yhat, &mut gradient, fields.shape);
+    }
+    (at.loss_value, gradient)
+}
+
+/// The softmax over the channels of logits (N, C, H, W).
+pub(crate) fn softmax(logits: &[f32], shape: Shape) -> Vec<f32> {
+    let mut out = vec![0.0; logits.len()];
+    for_positions(shape, |at| {
+        let highest = (0..shape.c).map(|c| logits[at(c)]).fold(f32::MIN, f32::max);
+        let mut sum = 0.0;
+        for c in 0..shape.c {
+            out[at(c)] = (logits[at(c)] - highest).exp();
+            sum += out[at(c)];
+        }
+        (0..shape.c).for_each(|c| out[at(c)] /= sum);
+    });
+    out
+}
+
+/// Turns the gradient of probabilities into that of their logits.
+fn softmax_gradient(probabilities: &[f32], gradient: &mut [f32], shape: Shape) {
+    for_positions(shape, |at| {
+        let mean: f32 = (0..shape.c)
+            .map(|c| probabilities[at(c)] * gradient[at(c)])
+            .sum();
+        for c in 0..shape.c {
+            gradient[at(c)] = probabilities[at(c)] * (gradient[at(c)] - mean);
+        }
+    });
+}
+
+/// Calls `f` at every position with where its channels' elements are.
+fn for_positions(shape: Shape, mut f: impl FnMut(&dyn Fn(usize) -> usize)) {
+    let pixels = shape.h * shape.w;
+    for n in 0..shape.n {
+        for pixel in 0..pixels {
+            f(&|c| (n * shape.c + c) * pixels + pixel);
+        }
     }
 }
 
@@ -107,21 +210,25 @@ impl ClassLoss {
         };
         Ok(Self {
             of_logits: BranchLoss::new(tree, &spec)?,
-            of_probabilities: Program::new(tree, &spec.program_inputs())?,
+            of_probabilities: match tree.native() {
+                Some(_) => None,
+                None => Some(Program::new(tree, &spec.program_inputs())?),
+            },
         })
     }
 
     /// The loss at a batch: logits (N, C, H, W), labels (N, H, W), where a label of C or more is
     /// ignored.
     pub fn at(&mut self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
-        if crate::device::is_host(&logits.device()) {
-            self.at_host(logits, labels)
-        } else {
-            self.at_device(logits, labels)
+        match &self.of_probabilities {
+            Some(program) if !crate::device::is_host(&logits.device()) => {
+                Self::at_device(program, logits, labels)
+            }
+            _ => self.at_host(logits, labels),
         }
     }
 
-    /// Value and gradient by the kernels of the language; the tensor only carries the gradient.
+    /// Value and gradient on the host; the tensor only carries the gradient.
     fn at_host(&mut self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
         let shape = shape_of(logits);
         let mut values = host_values(logits);
@@ -144,7 +251,7 @@ impl ClassLoss {
     }
 
     /// Value and gradient by Burn, on the logits' device.
-    fn at_device(&self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
+    fn at_device(program: &Program, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
         let shape = shape_of(logits);
         let device = logits.device();
         let field =
@@ -157,7 +264,7 @@ impl ClassLoss {
             TensorField(probabilities),
             TensorField(field(one_hot(labels, shape))),
         ];
-        let output = self.of_probabilities.apply(&inputs).0;
+        let output = program.apply(&inputs).0;
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 positions")]
         let root = output.sum().div_scalar(shape.positions() as f64);
         LossAt {
@@ -251,7 +358,8 @@ mod tests {
             let applied = Tree::apply(*op, operands[..op.arity()].to_vec());
             let tree = Tree::apply(Operator::Mul, vec![applied, Tree::input("y")]);
             let loss = ClassLoss::new(&tree).unwrap();
-            let (value, by_burn) = gradient(|leaf| loss.at_device(leaf, &labels()));
+            let program = loss.of_probabilities.as_ref().unwrap();
+            let (value, by_burn) = gradient(|leaf| ClassLoss::at_device(program, leaf, &labels()));
             let (host_value, by_host) =
                 gradient(|leaf| ClassLoss::new(&tree).unwrap().at_host(leaf, &labels()));
             assert!(
@@ -286,6 +394,42 @@ mod tests {
             got.iter().zip(&want).all(|(g, w)| close(*g, *w)),
             "{got:?} {want:?}"
         );
+    }
+
+    #[test]
+    fn native_losses_give_the_gradient_of_logits() {
+        let value = |loss: &NativeLoss, values: Vec<f32>| {
+            let device = Device::flex().autodiff();
+            let leaf = Tensor::<4>::from_data(TensorData::new(values, DIMS), &device);
+            let mut loss = ClassLoss::new(&Tree::Native(loss.clone())).unwrap();
+            loss.at(&leaf, &labels()).loss_value
+        };
+        for name in [
+            "lovasz_softmax",
+            "ssim",
+            "dpce",
+            "boundary",
+            "asl_miou",
+            "asl_bf1",
+        ] {
+            let loss = NativeLoss::new(name, &[]).unwrap();
+            let tree = Tree::Native(loss.clone());
+            let (_, got) = gradient(|leaf| ClassLoss::new(&tree).unwrap().at(leaf, &labels()));
+            for place in (0..120).step_by(7) {
+                let moved = |by: f32| {
+                    let mut values = logits();
+                    values[place] += by;
+                    value(&loss, values)
+                };
+                let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+                let difference = (f64::from(got[place]) - slope).abs();
+                assert!(
+                    difference < 1e-3,
+                    "{name} at {place}: {}, by differences {slope}",
+                    got[place]
+                );
+            }
+        }
     }
 
     #[test]

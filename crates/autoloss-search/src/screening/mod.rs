@@ -474,20 +474,22 @@ impl Screener {
 
     /// The verdict over what is not to be judged: it passes, with its gradients' norms.
     pub(super) fn measure(&self, loss: &Loss, scratch: &mut Scratch) -> Verdict {
-        let flat = match self.programs(loss) {
-            Ok(flat) => flat,
-            Err(reason) => return Verdict::structural(reason),
-        };
-        let samples = 0..self.samples.len();
-        let norms = samples.map(|b| self.descend(&flat.programs, b, scratch).1.norm());
-        Verdict {
+        let mut verdict = Verdict {
             judgement: Judgement::Passed,
             reason: None,
             g: None,
-            norms: norms.collect(),
-            canonical: flat.canonical,
+            norms: Vec::new(),
+            canonical: String::new(),
             fingerprint: None,
+        };
+        // A native loss has no program; held fixed, it does not tell candidates apart either.
+        if let Ok(flat) = self.programs(loss) {
+            let samples = 0..self.samples.len();
+            let norms = samples.map(|b| self.descend(&flat.programs, b, scratch).1.norm());
+            verdict.norms = norms.collect();
+            verdict.canonical = flat.canonical;
         }
+        verdict
     }
 
     /// Enters the verdict of an earlier part of a run.

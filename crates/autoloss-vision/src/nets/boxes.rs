@@ -198,6 +198,84 @@ pub fn overlap_gradient(
     gradient
 }
 
+/// How two boxes lie to each other beyond the areas that they share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Offset {
+    /// Squared distance of the centres, as a share of the squared diagonal of the smallest box that
+    /// holds both (Zheng et al. 2020, arXiv 1911.08287).
+    pub distance: f32,
+    /// 4/π² times the squared difference of the angles atan(width / height) (the same).
+    pub aspect: f32,
+}
+
+/// Distance and aspect of two boxes; 0 where the enclosing box is a point.
+pub fn offset(a: Corners, b: Corners) -> Offset {
+    let (squared, diagonal) = centre_distance(a, b);
+    Offset {
+        distance: if diagonal > 0.0 {
+            squared / diagonal
+        } else {
+            0.0
+        },
+        aspect: ASPECT * (angle(b) - angle(a)).powi(2),
+    }
+}
+
+/// 4 / π².
+const ASPECT: f32 = 0.405_284_73;
+
+/// The squared distance of the centres, and the squared diagonal of the enclosing box.
+fn centre_distance(a: Corners, b: Corners) -> (f32, f32) {
+    let outer = outer(a, b);
+    let of = |axis: usize| {
+        let apart = 0.5 * (a[axis] + a[axis + 2] - b[axis] - b[axis + 2]);
+        (apart.powi(2), (outer[axis + 2] - outer[axis]).powi(2))
+    };
+    let (x, y) = (of(0), of(1));
+    (x.0 + y.0, x.1 + y.1)
+}
+
+fn angle(b: Corners) -> f32 {
+    (b[2] - b[0]).atan2(b[3] - b[1])
+}
+
+/// The gradient of the corners of `a` from those of the distance and the aspect in [`offset`].
+///
+/// Where corners of the two boxes coincide the enclosing box follows both by half.
+pub fn offset_gradient(a: Corners, b: Corners, distance: f32, aspect: f32) -> [f32; 4] {
+    let (squared, diagonal) = centre_distance(a, b);
+    let outer = outer(a, b);
+    let mut gradient = [0.0; 4];
+    if diagonal > 0.0 {
+        for corner in 0..4 {
+            let axis = corner % 2;
+            let apart = 0.5 * (a[axis] + a[axis + 2] - b[axis] - b[axis + 2]);
+            let outwards = if corner < 2 { -1.0 } else { 1.0 };
+            let beyond = (a[corner] - b[corner]) * outwards;
+            let share = if beyond == 0.0 {
+                0.5
+            } else {
+                f32::from(u8::from(beyond > 0.0))
+            };
+            let grows = 2.0 * (outer[axis + 2] - outer[axis]) * outwards * share;
+            gradient[corner] = distance * (apart - squared / diagonal * grows) / diagonal;
+        }
+    }
+    let (width, height) = (a[2] - a[0], a[3] - a[1]);
+    let hypotenuse = width * width + height * height;
+    if hypotenuse > 0.0 {
+        let by_angle = -2.0 * ASPECT * aspect * (angle(b) - angle(a)) / hypotenuse;
+        let (of_width, of_height) = (by_angle * height, -by_angle * width);
+        for (corner, g) in [-of_width, -of_height, of_width, of_height]
+            .into_iter()
+            .enumerate()
+        {
+            gradient[corner] += g;
+        }
+    }
+    gradient
+}
+
 fn area_gradient(b: Corners) -> [f32; 4] {
     let (width, height) = (b[2] - b[0], b[3] - b[1]);
     if width > 0.0 && height > 0.0 {

@@ -197,6 +197,18 @@ fn exact_overlap(a: Corners, b: Corners) -> [f64; 3] {
     [intersection, both - intersection, enclosing]
 }
 
+/// As Zheng et al. 2020 write them.
+fn exact_offset(a: Corners, b: Corners) -> [f64; 2] {
+    let (a, b) = (a.map(f64::from), b.map(f64::from));
+    let centre = |b: [f64; 4]| [f64::midpoint(b[0], b[2]), f64::midpoint(b[1], b[3])];
+    let (p, g) = (centre(a), centre(b));
+    let rho = (p[0] - g[0]).powi(2) + (p[1] - g[1]).powi(2);
+    let c = (a[2].max(b[2]) - a[0].min(b[0])).powi(2) + (a[3].max(b[3]) - a[1].min(b[1])).powi(2);
+    let angle = |b: [f64; 4]| ((b[2] - b[0]) / (b[3] - b[1])).atan();
+    let v = 4.0 / std::f64::consts::PI.powi(2) * (angle(b) - angle(a)).powi(2);
+    [rho / c, v]
+}
+
 proptest! {
     #[test]
     fn nms_is_the_slow_one(boxes in boxes_and_scores(), threshold in 0.0..1.0f32) {
@@ -242,6 +254,25 @@ proptest! {
             factors.iter().zip(areas).map(|(f, area)| f64::from(*f) * area).sum()
         });
         prop_assert!(difference(&gradient, &expected.map(|x| x as f32)) < 1e-2);
+    }
+
+    #[test]
+    fn offset_gradient_is_the_difference(
+        a in any_box(),
+        b in any_box(),
+        factors in [-2.0..2.0f32, -2.0..2.0],
+    ) {
+        let near = |i: usize| (a[i] - b[i]).abs() < 0.01;
+        prop_assume!((0..4).all(|i| !near(i)));
+        let gradient = offset_gradient(a, b, factors[0], factors[1]);
+        let expected = differences(a, |a| {
+            let [distance, aspect] = exact_offset(a, b);
+            f64::from(factors[0]) * distance + f64::from(factors[1]) * aspect
+        });
+        prop_assert!(difference(&gradient, &expected.map(|x| x as f32)) < 1e-2);
+        let Offset { distance, aspect } = offset(a, b);
+        let exact = exact_offset(a, b).map(|x| x as f32);
+        prop_assert!(difference(&[distance, aspect], &exact) < 1e-4);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! A class branch has a position for each anchor or region, with the class probabilities `yhat` over
 //! the channels, the one-hot `y`, and `w`, the IoU of the box predicted there with its object (0 where
 //! there is none). A box branch has a position for each anchor or region with an object, with the
-//! four deltas of the box as channels. The mask branch has the mask of each region with an object as
+//! four deltas of the box as channels, the areas `i`, `u` and `e`, and, for published losses, the
+//! distance `d` of the centres and the difference `v` of the aspects. The mask branch has the mask of each region with an object as
 //! an image of two channels, outside and inside. Where a network gives one logit l for two classes
 //! (objectness, mask), the two channels have the logits 0 and l: their softmax is the sigmoid of l.
 
@@ -16,7 +17,9 @@ use autoloss_search::{BranchSpec, Derived, InputSpec, Role};
 use super::settings::AreaUnit;
 use crate::data::Corners;
 use crate::loss::BranchFields;
-use crate::nets::boxes::{decode, decode_gradient, encode, overlap, overlap_gradient};
+use crate::nets::boxes::{
+    decode, decode_gradient, encode, offset, offset_gradient, overlap, overlap_gradient,
+};
 
 /// The branches, that of masks where there are any.
 pub(super) fn specs(masks: bool) -> Vec<BranchSpec> {
@@ -32,6 +35,8 @@ pub(super) fn specs(masks: bool) -> Vec<BranchSpec> {
     let boxes = || {
         let mut inputs = InputSpec::numbers_and_target();
         inputs.extend(["i", "u", "e"].map(|name| InputSpec::new(name, Role::Derived)));
+        let others = ["d", "v"].map(|name| InputSpec::new(name, Role::Derived));
+        inputs.extend(others.map(InputSpec::not_searched));
         inputs
     };
     let mut specs = vec![
@@ -135,7 +140,8 @@ pub(super) fn mask_fields(logits: &[&[f32]], targets: &[Vec<bool>], side: usize)
     }
 }
 
-/// Intersection, union and enclosing area of predicted and target boxes as functions of the deltas.
+/// Intersection, union and enclosing area, distance and aspect of predicted and target boxes as
+/// functions of the deltas.
 /// They are the same in all four channels.
 struct BoxAreas {
     references: Vec<Corners>,
@@ -160,19 +166,24 @@ impl BoxAreas {
 
 impl Derived for BoxAreas {
     fn values(&self, prediction: &[f64]) -> Vec<Vec<f64>> {
-        let mut areas: [Vec<f64>; 3] =
+        let mut fields: [Vec<f64>; 5] =
             std::array::from_fn(|_| Vec::with_capacity(prediction.len()));
         for (place, _, predicted) in self.each(prediction) {
-            let found = overlap(predicted, self.objects[place]);
-            for (field, area) in
-                areas
-                    .iter_mut()
-                    .zip([found.intersection, found.union, found.enclosing])
-            {
-                field.push(f64::from(area * self.scales[place]));
+            let areas = overlap(predicted, self.objects[place]);
+            let others = offset(predicted, self.objects[place]);
+            let scale = self.scales[place];
+            let values = [
+                areas.intersection * scale,
+                areas.union * scale,
+                areas.enclosing * scale,
+                others.distance,
+                others.aspect,
+            ];
+            for (field, value) in fields.iter_mut().zip(values) {
+                field.push(f64::from(value));
             }
         }
-        areas.into_iter().map(|field| field.repeat(4)).collect()
+        fields.into_iter().map(|field| field.repeat(4)).collect()
     }
 
     fn pull_back(&self, prediction: &[f64], gradients: &[&[f64]], gradient: &mut [f64]) {
@@ -182,10 +193,15 @@ impl Derived for BoxAreas {
             #[expect(clippy::cast_possible_truncation, reason = "boxes are f32")]
             let into = |field: &[f64]| {
                 let channels = (0..4).filter_map(|c| field.get(c * count + place));
-                channels.sum::<f64>() as f32 * self.scales[place]
+                channels.sum::<f64>() as f32
             };
-            let [i, u, e] = [0, 1, 2].map(|k| into(gradients[k]));
-            let corners = overlap_gradient(predicted, self.objects[place], i, u, e);
+            let [i, u, e] = [0, 1, 2].map(|k| into(gradients[k]) * self.scales[place]);
+            let mut corners = overlap_gradient(predicted, self.objects[place], i, u, e);
+            let [d, v] = [3, 4].map(|k| into(gradients[k]));
+            if (d, v) != (0.0, 0.0) {
+                let moved = offset_gradient(predicted, self.objects[place], d, v);
+                corners.iter_mut().zip(moved).for_each(|(c, g)| *c += g);
+            }
             let pulled = decode_gradient(self.references[place], deltas, self.weights, corners);
             for (channel, g) in pulled.into_iter().enumerate() {
                 gradient[channel * count + place] += f64::from(g);
@@ -194,29 +210,10 @@ impl Derived for BoxAreas {
     }
 }
 
-/// The softmax over the channels of logits of shape (N, C, H, W).
-pub(crate) fn softmax(logits: &[f32], shape: Shape) -> Vec<f32> {
-    let pixels = shape.h * shape.w;
-    let mut out = vec![0.0; logits.len()];
-    for n in 0..shape.n {
-        for pixel in 0..pixels {
-            let at = |c: usize| (n * shape.c + c) * pixels + pixel;
-            let highest = (0..shape.c).map(|c| logits[at(c)]).fold(f32::MIN, f32::max);
-            let mut sum = 0.0;
-            for c in 0..shape.c {
-                out[at(c)] = (logits[at(c)] - highest).exp();
-                sum += out[at(c)];
-            }
-            (0..shape.c).for_each(|c| out[at(c)] /= sum);
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loss::BranchLoss;
+    use crate::loss::{BranchLoss, softmax};
     use autoloss_expr::{Tree, ZooLoss};
 
     fn boxes(unit: AreaUnit) -> BranchFields {
@@ -244,7 +241,7 @@ mod tests {
 
     #[test]
     fn gradients_flow_through_the_areas_of_boxes() {
-        let names = ["iou", "giou", "cse_a_box"].into_iter();
+        let names = ["iou", "giou", "diou", "ciou", "cse_a_box"].into_iter();
         for (unit, name) in names.flat_map(|name| AreaUnit::ALL.map(|unit| (unit, name))) {
             let tree = ZooLoss::from_name(name).unwrap().tree();
             let (_, gradient) = at(1, &boxes(unit), &tree);

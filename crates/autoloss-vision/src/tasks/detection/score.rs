@@ -3,12 +3,11 @@
 use autoloss_metrics::coco::Prediction;
 use burn::tensor::Tensor;
 
-use super::branches::softmax;
 use super::detections::{Candidate, Detection, detections};
 use super::proposals::Proposals;
 use super::settings::DetectorSettings;
 use crate::data::PreparedScene;
-use crate::loss::host_values;
+use crate::loss::{host_values, softmax};
 use crate::nets::DetectionNet;
 use crate::nets::boxes::Roi;
 use autoloss_expr::Shape;

@@ -9,13 +9,13 @@
 use autoloss_metrics::coco::{Annotations, Category, Image, Kind, Mask, Prediction, Shape, Target};
 use autoloss_search::{BranchSample, BranchScorer, BranchSpec, Sample};
 
-use super::branches::{by_position, softmax};
+use super::branches::by_position;
 use super::detections::{Candidate, detections};
 use super::masks::mask_iou;
 use super::settings::DetectorSettings;
 use super::step::{Pass, class_of};
 use crate::data::{Corners, PreparedScene};
-use crate::loss::BranchFields;
+use crate::loss::{BranchFields, softmax};
 use crate::nets::boxes::{
     HEAD_WEIGHTS, PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou, nms,
 };

@@ -316,7 +316,7 @@ impl Task for Pose {
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {
-        zoo_baselines(&self.branches[0], ["mse", "l1"])
+        zoo_baselines(&self.branches[0], ["mse", "ohkm"])
     }
 }
 

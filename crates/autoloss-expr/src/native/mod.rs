@@ -1,0 +1,273 @@
+//! Losses that are no tree of operators: they sort, filter, or measure distances.
+//!
+//! In a formula a native loss is written as a call with numbers only, `lovasz_softmax()` or
+//! `boundary(0.02)`; without numbers its parameters have their defaults. It is a whole branch's loss:
+//! it cannot be part of a larger tree. Those of classes are over the probabilities `yhat` and the
+//! one-hot target `y`; a position without a class (where no `y` is 1) is ignored. What they compute is
+//! in f64, value and gradient at once.
+
+mod curve;
+mod distance;
+mod keypoints;
+mod lovasz;
+mod pool;
+mod ssim;
+mod surrogate;
+
+use std::fmt;
+
+use crate::program::Shape;
+use crate::zoo::{ZooKind, ZooLoss};
+
+pub use curve::CURVE_PARAMETERS;
+pub use surrogate::SURROGATE_PARAMETERS;
+
+/// A number that a native loss can be given.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Parameter {
+    /// What it is.
+    name: &'static str,
+    /// Its value where none is given.
+    default: f64,
+    /// Smallest and largest value.
+    range: [f64; 2],
+}
+
+/// A row of the table of native losses.
+pub(crate) struct Native {
+    /// Its name, source and place in the zoo; the formula is the call without numbers.
+    pub(crate) zoo: ZooLoss,
+    /// The numbers that it can be given, all or none.
+    parameters: &'static [Parameter],
+    compute: fn(&NativeFields<'_>, &[f64]) -> NativeAt,
+}
+
+/// All native losses.
+pub(crate) const NATIVES: &[Native] = &[
+    Native {
+        zoo: ZooLoss {
+            name: "lovasz_softmax",
+            kind: ZooKind::Classes,
+            formula: "lovasz_softmax()",
+            source: "Lovász-softmax (Berman et al. 2018, arXiv 1705.08790), over the batch, mean of the classes that occur",
+        },
+        parameters: &[],
+        compute: lovasz::lovasz_softmax,
+    },
+    Native {
+        zoo: ZooLoss {
+            name: "ssim",
+            kind: ZooKind::Classes,
+            formula: "ssim()",
+            source: "1 - structural similarity of probability and target maps (Wang et al. 2004; as a loss Qin et al. 2019), Gaussian window 11 x 11, sigma 1.5",
+        },
+        parameters: &[],
+        compute: ssim::ssim,
+    },
+    Native {
+        zoo: ZooLoss {
+            name: "dpce",
+            kind: ZooKind::Classes,
+            formula: "dpce()",
+            source: "distance-map penalised cross entropy (Caliva et al. 2019, arXiv 1908.03679): weight 2 at the edge of an object, 1 at its middle",
+        },
+        parameters: &[],
+        compute: distance::penalised_cross_entropy,
+    },
+    Native {
+        zoo: ZooLoss {
+            name: "boundary",
+            kind: ZooKind::Classes,
+            formula: "boundary()",
+            source: "boundary loss (Kervadec et al. 2019, arXiv 1812.07032): generalised Dice + weight * mean of yhat times the signed distance to the target's edge",
+        },
+        parameters: &[Parameter {
+            name: "weight",
+            default: 0.01,
+            range: [0.0, 1e3],
+        }],
+        compute: distance::boundary,
+    },
+    Native {
+        zoo: ZooLoss {
+            name: "ohkm",
+            kind: ZooKind::Numbers,
+            formula: "ohkm()",
+            source: "online hard keypoint mining (Chen et al. 2018, arXiv 1711.07319): squared error of the worst 8 heatmaps of each sample",
+        },
+        parameters: &[Parameter {
+            name: "heatmaps",
+            default: 8.0,
+            range: [1.0, 1e3],
+        }],
+        compute: keypoints::hard_keypoints,
+    },
+    surrogate::row("asl_miou", "asl_miou()", surrogate::miou),
+    surrogate::row("asl_fwiou", "asl_fwiou()", surrogate::fwiou),
+    surrogate::row("asl_gacc", "asl_gacc()", surrogate::gacc),
+    surrogate::row("asl_macc", "asl_macc()", surrogate::macc),
+    surrogate::row("asl_biou", "asl_biou()", surrogate::biou),
+    surrogate::row("asl_bf1", "asl_bf1()", surrogate::bf1),
+];
+
+/// What a native loss is computed at; NCHW.
+#[derive(Clone, Copy)]
+pub struct NativeFields<'a> {
+    /// The shape of both.
+    pub shape: Shape,
+    /// The prediction.
+    pub yhat: &'a [f64],
+    /// The target.
+    pub y: &'a [f64],
+}
+
+impl NativeFields<'_> {
+    fn pixels(&self) -> usize {
+        self.shape.h * self.shape.w
+    }
+
+    /// Where a channel of a sample begins.
+    fn plane(&self, n: usize, c: usize) -> usize {
+        (n * self.shape.c + c) * self.pixels()
+    }
+
+    /// Where the elements of a channel are, all samples.
+    fn channel(&self, c: usize) -> impl Iterator<Item = usize> {
+        let (pixels, channels) = (self.pixels(), self.shape.c);
+        (0..self.shape.n).flat_map(move |n| {
+            let first = (n * channels + c) * pixels;
+            first..first + pixels
+        })
+    }
+
+    /// Whether the element's channel is the class of its position.
+    fn is(&self, place: usize) -> bool {
+        self.y[place] >= 1.0
+    }
+
+    /// For each element, whether its position has a class.
+    fn counted(&self) -> Vec<bool> {
+        let (pixels, sample) = (self.pixels(), self.shape.c * self.pixels());
+        let has_class = |place: usize| {
+            let first = place / sample * sample + place % pixels;
+            (0..self.shape.c).any(|c| self.is(first + c * pixels))
+        };
+        (0..self.shape.len()).map(has_class).collect()
+    }
+}
+
+/// A native loss at some fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NativeAt {
+    /// The loss value.
+    pub loss_value: f64,
+    /// Its gradient with respect to the prediction.
+    pub gradient: Vec<f64>,
+}
+
+impl NativeAt {
+    fn zero(len: usize) -> Self {
+        Self {
+            loss_value: 0.0,
+            gradient: vec![0.0; len],
+        }
+    }
+}
+
+/// A native loss with its parameters: what a branch's tree may consist of.
+#[derive(Clone)]
+pub struct NativeLoss {
+    native: &'static Native,
+    parameters: Vec<f64>,
+}
+
+impl NativeLoss {
+    /// The native loss of that name with these parameters; none: their defaults.
+    ///
+    /// # Errors
+    /// An unknown name, or parameters that do not fit, in words.
+    pub fn new(name: &str, parameters: &[f64]) -> Result<Self, String> {
+        let native = NATIVES.iter().find(|native| native.zoo.name == name);
+        let native = native.ok_or_else(|| format!("`{name}` is no native loss"))?;
+        let wanted = native.parameters;
+        if parameters.is_empty() {
+            let parameters = wanted.iter().map(|p| p.default).collect();
+            return Ok(Self { native, parameters });
+        }
+        if parameters.len() != wanted.len() {
+            return Err(format!(
+                "`{name}` takes {} numbers or none, {} are given",
+                wanted.len(),
+                parameters.len()
+            ));
+        }
+        for (value, parameter) in parameters.iter().zip(wanted) {
+            let [low, high] = parameter.range;
+            if !(low..=high).contains(value) {
+                return Err(format!(
+                    "`{name}`: {} is {value}, expected {low} to {high}",
+                    parameter.name
+                ));
+            }
+        }
+        Ok(Self {
+            native,
+            parameters: parameters.to_vec(),
+        })
+    }
+
+    /// Whether there is a native loss of that name.
+    #[must_use]
+    pub fn exists(name: &str) -> bool {
+        NATIVES.iter().any(|native| native.zoo.name == name)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.native.zoo.name
+    }
+
+    /// Its parameters.
+    #[must_use]
+    pub fn parameters(&self) -> &[f64] {
+        &self.parameters
+    }
+
+    /// Value and gradient.
+    ///
+    /// # Panics
+    /// If a field does not have as many elements as the shape.
+    #[must_use]
+    pub fn at(&self, fields: &NativeFields<'_>) -> NativeAt {
+        assert_eq!(fields.yhat.len(), fields.shape.len(), "elements of yhat");
+        assert_eq!(fields.y.len(), fields.shape.len(), "elements of y");
+        (self.native.compute)(fields, &self.parameters)
+    }
+}
+
+impl PartialEq for NativeLoss {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.parameters == other.parameters
+    }
+}
+
+impl fmt::Debug for NativeLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for NativeLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let defaults = self.native.parameters.iter().map(|p| p.default);
+        if defaults.eq(self.parameters.iter().copied()) {
+            return write!(f, "{}()", self.name());
+        }
+        let numbers: Vec<String> = self.parameters.iter().map(f64::to_string).collect();
+        write!(f, "{}({})", self.name(), numbers.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests;
