@@ -33,6 +33,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   autoloss show runs/digits-miou-1 --top 20")]
     Show(Show),
+    /// Write a run as one HTML page that needs nothing else: losses, curves, what the search did.
+    #[command(after_help = "Example:
+  autoloss report runs/digits-miou-1 --out report.html")]
+    Report(Report),
     /// Train with one loss in full: checkpoints, final network, all metrics.
     #[command(after_help = "Example:
   autoloss retrain --task voc --data VOC2012 --net deeplabv3plus-resnet50 --loss @runs/voc-miou-1 \\
@@ -150,6 +154,15 @@ pub(crate) struct Show {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Report {
+    /// Folder of the run.
+    pub(crate) dir: PathBuf,
+    /// The page; default: report.html in the run's folder.
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -32,6 +32,7 @@ mod fields;
 mod graph;
 mod kernels;
 mod lane;
+mod latex;
 mod native;
 mod operator;
 mod program;

@@ -41,7 +41,7 @@ pub fn compare(
     interrupt: &Interrupt,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Vec<Comparison>, SearchError> {
-    let jobs = jobs(losses, seeds);
+    let jobs = jobs(losses, seeds, 0);
     let done = train_all(
         task,
         &jobs,
@@ -61,14 +61,21 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) loss: Loss,
     pub(crate) seed: u64,
+    /// How many pictures of the trained network's work are wanted.
+    pub(crate) pictures: usize,
 }
 
-/// Every loss with every seed.
-pub(crate) fn jobs(losses: &[(String, Loss)], seeds: &[u64]) -> Vec<Entry> {
+/// Every loss with every seed; pictures of the first seed alone.
+pub(crate) fn jobs(losses: &[(String, Loss)], seeds: &[u64], pictures: usize) -> Vec<Entry> {
     let entry = |(name, loss): &(String, Loss), seed: u64| Entry {
         name: name.clone(),
         loss: loss.clone(),
         seed,
+        pictures: if seeds.first() == Some(&seed) {
+            pictures
+        } else {
+            0
+        },
     };
     losses
         .iter()
@@ -96,6 +103,7 @@ pub(crate) fn train_all(
             let job = Job {
                 seed: entry.seed,
                 stop_on_invalid,
+                pictures: entry.pictures,
             };
             let Some(trained) = train(task, &entry.loss, &job, &stop) else {
                 break;

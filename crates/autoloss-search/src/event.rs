@@ -117,6 +117,9 @@ pub struct Training {
     pub curve: Vec<(usize, f64)>,
     /// Further metrics by name.
     pub metrics: Vec<(String, f64)>,
+    /// Pictures of the network's work as PNG files; a store gives them apart, see
+    /// [`Store::pictures`](crate::Store::pictures).
+    pub pictures: Vec<Vec<u8>>,
 }
 
 /// Why a search ended.

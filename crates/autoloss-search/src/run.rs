@@ -260,6 +260,9 @@ fn unproductive(rows: &[CandidateRow]) -> u64 {
     joined.iter().rev().take_while(untrained).count() as u64
 }
 
+/// Pictures of each loss that the final comparison keeps.
+const PICTURES: usize = 4;
+
 /// The final comparison, and whether it is complete; trainings that an earlier part of the run made
 /// are not made again.
 fn comparison_stage(
@@ -273,10 +276,10 @@ fn comparison_stage(
     let mut losses = task.baselines();
     losses.extend(best_losses(task, settings.search.final_losses, recorder)?);
     let seeds = final_seeds(settings.search.seed, settings.search.final_seeds);
-    let wanted = jobs(&losses, &seeds);
+    let wanted = jobs(&losses, &seeds, PICTURES);
     let mut done = recorder.store().final_trainings()?;
     let is_of = |entry: &Entry, t: &Training| entry.name == t.name && entry.seed == t.seed;
-    let missing: Vec<Entry> = jobs(&losses, &seeds)
+    let missing: Vec<Entry> = jobs(&losses, &seeds, PICTURES)
         .into_iter()
         .filter(|entry| !done.iter().any(|training| is_of(entry, training)))
         .collect();

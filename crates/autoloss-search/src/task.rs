@@ -189,6 +189,8 @@ pub struct Job {
     pub seed: u64,
     /// End with score 0 as soon as the loss or a gradient is not finite.
     pub stop_on_invalid: bool,
+    /// How many pictures of the trained network's work are wanted, see [`Evaluation::pictures`].
+    pub pictures: usize,
 }
 
 /// How a proxy training ended.
@@ -216,6 +218,9 @@ pub struct Evaluation {
     pub curve: Vec<(usize, f64)>,
     /// Further metrics by name, for the record.
     pub metrics: Vec<(String, f64)>,
+    /// What the network makes of the first examples of the evaluation set, for people: PNG files, at
+    /// most as many as the job wants; none where the task has no pictures.
+    pub pictures: Vec<Vec<u8>>,
     /// Seconds it took.
     pub seconds: f64,
 }

@@ -327,6 +327,7 @@ impl Task for Faulty {
 
 fn scored(score: f64, outcome: Outcome) -> Evaluation {
     Evaluation {
+        pictures: Vec::new(),
         score,
         outcome,
         curve: vec![(1, f64::NAN), (2, f64::INFINITY)],

@@ -209,6 +209,7 @@ impl Task for Toy {
             Outcome::Stopped { .. } => 0.0,
         };
         Ok(Evaluation {
+            pictures: Vec::new(),
             score,
             outcome,
             curve,

@@ -41,6 +41,10 @@ pub(crate) trait Learner: Send + Sync {
         all: bool,
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError>;
+
+    /// What the network makes of the first `count` examples of the evaluation set: PNG files of image,
+    /// target and prediction side by side.
+    fn pictures(&self, net: &Self::Net, count: usize) -> Result<Vec<Vec<u8>>, TrainError>;
 }
 
 /// What looks on between updates.
@@ -114,12 +118,17 @@ fn train_and_score<L: Learner>(
         Outcome::Stopped { .. } => vec![(searched.to_owned(), 0.0)],
         Outcome::Finished => learner.score(&trained.net, all, interrupt).map_err(ended)?,
     };
+    let pictures = match trained.outcome {
+        Outcome::Finished if job.pictures > 0 => learner.pictures(&trained.net, job.pictures),
+        _ => Ok(Vec::new()),
+    };
     let score = metrics.iter().find(|(name, _)| name == searched);
     let evaluation = Evaluation {
         score: score.map_or(0.0, |(_, value)| *value),
         outcome: trained.outcome.clone(),
         curve: trained.curve.clone(),
         metrics,
+        pictures: pictures.map_err(ended)?,
         seconds: start.elapsed().as_secs_f64(),
     };
     Ok((evaluation, trained))

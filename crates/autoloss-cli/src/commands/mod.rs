@@ -2,6 +2,7 @@
 
 mod compare;
 mod eval;
+mod report;
 mod retrain;
 mod score;
 mod screen;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Search(arguments) => search::search(arguments),
         Command::Resume(arguments) => search::resume(&arguments),
         Command::Show(arguments) => show::show(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Retrain(arguments) => retrain::retrain(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),

@@ -18,6 +18,7 @@ pub(crate) struct Trained {
     pub(crate) seconds: f64,
     pub(crate) curve: Vec<(usize, f64)>,
     pub(crate) metrics: Vec<(String, f64)>,
+    pub(crate) pictures: Vec<Vec<u8>>,
 }
 
 impl Trained {
@@ -31,6 +32,7 @@ impl Trained {
             note: self.reason,
             curve: self.curve,
             metrics: self.metrics,
+            pictures: self.pictures,
         }
     }
 }
@@ -52,6 +54,7 @@ pub(crate) fn train(
         seconds: start.elapsed().as_secs_f64(),
         curve: Vec::new(),
         metrics: Vec::new(),
+        pictures: Vec::new(),
     };
     match result {
         Ok(Ok(evaluation)) => Some(finished(evaluation)),
@@ -84,6 +87,7 @@ fn finished(evaluation: Evaluation) -> Trained {
         seconds: evaluation.seconds,
         curve: evaluation.curve,
         metrics: evaluation.metrics,
+        pictures: evaluation.pictures,
     }
 }
 

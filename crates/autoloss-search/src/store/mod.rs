@@ -20,7 +20,7 @@ pub use record::{NewRun, Recorder};
 use crate::settings::SettingsError;
 
 /// Version of the tables: a reader understands its own major version, any minor one.
-pub const FORMAT: (u32, u32) = (1, 0);
+pub const FORMAT: (u32, u32) = (1, 1);
 
 /// Marks the database as a run of this program.
 const APPLICATION_ID: i32 = 0x414C_6F73;
@@ -85,6 +85,20 @@ CREATE TABLE training (
     curve TEXT NOT NULL,
     metrics TEXT NOT NULL,
     PRIMARY KEY (purpose, name, seed)
+);
+";
+
+/// Tables that runs of format 1.0 do not have.
+const SINCE_1_1: &str = "
+CREATE TABLE IF NOT EXISTS moment (
+    candidate INTEGER PRIMARY KEY,
+    elapsed REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS picture (
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    png BLOB NOT NULL,
+    PRIMARY KEY (name, number)
 );
 ";
 
@@ -209,11 +223,13 @@ impl Store {
             .map_err(|source| StoreError::Sql { path, source })?;
         let patience = store.connection.busy_timeout(Duration::from_secs(20));
         store.sql(patience)?;
-        store.check_format()?;
+        store.check_format(flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
         Ok(store)
     }
 
-    fn check_format(&self) -> Result<(), StoreError> {
+    /// Checks that the file is a run of a version that this one can read, and gives it the tables that
+    /// came later: for good where it is opened for writing.
+    fn check_format(&self, for_writing: bool) -> Result<(), StoreError> {
         let pragma = |name| {
             let value = self
                 .connection
@@ -233,6 +249,15 @@ impl Store {
                 path: self.path.clone(),
                 found,
             });
+        }
+        if found.1 == 0 {
+            let kind = if for_writing { "" } else { "TEMPORARY" };
+            let tables = SINCE_1_1.replace("CREATE TABLE", &format!("CREATE {kind} TABLE"));
+            self.sql(self.connection.execute_batch(&tables))?;
+            if for_writing {
+                let version = (FORMAT.0 << 16) | FORMAT.1;
+                self.sql(self.connection.pragma_update(None, "user_version", version))?;
+            }
         }
         Ok(())
     }

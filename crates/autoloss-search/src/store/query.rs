@@ -60,11 +60,13 @@ pub struct CandidateRow {
     pub training_seconds: Option<f64>,
     /// Further metrics by name.
     pub metrics: Vec<(String, f64)>,
+    /// Seconds into the run when it joined; `None` too where an earlier version ran.
+    pub elapsed: Option<f64>,
 }
 
 const CANDIDATES: &str = "SELECT id, proposal, draw, parent, origin, formula, canonical, fate, \
     reason, g, norms, equivalent_to, score, joined, screening_seconds, training_seconds, metrics, \
-    worker FROM candidate";
+    worker, elapsed FROM candidate LEFT JOIN moment ON candidate = id";
 
 impl Store {
     /// What the run is about.
@@ -252,6 +254,19 @@ impl Store {
         Ok(comparisons)
     }
 
+    /// Pictures of what a network trained with a loss of the final comparison does: PNG files.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn pictures(&self, name: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+        let sql = "SELECT png FROM picture WHERE name = ? ORDER BY number";
+        let rows = self
+            .connection
+            .prepare(sql)
+            .and_then(|mut statement| statement.query_map([name], |row| row.get(0))?.collect());
+        self.sql(rows)
+    }
+
     fn trainings(&self, purpose: &str) -> Result<Vec<Training>, StoreError> {
         let sql = "SELECT * FROM training WHERE purpose = ? ORDER BY rowid";
         let rows = self.connection.prepare(sql).and_then(|mut statement| {
@@ -265,6 +280,7 @@ impl Store {
                     note: row.get("note")?,
                     curve: pairs(row, "curve")?,
                     metrics: pairs(row, "metrics")?,
+                    pictures: Vec::new(),
                 })
             };
             statement.query_map([purpose], training)?.collect()
@@ -305,6 +321,7 @@ fn candidate_row(row: &Row<'_>) -> Result<CandidateRow, rusqlite::Error> {
         joined: row.get::<_, Option<i64>>("joined")?.map(i64::cast_unsigned),
         training_seconds: row.get("training_seconds")?,
         metrics: pairs(row, "metrics")?,
+        elapsed: row.get("elapsed")?,
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::query::json;
-use super::{APPLICATION_ID, FILE, FORMAT, SCHEMA, Store, StoreError};
+use super::{APPLICATION_ID, FILE, FORMAT, SCHEMA, SINCE_1_1, Store, StoreError};
 use crate::event::{Candidate, Event, Fate, Training};
 use crate::settings::Settings;
 
@@ -30,7 +30,8 @@ pub struct NewRun<'a> {
 /// Writes a run; while it lives, no other process can.
 pub struct Recorder {
     store: Store,
-    pending: Vec<Event>,
+    /// Events with the seconds into the run at which they happened.
+    pending: Vec<(Event, f64)>,
     elapsed: f64,
     last_commit: Instant,
     batch: usize,
@@ -118,7 +119,7 @@ impl Recorder {
             }
         };
         self.elapsed = elapsed;
-        self.pending.push(event.clone());
+        self.pending.push((event.clone(), elapsed));
         if durable || self.pending.len() >= self.batch {
             return self.commit();
         }
@@ -224,6 +225,7 @@ fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
+    transaction.execute_batch(SINCE_1_1)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", (FORMAT.0 << 16) | FORMAT.1)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -246,13 +248,19 @@ fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
 
 fn write(
     connection: &mut Connection,
-    events: &[Event],
+    events: &[(Event, f64)],
     elapsed: f64,
 ) -> Result<(), rusqlite::Error> {
     // Dropped without a commit, the transaction is rolled back.
     let transaction = connection.transaction()?;
-    for event in events {
+    for (event, moment) in events {
         write_event(&transaction, event)?;
+        if let Event::Evaluated { candidate, .. } | Event::Equivalent { candidate, .. } = event {
+            transaction.execute(
+                "INSERT OR REPLACE INTO moment VALUES (?, ?)",
+                params![candidate.id.cast_signed(), moment],
+            )?;
+        }
     }
     transaction.execute("UPDATE run SET elapsed = ?", [elapsed])?;
     transaction.commit()
@@ -332,7 +340,15 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
             )
         }
         Event::Reference(training) => write_training(transaction, "reference", training),
-        Event::Compared(training) => write_training(transaction, "final", training),
+        Event::Compared(training) => {
+            for (number, png) in training.pictures.iter().enumerate() {
+                transaction.execute(
+                    "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
+                    params![training.name, number as i64, png],
+                )?;
+            }
+            write_training(transaction, "final", training)
+        }
         Event::SearchEnded { end } => transaction
             .execute("UPDATE run SET ended = ?", [end.to_string()])
             .map(|_| ()),

@@ -136,6 +136,25 @@ fn a_damaged_file_is_an_error() {
 }
 
 #[test]
+fn runs_of_the_first_format_can_be_read_and_gone_on_with() {
+    let dir = TempDir::new().unwrap();
+    let path = finished_file(dir.path());
+    let tables = || {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let sql = "SELECT count(*) FROM sqlite_master WHERE name = 'moment'";
+        file.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute_batch("DROP TABLE moment").unwrap();
+    file.pragma_update(None, "user_version", 1 << 16).unwrap();
+    drop(file);
+    let rows = Store::open(dir.path()).unwrap().candidates().unwrap();
+    assert!(rows.len() == 199 && rows[0].elapsed.is_none() && tables() == 0);
+    drop(Recorder::resume(dir.path()).unwrap());
+    assert_eq!(tables(), 1);
+}
+
+#[test]
 fn other_format_versions_are_named() {
     let dir = TempDir::new().unwrap();
     let path = finished_file(dir.path());

@@ -4,6 +4,7 @@ mod coco_metric;
 mod detection;
 mod made_up;
 mod name;
+mod pictures;
 mod pose;
 mod segmentation;
 mod settings;

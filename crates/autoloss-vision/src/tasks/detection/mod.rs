@@ -14,10 +14,11 @@ mod screen;
 mod settings;
 mod step;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use autoloss_expr::{Branch, Loss, ZooLoss};
-use autoloss_metrics::coco::{Annotations, Kind};
+use autoloss_metrics::coco::{Annotations, Kind, Prediction};
 use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Sample, Task, TaskError};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -26,8 +27,8 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use settings::{DetectionSettings, DetectorSettings};
 
-use super::SetupError;
 use super::coco_metric::{CocoMetric, scored};
+use super::{SetupError, pictures};
 use crate::data::{
     Augmentation, CachedScenes, CocoData, Digits, ObjectData, PreparedScene, SceneBatch,
     SceneLoader, SceneSize, Split, targets,
@@ -117,6 +118,27 @@ impl Detection {
         Pass::new(net, images, &batch.items, detector, draws, added)
     }
 
+    /// What a network on a plain device finds in validation images.
+    fn find(
+        &self,
+        net: &DetectionNet,
+        images: Range<usize>,
+    ) -> Result<Vec<Prediction>, TrainError> {
+        let scenes = images.map(|index| {
+            let scene = self.data.scene(Split::Val, index)?;
+            Ok(PreparedScene::whole(&scene, self.size()))
+        });
+        let batch = SceneBatch::stack(scenes.collect::<Result<Vec<_>, TrainError>>()?, 32)?;
+        let size = [batch.n, batch.h, batch.w];
+        let images = crate::train::images(batch.images, size, &self.device.clone().inner());
+        Ok(score::results(
+            net,
+            images,
+            &batch.items,
+            &self.settings.detector,
+        ))
+    }
+
     /// The losses of the zoo by name, one for each branch there is.
     fn baseline(&self, names: [&str; 5]) -> Loss {
         let branches = self.branches.iter().zip(names);
@@ -171,24 +193,21 @@ impl Learner for Detection {
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError> {
         let net = net.valid();
-        let device = self.device.clone().inner();
         let mut results = Vec::new();
         let total = self.targets.images.len();
         for first in (0..total).step_by(SCORED_TOGETHER) {
             if interrupt.is_set() {
                 return Err(TrainError::Interrupted);
             }
-            let indices = first..total.min(first + SCORED_TOGETHER);
-            let scenes = indices.map(|index| {
-                let scene = self.data.scene(Split::Val, index)?;
-                Ok(PreparedScene::whole(&scene, self.size()))
-            });
-            let batch = SceneBatch::stack(scenes.collect::<Result<Vec<_>, TrainError>>()?, 32)?;
-            let images = images(batch.images, [batch.n, batch.h, batch.w], &device);
-            let found = score::results(&net, images, &batch.items, &self.settings.detector);
-            results.extend(found);
+            results.extend(self.find(&net, first..total.min(first + SCORED_TOGETHER))?);
         }
         Ok(self.metric.values(&scored(&self.targets, results), all))
+    }
+
+    fn pictures(&self, net: &DetectionNet, count: usize) -> Result<Vec<Vec<u8>>, TrainError> {
+        let count = count.min(self.targets.images.len());
+        let found = self.find(&net.valid(), 0..count)?;
+        pictures::of_scenes(&*self.data, count, &self.targets, &found)
     }
 }
 

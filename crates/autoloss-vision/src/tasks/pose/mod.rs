@@ -25,7 +25,7 @@ use rand_chacha::rand_core::SeedableRng;
 pub use settings::PoseSettings;
 
 use super::coco_metric::{CocoMetric, scored};
-use super::{SetupError, zoo_baselines};
+use super::{SetupError, pictures, zoo_baselines};
 use crate::data::{
     CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person, PersonAugmentation,
     PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Split, decode_heatmaps,
@@ -118,6 +118,27 @@ impl Pose {
     fn shape(&self, persons: usize) -> Shape {
         let [h, w] = self.size.heatmap();
         Shape::new(persons, KEYPOINTS, h, w)
+    }
+
+    /// What a network on a plain device finds for persons of validation images.
+    fn find(&self, net: &PoseNet, persons: &[Person]) -> Result<Vec<Prediction>, TrainError> {
+        let mut ids = Vec::with_capacity(persons.len());
+        let mut prepared = Vec::with_capacity(persons.len());
+        for person in persons {
+            let scene = self.data.scene(Split::Val, person.scene)?;
+            ids.push(scene.id);
+            prepared.push(PreparedPerson::whole(&scene, person.object, self.size));
+        }
+        if prepared.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = PersonBatch::stack(&prepared);
+        let heatmaps = host_values(&self.heatmaps(net, &batch, &self.device.clone().inner()));
+        let [h, w] = self.size.heatmap();
+        let each = heatmaps.chunks_exact(KEYPOINTS * h * w);
+        let each = each.zip(&batch.maps).zip(ids);
+        let found = each.map(|((heatmaps, map), id)| keypoints(heatmaps, map, self.size, id));
+        Ok(found.collect())
     }
 
     /// The loss of a batch: value, and a number whose backward pass gives its gradient.
@@ -240,30 +261,21 @@ impl Learner for Pose {
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError> {
         let net = net.valid();
-        let device = self.device.clone().inner();
-        let [h, w] = self.size.heatmap();
         let mut results = Vec::with_capacity(self.scored.len());
         for persons in self.scored.chunks(SCORED_TOGETHER) {
             if interrupt.is_set() {
                 return Err(TrainError::Interrupted);
             }
-            let mut ids = Vec::with_capacity(persons.len());
-            let mut prepared = Vec::with_capacity(persons.len());
-            for person in persons {
-                let scene = self.data.scene(Split::Val, person.scene)?;
-                ids.push(scene.id);
-                prepared.push(PreparedPerson::whole(&scene, person.object, self.size));
-            }
-            let batch = PersonBatch::stack(&prepared);
-            let heatmaps = host_values(&self.heatmaps(&net, &batch, &device));
-            let each = heatmaps
-                .chunks_exact(KEYPOINTS * h * w)
-                .zip(&batch.maps)
-                .zip(ids);
-            results
-                .extend(each.map(|((heatmaps, map), id)| keypoints(heatmaps, map, self.size, id)));
+            results.extend(self.find(&net, persons)?);
         }
         Ok(self.metric.values(&scored(&self.targets, results), all))
+    }
+
+    fn pictures(&self, net: &PoseNet, count: usize) -> Result<Vec<Vec<u8>>, TrainError> {
+        let count = count.min(self.data.len(Split::Val));
+        let shown = self.scored.iter().filter(|person| person.scene < count);
+        let found = self.find(&net.valid(), &shown.copied().collect::<Vec<_>>())?;
+        pictures::of_scenes(&*self.data, count, &self.targets, &found)
     }
 }
 

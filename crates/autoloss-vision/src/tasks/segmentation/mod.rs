@@ -21,7 +21,8 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use settings::SegmentationSettings;
 
-use super::{SetupError, TaskName, zoo_baselines};
+use super::pictures::Panel;
+use super::{SetupError, TaskName, pictures, zoo_baselines};
 use crate::data::{
     self, Augmentation, Batch, Cached, Cityscapes, DataError, Digits, Loader, LoaderSettings,
     Prepared, Resized, SegmentationData, Split, Voc,
@@ -233,6 +234,28 @@ impl Learner for Segmentation {
         let named = |metric: &Metric| (metric.name().to_owned(), score.get(*metric));
         Ok(metrics.iter().map(named).collect())
     }
+
+    fn pictures(&self, net: &SegmentationNet, count: usize) -> Result<Vec<Vec<u8>>, TrainError> {
+        let net = net.valid();
+        let device = self.device.clone().inner();
+        let picture = |index: usize| {
+            let example = self.data.example(Split::Val, index)?;
+            let size = [example.width, example.height];
+            let mut prepared = vec![Prepared::whole(&example)];
+            let mut found = Vec::new();
+            predict(&net, &device, &mut prepared, |_, labels| {
+                found = labels.to_vec();
+                Ok(())
+            })?;
+            Ok(pictures::png(&[
+                Panel::of_image(&example.image, size),
+                Panel::of_labels(&example.labels, size),
+                Panel::of_labels(&found, size),
+            ]))
+        };
+        let count = count.min(self.data.len(Split::Val));
+        (0..count).map(picture).collect()
+    }
 }
 
 impl Task for Segmentation {
@@ -349,25 +372,41 @@ fn add_scores(
     waiting: &mut Vec<Prepared>,
     score: &mut SegmentationScore,
 ) -> Result<(), TrainError> {
-    if waiting.is_empty() {
+    let size = waiting
+        .first()
+        .map_or([0; 2], |first| [first.width, first.height]);
+    predict(net, device, waiting, |target, prediction| {
+        let [w, h] = size;
+        let target = SegmentationTarget::new(target.to_vec(), w, h, score.settings());
+        score
+            .add(&target.map_err(between)?, prediction)
+            .map_err(between)
+    })
+}
+
+/// Calls `f` with the target and the predicted label map of the examples, which are of one size, and
+/// empties the list.
+fn predict(
+    net: &SegmentationNet,
+    device: &Device,
+    examples: &mut Vec<Prepared>,
+    mut f: impl FnMut(&[u8], &[u8]) -> Result<(), TrainError>,
+) -> Result<(), TrainError> {
+    if examples.is_empty() {
         return Ok(());
     }
-    let batch = Batch::stack(waiting)?;
-    waiting.clear();
+    let batch = Batch::stack(examples)?;
+    examples.clear();
     let (h, w) = (batch.h, batch.w);
     let labels = batch.labels.clone();
     let logits = net.forward(images(batch.images, [batch.n, h, w], device));
     let classes = logits.dims()[1];
     let mut prediction = vec![0; h * w];
     let values = host_values(&logits);
-    for (logits, labels) in values
-        .chunks_exact(classes * h * w)
-        .zip(labels.chunks_exact(h * w))
-    {
+    let each = values.chunks_exact(classes * h * w);
+    for (logits, labels) in each.zip(labels.chunks_exact(h * w)) {
         argmax_channels(logits, classes, h * w, &mut prediction).map_err(between)?;
-        let target =
-            SegmentationTarget::new(labels.to_vec(), w, h, score.settings()).map_err(between)?;
-        score.add(&target, &prediction).map_err(between)?;
+        f(labels, &prediction)?;
     }
     Ok(())
 }
@@ -408,6 +447,7 @@ mod tests {
         let job = Job {
             seed,
             stop_on_invalid: true,
+            pictures: 0,
         };
         task.evaluate(&loss(formula), &job, &Interrupt::default())
             .unwrap()
@@ -477,6 +517,7 @@ mod tests {
         let job = Job {
             seed: 0,
             stop_on_invalid: false,
+            pictures: 0,
         };
         let invalid = loss("exp(inv(yhat - yhat))");
         let through = task
@@ -494,6 +535,7 @@ mod tests {
         let job = Job {
             seed: 0,
             stop_on_invalid: true,
+            pictures: 0,
         };
         let ended = task.evaluate(&loss("-(y * log(yhat))"), &job, &interrupt);
         assert!(matches!(ended, Err(TaskError::Interrupted)));

@@ -1,0 +1,26 @@
+//! `autoloss report`: a run as one HTML page that needs nothing else.
+
+mod curves;
+mod page;
+mod plot;
+mod tree;
+
+use std::io::Write;
+
+use anyhow::Result;
+use autoloss_search::Store;
+
+use super::print;
+use crate::args::Report;
+use crate::files::write_aside;
+
+pub(crate) fn report(arguments: &Report) -> Result<()> {
+    let store = Store::open(&arguments.dir)?;
+    let html = page::html(&store)?;
+    let path = match &arguments.out {
+        Some(path) => path.clone(),
+        None => arguments.dir.join("report.html"),
+    };
+    write_aside(&path, |file| Ok(file.write_all(html.as_bytes())?))?;
+    print(&format!("{}\n", path.display()))
+}

@@ -1,0 +1,158 @@
+//! A loss as a function of its prediction, at a single element: means and pooling are the identity
+//! there, so that the curve shows what the tree does to one pixel, box or keypoint.
+
+use autoloss_expr::Shape;
+use autoloss_expr::Tree;
+use autoloss_expr::reference::{ReferenceInput, gradient, loss_value};
+
+use super::plot::{Mark, Plot, Series};
+
+const STEPS: u32 = 120;
+
+/// What is varied, and what the inputs are then.
+struct Sweep {
+    name: &'static str,
+    label: String,
+    range: [f64; 2],
+    inputs: fn(f64, f64) -> Vec<(&'static str, f64)>,
+    /// The input that the gradient is taken with respect to.
+    of: &'static str,
+    y: f64,
+}
+
+/// Value and gradient over the prediction; nothing for a loss that has no value at an element.
+pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> String {
+    if tree.native().is_some() {
+        return String::new();
+    }
+    let sweeps = sweeps(tree, of_probabilities);
+    let x = sweeps[0].name.to_owned();
+    let plot = |title: &str, f: &dyn Fn(&Sweep, f64) -> f64| {
+        let series = sweeps.iter().enumerate().map(|(k, sweep)| {
+            let points = points(sweep, f);
+            let line = Series::line(&sweep.label, k, points);
+            if k == 1 {
+                line.marked(Mark::Dashed)
+            } else {
+                line
+            }
+        });
+        Plot {
+            title: title.to_owned(),
+            x: x.clone(),
+            y: String::new(),
+            series: series.collect(),
+        }
+        .svg()
+    };
+    let shape = Shape::new(1, 1, 1, 1);
+    let with = |sweep: &Sweep, x: f64, f: &dyn Fn(&[ReferenceInput<'_>]) -> f64| {
+        let values = (sweep.inputs)(x, sweep.y);
+        let values: Vec<(&str, [f64; 1])> = values.into_iter().map(|(n, v)| (n, [v])).collect();
+        let inputs = values
+            .iter()
+            .map(|(name, values)| ReferenceInput { name, values });
+        f(&inputs.collect::<Vec<_>>())
+    };
+    let value = |sweep: &Sweep, x: f64| with(sweep, x, &|inputs| loss_value(tree, shape, inputs));
+    let slope = |sweep: &Sweep, x: f64| match sweep.of {
+        // Through several inputs at once: the difference between two near points.
+        "" => (value(sweep, x + 1e-5) - value(sweep, x - 1e-5)) / 2e-5,
+        of => with(sweep, x, &|inputs| gradient(tree, shape, inputs, of)[0]),
+    };
+    plot("value", &value) + &plot("gradient", &slope)
+}
+
+/// A box branch's loss is followed as the predicted box moves onto the target, two boxes of one size
+/// side by side; others over `yhat`, for y = 0 and 1.
+fn sweeps(tree: &Tree, of_probabilities: bool) -> Vec<Sweep> {
+    let of_boxes = ["i", "u", "e", "d", "v"].iter().any(|name| tree.uses(name));
+    if of_boxes {
+        let inputs = |overlap: f64, _: f64| {
+            let (union, apart) = (2.0 - overlap, 1.0 - overlap);
+            let distance = apart * apart / (union * union + 1.0);
+            vec![
+                ("i", overlap),
+                ("u", union),
+                ("e", union),
+                ("d", distance),
+                ("v", 0.0),
+                ("yhat", apart),
+                ("y", 0.0),
+            ]
+        };
+        return vec![Sweep {
+            name: "share of the box that is covered",
+            label: "two boxes of one size, side by side".to_owned(),
+            range: [0.0, 1.0],
+            inputs,
+            of: "",
+            y: 0.0,
+        }];
+    }
+    let sweep = |y: f64| Sweep {
+        name: "yhat",
+        label: format!("y = {y}"),
+        range: if of_probabilities {
+            [0.0, 1.0]
+        } else {
+            [-1.0, 2.0]
+        },
+        inputs: |yhat, y| vec![("yhat", yhat), ("y", y), ("w", 0.5)],
+        of: "yhat",
+        y,
+    };
+    vec![sweep(0.0), sweep(1.0)]
+}
+
+/// The curve without its steepest ends: what is beyond the middle nine tenths by more than their own
+/// extent is left out, so that a pole does not flatten the rest.
+fn points(sweep: &Sweep, f: &dyn Fn(&Sweep, f64) -> f64) -> Vec<(f64, f64)> {
+    let [low, high] = sweep.range;
+    let at = |k: u32| low + (high - low) * f64::from(k) / f64::from(STEPS);
+    let all: Vec<(f64, f64)> = (0..=STEPS).map(|k| (at(k), f(sweep, at(k)))).collect();
+    let mut sorted: Vec<f64> = all.iter().map(|p| p.1).filter(|v| v.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let (Some(first), Some(last)) = (
+        sorted.get(sorted.len() / 20),
+        sorted.iter().rev().nth(sorted.len() / 20),
+    ) else {
+        return Vec::new();
+    };
+    let room = (last - first).max(1e-9);
+    let inside = |v: f64| (first - room..=last + room).contains(&v);
+    let cut = |(x, v): (f64, f64)| (x, if inside(v) { v } else { f64::NAN });
+    all.into_iter().map(cut).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(formula: &str) -> String {
+        let names = ["yhat", "y", "i", "u", "e", "d", "v", "w"];
+        svg(&Tree::parse(formula, &names).unwrap(), true)
+    }
+
+    #[test]
+    fn every_kind_of_loss_has_its_curves() {
+        for formula in [
+            "-(y * log(yhat))",
+            "1 - i / u",
+            "abs(yhat - y)",
+            "inv(yhat - yhat)",
+        ] {
+            let svg = of(formula);
+            assert_eq!(svg.matches("<svg").count(), 2, "{formula}");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{formula}");
+        }
+        assert_eq!(of("ssim()"), "");
+    }
+
+    #[test]
+    fn a_pole_does_not_flatten_the_rest() {
+        let sweep = &sweeps(&Tree::input("yhat"), true)[0];
+        let points = points(sweep, &|_, x| 1.0 / x);
+        assert!(points[0].1.is_nan() && points[100].1.is_finite());
+    }
+}

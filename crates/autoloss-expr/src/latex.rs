@@ -1,0 +1,119 @@
+//! Trees as LaTeX, by the templates of the operator table.
+
+use crate::operator::Operator;
+use crate::tree::Tree;
+
+/// How tightly a piece of LaTeX binds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Binding {
+    Sum,
+    Product,
+    Atom,
+}
+
+impl Tree {
+    /// The tree as LaTeX mathematics.
+    ///
+    /// ```
+    /// # use autoloss_expr::Tree;
+    /// let tree = Tree::parse("-(y * log(yhat / 2))", &["yhat", "y"])?;
+    /// assert_eq!(tree.latex(), r"-y \cdot \log \left(\frac{\hat{y}}{2}\right)");
+    /// # Ok::<(), autoloss_expr::ParseError>(())
+    /// ```
+    #[must_use]
+    pub fn latex(&self) -> String {
+        written(self).0
+    }
+}
+
+fn written(tree: &Tree) -> (String, Binding) {
+    match tree {
+        Tree::Input(name) => (input(name), Binding::Atom),
+        Tree::Constant(c) => (number(*c), Binding::Atom),
+        Tree::Native(loss) => {
+            let text = loss.to_string().replace('_', "\\_");
+            (format!("\\text{{{text}}}"), Binding::Atom)
+        }
+        // a + (−b) is a − b, and a · (1 / b) is a / b.
+        Tree::Apply(Operator::Add, operands) => match &operands[1] {
+            Tree::Apply(Operator::Neg, inner) => filled(Operator::Sub, &operands[0], &inner[0]),
+            other => filled(Operator::Add, &operands[0], other),
+        },
+        Tree::Apply(Operator::Mul, operands) => match &operands[1] {
+            Tree::Apply(Operator::Inv, inner) => filled(Operator::Div, &operands[0], &inner[0]),
+            other => filled(Operator::Mul, &operands[0], other),
+        },
+        Tree::Apply(op, operands) => filled(*op, &operands[0], operands.last().unwrap_or(tree)),
+    }
+}
+
+/// The operator's template with its operands; a unary one has the same twice.
+fn filled(op: Operator, first: &Tree, second: &Tree) -> (String, Binding) {
+    let template = op.latex();
+    let (own, least) = match op {
+        Operator::Add => (Binding::Sum, [Binding::Sum, Binding::Sum]),
+        Operator::Sub => (Binding::Sum, [Binding::Sum, Binding::Product]),
+        Operator::Mul => (Binding::Product, [Binding::Product; 2]),
+        Operator::Neg => (Binding::Product, [Binding::Product; 2]),
+        _ => (Binding::Atom, [Binding::Atom; 2]),
+    };
+    let mut text = template.to_owned();
+    for (k, (operand, least)) in [first, second].into_iter().zip(least).enumerate() {
+        let place = format!("{{{k}}}");
+        // What stands in braces, bars or parentheses of the template needs no others; a function
+        // and a power have them around everything but a leaf.
+        let enclosed = [("{", "}"), ("|", "\\right|"), ("(", ")")];
+        let enclosed = enclosed
+            .iter()
+            .any(|(open, close)| template.contains(&format!("{open}{place}{close}")));
+        let (inner, binding) = written(operand);
+        let bare = binding >= least && (own != Binding::Atom || operand.is_leaf());
+        let inner = match enclosed || bare {
+            true => inner,
+            false => format!("\\left({inner}\\right)"),
+        };
+        text = text.replace(&place, &inner);
+    }
+    (text, own)
+}
+
+fn input(name: &str) -> String {
+    match name {
+        "yhat" => "\\hat{y}".to_owned(),
+        _ => name.replace('_', "\\_"),
+    }
+}
+
+fn number(value: f64) -> String {
+    let text = Tree::Constant(value).to_string();
+    match text.split_once('e') {
+        Some((mantissa, exponent)) => format!("{mantissa} \\cdot 10^{{{exponent}}}"),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_written_with_the_parentheses_they_need() {
+        for (formula, latex) in [
+            ("y - (yhat - 1)", r"y - \left(\hat{y} - 1\right)"),
+            ("(y + yhat) * y", r"\left(y + \hat{y}\right) \cdot y"),
+            ("square(y * yhat)", r"\left(y \cdot \hat{y}\right)^2"),
+            ("square(yhat)", r"\hat{y}^2"),
+            ("square(log(yhat))", r"\left(\log \hat{y}\right)^2"),
+            ("abs(y - yhat)", r"\left|y - \hat{y}\right|"),
+            ("inv(sqrt(yhat + y))", r"\frac{1}{\sqrt{\hat{y} + y}}"),
+            ("exp(-yhat)", r"e^{-\hat{y}}"),
+            ("mean_c(y + yhat)", r"\operatorname{mean}_{c}(y + \hat{y})"),
+            ("-(y + yhat)", r"-\left(y + \hat{y}\right)"),
+            ("1e-7 * y", r"1 \cdot 10^{-7} \cdot y"),
+            ("ssim()", r"\text{ssim()}"),
+        ] {
+            let tree = Tree::parse(formula, &["yhat", "y"]).unwrap();
+            assert_eq!(tree.latex(), latex, "{formula}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What a trained network makes of an example, for people: image, target and prediction side by side.
+
+use autoloss_metrics::coco::{Annotations, Mask, Prediction, Shape};
+use image::imageops::{FilterType, resize};
+use image::{ImageFormat, Rgb, RgbImage};
+
+use crate::data::{ObjectData, Split};
+use crate::train::TrainError;
+
+/// Rows of a panel; images are scaled to it.
+const HEIGHT: u32 = 160;
+
+/// Columns between two panels.
+const GAP: u32 = 6;
+
+/// Pairs of COCO's keypoints that are joined: limbs, trunk and head.
+const LIMBS: [[usize; 2]; 16] = [
+    [15, 13],
+    [13, 11],
+    [16, 14],
+    [14, 12],
+    [11, 12],
+    [5, 11],
+    [6, 12],
+    [5, 6],
+    [5, 7],
+    [7, 9],
+    [6, 8],
+    [8, 10],
+    [0, 1],
+    [0, 2],
+    [1, 3],
+    [2, 4],
+];
+
+/// An image with the scale of its panel.
+pub(super) struct Panel {
+    pixels: RgbImage,
+    /// Pixels of the panel for each of the original.
+    scale: f64,
+}
+
+impl Panel {
+    /// An image of red, green and blue bytes.
+    pub(super) fn of_image(bytes: &[u8], [width, height]: [usize; 2]) -> Self {
+        Self::scaled(bytes.to_vec(), [width, height], FilterType::Triangle)
+    }
+
+    /// A map of labels, a colour a class; what is ignored is white.
+    pub(super) fn of_labels(labels: &[u8], size: [usize; 2]) -> Self {
+        let bytes = labels.iter().flat_map(|label| colour((*label).into()));
+        Self::scaled(bytes.collect(), size, FilterType::Nearest)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "images are smaller")]
+    fn scaled(bytes: Vec<u8>, [width, height]: [usize; 2], filter: FilterType) -> Self {
+        let image = RgbImage::from_raw(width as u32, height as u32, bytes)
+            .unwrap_or_else(|| RgbImage::new(1, 1));
+        let columns =
+            (u64::from(HEIGHT) * u64::from(image.width())).div_ceil(image.height().into());
+        Self {
+            scale: f64::from(HEIGHT) / f64::from(image.height()),
+            pixels: resize(&image, (columns as u32).max(1), HEIGHT, filter),
+        }
+    }
+
+    /// The same with objects drawn over it, each with the number of its colour.
+    pub(super) fn with<'a>(&self, shapes: impl Iterator<Item = (usize, &'a Shape)>) -> Self {
+        let mut panel = Self {
+            pixels: self.pixels.clone(),
+            scale: self.scale,
+        };
+        for (number, shape) in shapes {
+            let colour = Rgb(colour(number + 1));
+            match shape {
+                Shape::Box(bbox) => panel.rectangle(*bbox, colour),
+                Shape::Mask(mask) => panel.mask(mask, colour),
+                Shape::Keypoints { points, .. } => panel.skeleton(&points[..], colour),
+            }
+        }
+        panel
+    }
+
+    fn rectangle(&mut self, [x, y, width, height]: [f64; 4], colour: Rgb<u8>) {
+        let corners = [
+            [x, y],
+            [x + width, y],
+            [x + width, y + height],
+            [x, y + height],
+        ];
+        for k in 0..4 {
+            self.line(corners[k], corners[(k + 1) % 4], colour);
+        }
+    }
+
+    /// Half of the image's colour, half of the object's.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "places in the image"
+    )]
+    fn mask(&mut self, mask: &Mask, colour: Rgb<u8>) {
+        let (bitmap, width) = (mask.to_bitmap(), mask.width() as usize);
+        for (x, y, pixel) in self.pixels.enumerate_pixels_mut() {
+            let place = [x, y].map(|at| (f64::from(at) / self.scale) as usize);
+            let inside = bitmap.get(place[1] * width + place[0]);
+            if place[0] < width && inside.is_some_and(|inside| *inside != 0) {
+                for (own, over) in pixel.0.iter_mut().zip(colour.0) {
+                    *own = (*own / 2) + (over / 2);
+                }
+            }
+        }
+    }
+
+    fn skeleton(&mut self, points: &[[f64; 3]], colour: Rgb<u8>) {
+        for [a, b] in LIMBS {
+            let (a, b) = (points[a], points[b]);
+            if a[2] > 0.0 && b[2] > 0.0 {
+                self.line([a[0], a[1]], [b[0], b[1]], colour);
+            }
+        }
+    }
+
+    /// A line two pixels wide, in the original's pixels.
+    #[expect(clippy::cast_possible_truncation, reason = "places near the image")]
+    fn line(&mut self, from: [f64; 2], to: [f64; 2], colour: Rgb<u8>) {
+        let (from, to) = (from.map(|v| v * self.scale), to.map(|v| v * self.scale));
+        let length = (to[0] - from[0]).abs().max((to[1] - from[1]).abs());
+        // Lines far beyond the image are not worth their pixels.
+        let steps = length.clamp(1.0, 1e4).ceil();
+        for step in 0..=steps as u32 {
+            let share = f64::from(step) / steps;
+            let at = [0, 1].map(|k| (from[k] + share * (to[k] - from[k])).round() as i64);
+            for [dx, dy] in [[0, 0], [1, 0], [0, 1], [1, 1]] {
+                let place = (u32::try_from(at[0] + dx), u32::try_from(at[1] + dy));
+                if let (Ok(x), Ok(y)) = place
+                    && let Some(pixel) = self.pixels.get_pixel_mut_checked(x, y)
+                {
+                    *pixel = colour;
+                }
+            }
+        }
+    }
+}
+
+/// Objects that a network is this sure of are shown.
+const SURE: f64 = 0.5;
+
+/// Pictures of the first `count` validation images with the objects in them and those found.
+pub(super) fn of_scenes(
+    data: &dyn ObjectData,
+    count: usize,
+    targets: &Annotations,
+    found: &[Prediction],
+) -> Result<Vec<Vec<u8>>, TrainError> {
+    let picture = |index: usize| {
+        let scene = data.scene(Split::Val, index)?;
+        let image = Panel::of_image(&scene.image, [scene.width, scene.height]);
+        let wanted = targets.targets.iter().filter(|t| t.image_id == scene.id);
+        // Keypoints have no sure or unsure: each person is asked for.
+        let shown = |p: &&Prediction| {
+            let sure = p.score >= SURE || matches!(p.shape, Shape::Keypoints { .. });
+            p.image_id == scene.id && sure
+        };
+        let found = found.iter().filter(shown);
+        let target = image.with(wanted.map(|t| (t.category_id.unsigned_abs() as usize, &t.shape)));
+        let prediction =
+            image.with(found.map(|p| (p.category_id.unsigned_abs() as usize, &p.shape)));
+        Ok(png(&[image, target, prediction]))
+    };
+    (0..count).map(picture).collect()
+}
+
+/// The panels beside each other, as PNG.
+pub(super) fn png(panels: &[Panel]) -> Vec<u8> {
+    let widths = panels.iter().map(|panel| panel.pixels.width() + GAP);
+    let mut all = RgbImage::from_pixel(
+        widths.sum::<u32>().max(GAP + 1) - GAP,
+        HEIGHT,
+        Rgb([128; 3]),
+    );
+    let mut left = 0;
+    for panel in panels {
+        image::imageops::replace(&mut all, &panel.pixels, left.into(), 0);
+        left += panel.pixels.width() + GAP;
+    }
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    all.write_to(&mut bytes, ImageFormat::Png)
+        .expect("memory takes every image");
+    bytes.into_inner()
+}
+
+/// Colours that differ for neighbouring numbers: PASCAL VOC's map, black for 0; 255 is white.
+fn colour(number: usize) -> [u8; 3] {
+    if number == usize::from(crate::data::IGNORE) {
+        return [255; 3];
+    }
+    let mut colour = [0_u8; 3];
+    for bit in 0..8 {
+        for (channel, value) in colour.iter_mut().enumerate() {
+            let set = number >> (3 * bit + channel) & 1;
+            *value |= u8::try_from(set << (7 - bit)).unwrap_or(0);
+        }
+    }
+    colour
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_those_of_voc() {
+        assert_eq!(
+            [0, 1, 2, 15, 255].map(colour),
+            [[0; 3], [128, 0, 0], [0, 128, 0], [192, 128, 128], [255; 3]]
+        );
+    }
+
+    #[test]
+    fn shapes_are_where_they_belong() {
+        let grey = Panel::of_image(&[100; 8 * 4 * 3], [8, 4]);
+        assert_eq!(
+            (grey.pixels.width(), grey.pixels.height(), grey.scale),
+            (320, 160, 40.0)
+        );
+        // A box beyond the image is cut, one inside is drawn around its middle.
+        let shape = Shape::Box([1.0, 1.0, 2.0, 2.0]);
+        let far = Shape::Box([-1e9, 0.0, 2e9, f64::MAX]);
+        let drawn = grey.with([(0, &shape), (1, &far)].into_iter());
+        assert_eq!(drawn.pixels.get_pixel(40, 80), &Rgb([128, 0, 0]));
+        assert_eq!(drawn.pixels.get_pixel(80, 80), &Rgb([100; 3]));
+        // One pixel of a mask, in the second column and third row.
+        let mut bitmap = vec![0; 32];
+        bitmap[2 * 8 + 1] = 1;
+        let mask = Shape::Mask(Mask::from_bitmap(&bitmap, 4, 8).unwrap());
+        let drawn = grey.with([(0, &mask)].into_iter());
+        assert_eq!(drawn.pixels.get_pixel(60, 100), &Rgb([114, 50, 50]));
+        assert_eq!(drawn.pixels.get_pixel(60, 60), &Rgb([100; 3]));
+        let bytes = png(&[grey, drawn]);
+        let back = image::load_from_memory(&bytes).unwrap();
+        assert_eq!((back.width(), back.height()), (646, 160));
+    }
+}
