@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::{Scale, Sheet};
+
 /// Searches loss functions from scratch for an evaluation metric (AutoLoss-Zero).
 ///
 /// Losses are given as a formula over `yhat` and `y`, as `zoo:NAME` (a hand-written loss), as `@DIR`
@@ -37,6 +39,14 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   autoloss report runs/digits-miou-1 --out report.html")]
     Report(Report),
+    /// Make one of the paper's tables or figures: searches, trainings, the table beside the paper's.
+    ///
+    /// An interrupted table goes on with the same command; tables in one folder share their searches.
+    #[command(after_help = "Examples:
+  autoloss reproduce figure4
+  autoloss reproduce table2 --scale small --data VOC2012
+  autoloss reproduce table3 --scale paper --data VOC2012 --transfer-data cityscapes")]
+    Reproduce(Reproduce),
     /// Train with one loss in full: checkpoints, final network, all metrics.
     #[command(after_help = "Example:
   autoloss retrain --task voc --data VOC2012 --net deeplabv3plus-resnet50 --loss @runs/voc-miou-1 \\
@@ -163,6 +173,31 @@ pub(crate) struct Report {
     /// The page; default: report.html in the run's folder.
     #[arg(long, value_name = "FILE.html")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Reproduce {
+    /// Which table or figure.
+    #[arg(value_enum)]
+    pub(crate) sheet: Sheet,
+    /// How large.
+    #[arg(long, value_enum, default_value_t = Scale::Tiny)]
+    pub(crate) scale: Scale,
+    /// Folder of the searches, trainings and tables; default: reproduced/SCALE.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Folder of the data set that is searched on: VOC's or COCO's layout; not for scale tiny.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder of the data set that losses are transferred to: Cityscapes, or COCO's layout.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) transfer_data: Option<PathBuf>,
+    /// Worker threads; default: one a core.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Print the table as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

@@ -65,6 +65,15 @@ impl Config {
         Self::from_table(table)
     }
 
+    /// The settings given by (key, value) pairs on top of the defaults; later ones win.
+    pub(crate) fn of(settings: Vec<(String, Value)>) -> Result<Self> {
+        let mut table = Table::new();
+        for (key, value) in settings {
+            set(&mut table, &key, value)?;
+        }
+        Self::from_table(table)
+    }
+
     fn from_table(mut table: Table) -> Result<Self> {
         let task = match table.remove("task") {
             None => Table::new(),

@@ -115,9 +115,7 @@ fn from_run(place: &str) -> Result<String> {
             format!("{dir}: no candidate {id}; `autoloss show {dir}` lists some")
         })?,
         None => store
-            .top(1)?
-            .into_iter()
-            .next()
+            .best_found()?
             .with_context(|| format!("{dir}: no candidate has a score yet"))?,
     };
     Ok(row.candidate.formula)

@@ -7,6 +7,7 @@ mod exit;
 mod files;
 mod formula;
 mod npy;
+mod plot;
 mod progress;
 mod table;
 

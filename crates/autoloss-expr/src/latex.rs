@@ -58,7 +58,9 @@ fn filled(op: Operator, first: &Tree, second: &Tree) -> (String, Binding) {
         _ => (Binding::Atom, [Binding::Atom; 2]),
     };
     let mut text = template.to_owned();
-    for (k, (operand, least)) in [first, second].into_iter().zip(least).enumerate() {
+    // A template of one operand may hold a `{1}` of its own.
+    let operands = [first, second].into_iter().zip(least);
+    for (k, (operand, least)) in operands.take(op.arity()).enumerate() {
         let place = format!("{{{k}}}");
         // What stands in braces, bars or parentheses of the template needs no others; a function
         // and a power have them around everything but a leaf.

@@ -5,6 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use autoloss_expr::Loss;
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::error::SearchError;
 use crate::event::{Event, Training};
@@ -41,11 +42,13 @@ pub fn compare(
     interrupt: &Interrupt,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Vec<Comparison>, SearchError> {
-    let jobs = jobs(losses, seeds, 0);
+    let base = Job {
+        stop_on_invalid,
+        ..Job::default()
+    };
     let done = train_all(
         task,
-        &jobs,
-        stop_on_invalid,
+        &jobs(losses, seeds, &base, 0),
         workers,
         interrupt,
         &mut |training| {
@@ -56,25 +59,35 @@ pub fn compare(
     Ok(summarise(done))
 }
 
-/// A loss, by name, to train with a seed.
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    pub(crate) loss: Loss,
-    pub(crate) seed: u64,
-    /// How many pictures of the trained network's work are wanted.
-    pub(crate) pictures: usize,
+/// A loss, by name, to train.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The loss's name.
+    pub name: String,
+    /// The loss.
+    pub loss: Loss,
+    /// How it is trained, the seed among it.
+    pub job: Job,
 }
 
-/// Every loss with every seed; pictures of the first seed alone.
-pub(crate) fn jobs(losses: &[(String, Loss)], seeds: &[u64], pictures: usize) -> Vec<Entry> {
+/// Every loss with every seed, otherwise as `base`; pictures of the first seed alone.
+pub(crate) fn jobs(
+    losses: &[(String, Loss)],
+    seeds: &[u64],
+    base: &Job,
+    pictures: usize,
+) -> Vec<Entry> {
     let entry = |(name, loss): &(String, Loss), seed: u64| Entry {
         name: name.clone(),
         loss: loss.clone(),
-        seed,
-        pictures: if seeds.first() == Some(&seed) {
-            pictures
-        } else {
-            0
+        job: Job {
+            seed,
+            pictures: if seeds.first() == Some(&seed) {
+                pictures
+            } else {
+                0
+            },
+            ..base.clone()
         },
     };
     losses
@@ -83,12 +96,14 @@ pub(crate) fn jobs(losses: &[(String, Loss)], seeds: &[u64], pictures: usize) ->
         .collect()
 }
 
-/// Makes the trainings; the result is in the order of the jobs, without those that an interrupt
-/// took. An error of `on_done` ends everything.
-pub(crate) fn train_all(
+/// Makes the trainings on `workers` threads; the result is in the order of the entries, without those
+/// that an interrupt took. `on_done` is told each as it ends; its error ends everything.
+///
+/// # Errors
+/// That error, or a worker that panicked outside the task.
+pub fn train_all(
     task: &dyn Task,
     jobs: &[Entry],
-    stop_on_invalid: bool,
     workers: usize,
     interrupt: &Interrupt,
     on_done: &mut dyn FnMut(&Training) -> Result<(), SearchError>,
@@ -100,16 +115,11 @@ pub(crate) fn train_all(
         while !stop.is_set() {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = jobs.get(number) else { break };
-            let job = Job {
-                seed: entry.seed,
-                stop_on_invalid,
-                pictures: entry.pictures,
-            };
-            let Some(trained) = train(task, &entry.loss, &job, &stop) else {
+            let Some(trained) = train(task, &entry.loss, &entry.job, &stop) else {
                 break;
             };
             let formula = entry.loss.to_string();
-            let training = trained.into_training(&entry.name, formula, entry.seed);
+            let training = trained.into_training(&entry.name, formula, entry.job.seed);
             if sender.send((number, training)).is_err() {
                 break;
             }
@@ -157,7 +167,8 @@ pub(crate) fn train_all(
 }
 
 /// Trainings grouped by name, in the order the names first occur.
-pub(crate) fn summarise(trainings: Vec<Training>) -> Vec<Comparison> {
+#[must_use]
+pub fn summarise(trainings: Vec<Training>) -> Vec<Comparison> {
     let mut comparisons: Vec<Comparison> = Vec::new();
     for training in trainings {
         let known = comparisons.iter_mut().find(|c| c.name == training.name);
@@ -177,6 +188,50 @@ pub(crate) fn summarise(trainings: Vec<Training>) -> Vec<Comparison> {
         (comparison.mean, comparison.std) = mean_and_std(&scores);
     }
     comparisons
+}
+
+/// Two losses compared seed by seed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Paired {
+    /// Mean of the differences, the first loss less the second.
+    pub difference: f64,
+    /// Seeds that both were trained with.
+    pub seeds: usize,
+    /// Probability of a mean difference at least as far from 0, either way, if the losses were equally
+    /// good: the paired t-test. `None` with fewer than two seeds, or where all differences are 0.
+    pub p: Option<f64>,
+}
+
+impl Comparison {
+    /// This loss against another, over the seeds that both have; `None` if there is none.
+    #[must_use]
+    pub fn against(&self, other: &Self) -> Option<Paired> {
+        let differences: Vec<f64> = self
+            .trainings
+            .iter()
+            .filter_map(|mine| {
+                let same = other.trainings.iter().find(|t| t.seed == mine.seed)?;
+                Some(mine.score - same.score)
+            })
+            .collect();
+        if differences.is_empty() {
+            return None;
+        }
+        let (difference, std) = mean_and_std(&differences);
+        let count = differences.len() as f64;
+        let t = difference / (std / count.sqrt());
+        // Equal differences other than 0 are as far from chance as can be.
+        let p = match StudentsT::new(0.0, 1.0, count - 1.0) {
+            Ok(_) if std == 0.0 && difference != 0.0 => Some(0.0),
+            Ok(distribution) if t.is_finite() => Some(2.0 * distribution.sf(t.abs())),
+            _ => None,
+        };
+        Some(Paired {
+            difference,
+            seeds: differences.len(),
+            p: p.filter(|_| differences.len() > 1),
+        })
+    }
 }
 
 fn mean_and_std(values: &[f64]) -> (f64, f64) {
@@ -201,6 +256,38 @@ mod tests {
             (4.0, (8.0f64 / 3.0).sqrt())
         );
         assert_eq!(mean_and_std(&[0.7]), (0.7, 0.0));
+    }
+
+    #[test]
+    fn a_paired_test_by_hand() {
+        let comparison = |scores: &[f64]| {
+            let training = |(seed, score): (usize, &f64)| Training {
+                name: "a".to_owned(),
+                formula: "y".to_owned(),
+                seed: seed as u64,
+                score: *score,
+                seconds: 0.0,
+                note: None,
+                curve: Vec::new(),
+                metrics: Vec::new(),
+                pictures: Vec::new(),
+            };
+            let trainings = scores.iter().enumerate().map(training).collect();
+            summarise(trainings).swap_remove(0)
+        };
+        // Differences 1, 2, 3: t = 2 / (1 / √3) = 3.4641 with 2 degrees of freedom, whose
+        // two-sided tail is 1 − t / √(2 + t²).
+        let paired = comparison(&[2.0, 4.0, 6.0]).against(&comparison(&[1.0, 2.0, 3.0]));
+        let paired = paired.unwrap();
+        let t = 12.0_f64.sqrt();
+        assert!((paired.p.unwrap() - (1.0 - t / (2.0 + t * t).sqrt())).abs() < 1e-9);
+        assert_eq!((paired.difference, paired.seeds), (2.0, 3));
+        let one = comparison(&[1.0])
+            .against(&comparison(&[0.5, 0.5]))
+            .unwrap();
+        assert_eq!((one.seeds, one.p), (1, None));
+        let same = comparison(&[1.0, 2.0]);
+        assert_eq!(same.against(&same).unwrap().p, None);
     }
 
     #[test]

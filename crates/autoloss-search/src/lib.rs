@@ -59,7 +59,7 @@ pub mod toy;
 
 pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
 pub use branch::prediction_gradient;
-pub use comparison::{Comparison, compare};
+pub use comparison::{Comparison, Entry, Paired, compare, summarise, train_all};
 pub use equivalence::Key;
 pub use error::SearchError;
 pub use event::{Best, Candidate, End, Event, Fate, Origin, Tally, Training};
@@ -73,6 +73,7 @@ pub use run::{RunReport, parse_loss, run};
 pub use screening::{
     Judgement, Prepared, Scratch, Screened, Screener, Screening, Stage, Stages, Verdict,
 };
+pub use seed::final_seeds;
 pub use settings::{
     Branches, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
 };

@@ -17,7 +17,7 @@ use crate::screening::{Judgement, Past, Scratch, Screening};
 use crate::seed::final_seeds;
 use crate::settings::Settings;
 use crate::store::{CandidateRow, Recorder, RunInfo};
-use crate::task::{Interrupt, Task};
+use crate::task::{Interrupt, Job, Task};
 
 /// What a run gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,7 +133,10 @@ fn search_stage(
             Some(_) => None,
             None => baselines.first().cloned(),
         },
-        final_trainings: (best + baselines.len()) * settings.search.final_seeds,
+        final_trainings: match best {
+            0 => 0,
+            _ => (best + baselines.len()) * settings.search.final_seeds,
+        },
         tally,
     };
     on_event(&started);
@@ -273,20 +276,26 @@ fn comparison_stage(
     interrupt: &Interrupt,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<(Vec<Comparison>, bool), SearchError> {
+    if settings.search.final_losses == 0 {
+        return Ok((Vec::new(), true));
+    }
     let mut losses = task.baselines();
     losses.extend(best_losses(task, settings.search.final_losses, recorder)?);
     let seeds = final_seeds(settings.search.seed, settings.search.final_seeds);
-    let wanted = jobs(&losses, &seeds, PICTURES);
+    let base = Job {
+        stop_on_invalid: settings.search.stop_on_invalid,
+        ..Job::default()
+    };
+    let wanted = jobs(&losses, &seeds, &base, PICTURES);
     let mut done = recorder.store().final_trainings()?;
-    let is_of = |entry: &Entry, t: &Training| entry.name == t.name && entry.seed == t.seed;
-    let missing: Vec<Entry> = jobs(&losses, &seeds, PICTURES)
+    let is_of = |entry: &Entry, t: &Training| entry.name == t.name && entry.job.seed == t.seed;
+    let missing: Vec<Entry> = jobs(&losses, &seeds, &base, PICTURES)
         .into_iter()
         .filter(|entry| !done.iter().any(|training| is_of(entry, training)))
         .collect();
     let new = train_all(
         task,
         &missing,
-        settings.search.stop_on_invalid,
         settings.search.worker_count(),
         interrupt,
         &mut |training| {

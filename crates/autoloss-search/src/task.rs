@@ -182,7 +182,7 @@ pub struct Sample {
 }
 
 /// One proxy training to do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Job {
     /// Seeds initialisation, order and augmentation. Candidates of one run share it, so that they
     /// differ in the loss alone.
@@ -191,6 +191,8 @@ pub struct Job {
     pub stop_on_invalid: bool,
     /// How many pictures of the trained network's work are wanted, see [`Evaluation::pictures`].
     pub pictures: usize,
+    /// Score all metrics of the task, not the searched one alone.
+    pub all_metrics: bool,
 }
 
 /// How a proxy training ended.

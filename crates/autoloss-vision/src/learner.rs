@@ -61,7 +61,7 @@ pub(crate) fn evaluate<L: Learner>(
     interrupt: &Interrupt,
 ) -> Result<Evaluation, TaskError> {
     let evaluated = on_threads(learner.training().threads, || {
-        train_and_score(learner, loss, job, interrupt, false, &mut |_| Ok(()))
+        train_and_score(learner, loss, job, interrupt, &mut |_| Ok(()))
     })?;
     evaluated.map(|(evaluation, _)| evaluation)
 }
@@ -87,8 +87,12 @@ pub(crate) fn retrain<L: Learner>(
         }
         Ok(())
     };
+    let job = &Job {
+        all_metrics: true,
+        ..job.clone()
+    };
     let (evaluation, trained) = on_threads(learner.training().threads, || {
-        train_and_score(learner, loss, job, interrupt, true, &mut between)
+        train_and_score(learner, loss, job, interrupt, &mut between)
     })??;
     if evaluation.outcome == Outcome::Finished {
         save(&trained.net, &dir.join("network.safetensors")).map_err(TaskError::Failed)?;
@@ -101,7 +105,6 @@ fn train_and_score<L: Learner>(
     loss: &Loss,
     job: &Job,
     interrupt: &Interrupt,
-    all: bool,
     between: &mut Between<'_, L::Net>,
 ) -> Result<(Evaluation, Trained<L::Net>), TaskError> {
     let start = Instant::now();
@@ -116,7 +119,9 @@ fn train_and_score<L: Learner>(
     let searched = learner.searched_metric();
     let metrics = match trained.outcome {
         Outcome::Stopped { .. } => vec![(searched.to_owned(), 0.0)],
-        Outcome::Finished => learner.score(&trained.net, all, interrupt).map_err(ended)?,
+        Outcome::Finished => learner
+            .score(&trained.net, job.all_metrics, interrupt)
+            .map_err(ended)?,
     };
     let pictures = match trained.outcome {
         Outcome::Finished if job.pictures > 0 => learner.pictures(&trained.net, job.pictures),

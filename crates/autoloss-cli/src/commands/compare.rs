@@ -69,7 +69,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         settings.metric(),
         settings.training().steps,
         settings.network(),
-        comparison_table(&comparisons)
+        comparison_table(&comparisons, None)
     ))?;
     complete(&comparisons, total)
 }

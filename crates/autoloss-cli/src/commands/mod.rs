@@ -3,6 +3,7 @@
 mod compare;
 mod eval;
 mod report;
+mod reproduce;
 mod retrain;
 mod score;
 mod screen;
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use autoloss_search::Interrupt;
 
 use crate::args::{Command, Zoo};
+pub(crate) use reproduce::{Scale, Sheet};
 
 /// Runs a command.
 pub(crate) fn run(command: Command) -> Result<()> {
@@ -24,6 +26,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Resume(arguments) => search::resume(&arguments),
         Command::Show(arguments) => show::show(&arguments),
         Command::Report(arguments) => report::report(&arguments),
+        Command::Reproduce(arguments) => reproduce::reproduce(&arguments),
         Command::Retrain(arguments) => retrain::retrain(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),

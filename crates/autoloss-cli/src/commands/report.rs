@@ -2,7 +2,6 @@
 
 mod curves;
 mod page;
-mod plot;
 mod tree;
 
 use std::io::Write;

@@ -40,7 +40,7 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
     let job = Job {
         seed: arguments.seed,
         stop_on_invalid: config.search.search.stop_on_invalid,
-        pictures: 0,
+        ..Job::default()
     };
     let start = Instant::now();
     let mut reported = Instant::now();

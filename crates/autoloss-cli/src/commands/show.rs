@@ -66,18 +66,23 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
     if !comparisons.is_empty() {
         text.push_str(&format!(
             "\nthe same training with fresh seeds\n{}",
-            comparison_table(&comparisons)
+            comparison_table(&comparisons, store.reference()?.map(|r| r.name).as_deref())
         ));
     }
     Ok(text)
 }
 
-/// Comparisons, best first.
-pub(crate) fn comparison_table(comparisons: &[Comparison]) -> Table {
+/// Comparisons, best first, each against the one of that name, by default the first: the mean
+/// difference over the seeds, and the p of a paired t-test.
+pub(crate) fn comparison_table(comparisons: &[Comparison], reference: Option<&str>) -> Table {
+    let named = |c: &&Comparison| reference.is_some_and(|name| c.name == name);
+    let reference = comparisons.iter().find(named).or(comparisons.first());
     let mut sorted: Vec<&Comparison> = comparisons.iter().collect();
     sorted.sort_by(|a, b| b.mean.total_cmp(&a.mean));
-    let mut table = Table::new(&["name", ">mean ± std", "scores", "loss"]);
+    let against = reference.map_or_else(String::new, |r| format!(">against {}", r.name));
+    let mut table = Table::new(&["name", ">mean ± std", &against, ">p", "scores", "loss"]);
     for c in sorted {
+        let [difference, p] = against_cells(c, reference);
         let scores: Vec<String> = c
             .trainings
             .iter()
@@ -86,6 +91,8 @@ pub(crate) fn comparison_table(comparisons: &[Comparison]) -> Table {
         table.row([
             c.name.clone(),
             format!("{:.4} ± {:.4}", c.mean, c.std),
+            difference,
+            p,
             scores.join(" "),
             c.formula.clone(),
         ]);
@@ -93,8 +100,23 @@ pub(crate) fn comparison_table(comparisons: &[Comparison]) -> Table {
     table
 }
 
-/// Comparisons as JSON.
+/// A loss's mean difference to another one and the p of the paired test; empty against itself.
+fn against_cells(comparison: &Comparison, reference: Option<&Comparison>) -> [String; 2] {
+    let other = reference.filter(|r| r.name != comparison.name);
+    let Some(paired) = other.and_then(|r| comparison.against(r)) else {
+        return [String::new(), String::new()];
+    };
+    let p = paired.p.map_or_else(String::new, |p| format!("{p:.3}"));
+    [format!("{:+.4}", paired.difference), p]
+}
+
+/// Comparisons as JSON, each against the first.
 pub(crate) fn comparisons_json(comparisons: &[Comparison]) -> serde_json::Value {
+    let paired = |c: &Comparison| {
+        let first = comparisons.first().filter(|first| first.name != c.name);
+        let paired = first.and_then(|first| c.against(first));
+        paired.map(|p| json!({"difference": p.difference, "p": p.p, "seeds": p.seeds}))
+    };
     let one = |c: &Comparison| {
         let trainings: Vec<_> = c
             .trainings
@@ -107,6 +129,7 @@ pub(crate) fn comparisons_json(comparisons: &[Comparison]) -> serde_json::Value 
             .collect();
         json!({
             "name": c.name, "loss": c.formula, "mean": c.mean, "std": c.std,
+            "against_first": paired(c),
             "trainings": trainings,
         })
     };

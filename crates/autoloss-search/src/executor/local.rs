@@ -233,7 +233,7 @@ impl Search<'_> {
         Job {
             seed: evaluation_seed(self.settings.search.seed),
             stop_on_invalid: self.settings.search.stop_on_invalid,
-            pictures: 0,
+            ..Job::default()
         }
     }
 

@@ -202,6 +202,22 @@ impl Store {
         }))
     }
 
+    /// The candidate that the final comparison found best; before there is one, the best by the score
+    /// that the search saw.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn best_found(&self) -> Result<Option<CandidateRow>, StoreError> {
+        let ids = self.comparisons()?;
+        let id = ids
+            .iter()
+            .find_map(|c| c.name.strip_prefix('#')?.parse().ok());
+        match id {
+            Some(id) => self.candidate(id),
+            None => Ok(self.top(1)?.into_iter().next()),
+        }
+    }
+
     /// In how many of the scored candidates each operator occurs, the most frequent first.
     ///
     /// # Errors

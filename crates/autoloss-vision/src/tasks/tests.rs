@@ -33,7 +33,7 @@ fn evaluate(task: &dyn VisionTask, loss: &Loss, seed: u64) -> Evaluation {
     let job = Job {
         seed,
         stop_on_invalid: true,
-        pictures: 0,
+        ..Job::default()
     };
     task.evaluate(loss, &job, &Interrupt::default()).unwrap()
 }
@@ -124,7 +124,7 @@ fn invalid_trainings_stop_at_once_and_interrupts_end_them() {
         let job = Job {
             seed: 0,
             stop_on_invalid: true,
-            pictures: 0,
+            ..Job::default()
         };
         let interrupt = Interrupt::default();
         interrupt.set();

@@ -5,7 +5,7 @@ use autoloss_expr::Shape;
 use autoloss_expr::Tree;
 use autoloss_expr::reference::{ReferenceInput, gradient, loss_value};
 
-use super::plot::{Mark, Plot, Series};
+use crate::plot::{Mark, Plot, Series, short};
 
 const STEPS: u32 = 120;
 
@@ -37,11 +37,13 @@ pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> String {
                 line
             }
         });
+        let mut series: Vec<Series> = series.collect();
+        set_aside(&mut series);
         Plot {
             title: title.to_owned(),
             x: x.clone(),
             y: String::new(),
-            series: series.collect(),
+            series,
         }
         .svg()
     };
@@ -61,6 +63,34 @@ pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> String {
         of => with(sweep, x, &|inputs| gradient(tree, shape, inputs, of)[0]),
     };
     plot("value", &value) + &plot("gradient", &slope)
+}
+
+/// Takes a level line out of the picture that is so far from the other curve that it would flatten
+/// it; its name then tells where it is.
+fn set_aside(series: &mut [Series]) {
+    let extent = |s: &Series| {
+        let finite = s.points.iter().map(|p| p.1).filter(|v| v.is_finite());
+        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+            (low.min(v), high.max(v))
+        })
+    };
+    let extents: Vec<(f64, f64)> = series.iter().map(extent).collect();
+    for (k, (low, high)) in extents.iter().enumerate() {
+        let Some((other_low, other_high)) = extents
+            .iter()
+            .enumerate()
+            .find(|(j, _)| *j != k)
+            .map(|(_, e)| *e)
+        else {
+            continue;
+        };
+        let range = other_high - other_low;
+        let away = (low - other_high).max(other_low - high);
+        if high - low < 1e-6 * high.abs() && range > 0.0 && away > 20.0 * range {
+            series[k].points.clear();
+            series[k].name += &format!(": {} throughout, beyond the picture", short(*low));
+        }
+    }
 }
 
 /// A box branch's loss is followed as the predicted box moves onto the target, two boxes of one size
@@ -147,6 +177,16 @@ mod tests {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{formula}");
         }
         assert_eq!(of("ssim()"), "");
+    }
+
+    #[test]
+    fn a_level_far_away_is_told_and_not_drawn() {
+        let svg = of("sqrt(inv(yhat * y))");
+        assert!(
+            svg.contains("y = 0: 1.0e6 throughout, beyond the picture"),
+            "{svg}"
+        );
+        assert!(!of("-(y * log(yhat))").contains("beyond"));
     }
 
     #[test]

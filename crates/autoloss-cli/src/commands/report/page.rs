@@ -9,8 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use pulldown_latex::{Parser, RenderConfig, Storage, push_mathml};
 
-use super::plot::{Mark, Plot, Series, bars, escape, short, strips};
 use super::{curves, tree};
+use crate::plot::{Mark, Plot, STYLE, Series, bars, escape, short, strips};
 
 /// Losses that are shown in full.
 const SHOWN: usize = 5;
@@ -79,7 +79,7 @@ pub(super) fn html(store: &Store) -> Result<String> {
          <link rel=\"icon\" href=\"data:,\"><title>{0}</title><style>{1}</style></head>\n<body>\
          <h1>A loss for {0}</h1>{2}\n{body}</body></html>\n",
         escape(&title),
-        include_str!("style.css"),
+        STYLE,
         head(&run)
     ))
 }

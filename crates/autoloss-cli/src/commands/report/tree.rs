@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use autoloss_expr::{Operator, Tree};
 
-use super::plot::escape;
+use crate::plot::escape;
 
 const LEVEL: f64 = 46.0;
 const GAP: f64 = 10.0;

@@ -447,7 +447,7 @@ mod tests {
         let job = Job {
             seed,
             stop_on_invalid: true,
-            pictures: 0,
+            ..Job::default()
         };
         task.evaluate(&loss(formula), &job, &Interrupt::default())
             .unwrap()
@@ -517,7 +517,7 @@ mod tests {
         let job = Job {
             seed: 0,
             stop_on_invalid: false,
-            pictures: 0,
+            ..Job::default()
         };
         let invalid = loss("exp(inv(yhat - yhat))");
         let through = task
@@ -535,7 +535,7 @@ mod tests {
         let job = Job {
             seed: 0,
             stop_on_invalid: true,
-            pictures: 0,
+            ..Job::default()
         };
         let ended = task.evaluate(&loss("-(y * log(yhat))"), &job, &interrupt);
         assert!(matches!(ended, Err(TaskError::Interrupted)));

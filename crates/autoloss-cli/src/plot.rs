@@ -1,5 +1,5 @@
-//! Diagrams as SVG. Colours are classes of the page's style sheet, so that they follow its light and
-//! dark variants.
+//! Diagrams as SVG. Colours are classes of one style sheet, so that they follow its light and dark
+//! variants.
 
 use std::fmt::Write;
 
@@ -9,9 +9,12 @@ const LEFT: f64 = 58.0;
 const BELOW: f64 = 42.0;
 const MARGIN: f64 = 12.0;
 
+/// The style sheet of pages and diagrams.
+pub(crate) const STYLE: &str = include_str!("style.css");
+
 /// How a series is drawn.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     Line,
     Dashed,
     Dots,
@@ -20,18 +23,18 @@ pub(super) enum Mark {
 }
 
 /// Points that belong together.
-pub(super) struct Series {
-    pub(super) name: String,
+pub(crate) struct Series {
+    pub(crate) name: String,
     /// Number of the colour.
-    pub(super) colour: usize,
-    pub(super) mark: Mark,
-    pub(super) points: Vec<(f64, f64)>,
+    pub(crate) colour: usize,
+    pub(crate) mark: Mark,
+    pub(crate) points: Vec<(f64, f64)>,
     /// What a pointer over each dot tells; may be empty.
-    pub(super) titles: Vec<String>,
+    pub(crate) titles: Vec<String>,
 }
 
 impl Series {
-    pub(super) fn line(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Self {
+    pub(crate) fn line(name: &str, colour: usize, points: Vec<(f64, f64)>) -> Self {
         Self {
             name: name.to_owned(),
             colour,
@@ -41,18 +44,18 @@ impl Series {
         }
     }
 
-    pub(super) fn marked(mut self, mark: Mark) -> Self {
+    pub(crate) fn marked(mut self, mark: Mark) -> Self {
         self.mark = mark;
         self
     }
 }
 
 /// A diagram of series over common axes.
-pub(super) struct Plot {
-    pub(super) title: String,
-    pub(super) x: String,
-    pub(super) y: String,
-    pub(super) series: Vec<Series>,
+pub(crate) struct Plot {
+    pub(crate) title: String,
+    pub(crate) x: String,
+    pub(crate) y: String,
+    pub(crate) series: Vec<Series>,
 }
 
 /// One axis: what it shows, and where.
@@ -104,8 +107,40 @@ impl Axis {
 }
 
 impl Plot {
-    /// The diagram.
-    pub(super) fn svg(&self) -> String {
+    /// The diagram with its legend, for a page.
+    pub(crate) fn svg(&self) -> String {
+        format!("<figure>{}{}</figure>", self.drawing(), self.legend())
+    }
+
+    /// The diagram as a file of its own, its legend within.
+    pub(crate) fn file(&self) -> String {
+        let [width, height] = SIZE;
+        let drawing = self.drawing();
+        let inner = drawing.split_once('>').map_or("", |(_, inner)| inner);
+        let mut legend = String::new();
+        for (k, series) in self.series.iter().enumerate() {
+            let y = height + 18.0 * (k as f64 + 1.0);
+            let _ = write!(
+                legend,
+                "<path class=\"s{}\" d=\"M{LEFT} {:.1}h18\"/><text class=\"label\" x=\"{:.1}\" y=\"{y:.1}\">{}</text>",
+                series.colour,
+                y - 4.0,
+                LEFT + 26.0,
+                escape(&series.name)
+            );
+        }
+        let whole = height + 18.0 * self.series.len() as f64 + 10.0;
+        // The legend stands outside the drawing's own end tag.
+        let inner = inner.trim_end_matches("</svg>");
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {whole}\" role=\"img\">\
+             <title>{}</title><style>{STYLE}</style>\
+             <rect width=\"100%\" height=\"100%\" style=\"fill:var(--ground)\"/>{inner}{legend}</svg>\n",
+            escape(&self.title)
+        )
+    }
+
+    fn drawing(&self) -> String {
         let [width, height] = SIZE;
         let points = || self.series.iter().flat_map(|s| &s.points);
         let x = Axis::over(points().map(|p| p.0), [LEFT, width - MARGIN]);
@@ -152,7 +187,7 @@ impl Plot {
             draw(&mut svg, series, &x, &y);
         }
         svg.push_str("</svg>");
-        format!("<figure>{svg}{}</figure>", self.legend())
+        svg
     }
 
     fn legend(&self) -> String {
@@ -230,7 +265,7 @@ fn draw(svg: &mut String, series: &Series, x: &Axis, y: &Axis) {
 }
 
 /// A horizontal bar for each (name, number), the numbers beside them.
-pub(super) fn bars(title: &str, rows: &[(String, f64)]) -> String {
+pub(crate) fn bars(title: &str, rows: &[(String, f64)]) -> String {
     const ROW: f64 = 20.0;
     const NAMES: f64 = 210.0;
     let width = SIZE[0];
@@ -265,7 +300,7 @@ pub(super) fn bars(title: &str, rows: &[(String, f64)]) -> String {
 }
 
 /// A row of dots for each (name, values), with a stroke at their mean.
-pub(super) fn strips(title: &str, x: &str, rows: &[(String, Vec<f64>)]) -> String {
+pub(crate) fn strips(title: &str, x: &str, rows: &[(String, Vec<f64>)]) -> String {
     const ROW: f64 = 24.0;
     const NAMES: f64 = 150.0;
     let [width, _] = SIZE;
@@ -329,7 +364,7 @@ pub(super) fn strips(title: &str, x: &str, rows: &[(String, Vec<f64>)]) -> Strin
 }
 
 /// A number in a few characters.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 || ((1e-3..1e6).contains(&size)) {
         let decimals = if size >= 100.0 || value.fract() == 0.0 {
@@ -349,7 +384,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// Text for HTML and SVG, inside tags and attributes.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

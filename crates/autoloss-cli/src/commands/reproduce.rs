@@ -1,0 +1,165 @@
+//! `autoloss reproduce`: the paper's tables and figures.
+
+mod ablation;
+mod output;
+mod plan;
+mod searches;
+mod trainings;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use autoloss_search::{Comparison, Interrupt};
+use clap::ValueEnum;
+
+use super::{interrupt_on_ctrl_c, print, print_json};
+use crate::args::Reproduce;
+use output::{Cell, Output};
+use plan::{Data, Plan, Row};
+pub(crate) use plan::{Scale, Sheet};
+use trainings::OfSetup;
+
+pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
+    let interrupt = interrupt_on_ctrl_c("the same command goes on")?;
+    let (sheet, scale) = (arguments.sheet, arguments.scale);
+    let out = match &arguments.out {
+        Some(dir) => dir.clone(),
+        None => PathBuf::from("reproduced").join(scale.name()),
+    };
+    std::fs::create_dir_all(&out).with_context(|| format!("{}: cannot be made", out.display()))?;
+    let workers = match arguments.workers {
+        Some(workers) => workers.clamp(1, 1024),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let data = Data {
+        searched: arguments.data.as_deref(),
+        transfer: arguments.transfer_data.as_deref(),
+    };
+    let mut table = match sheet {
+        Sheet::Table8 | Sheet::Figure4 => {
+            let searches = ablation::searches(scale, &data, workers)?;
+            searches::run_all(&searches, &out, workers, &interrupt)?;
+            ablation::output(sheet, &searches, &out)?
+        }
+        _ => {
+            let plan = Plan::new(sheet, scale, &data, workers)?;
+            of_plan(&plan, &out, workers, &interrupt)?
+        }
+    };
+    let name = sheet
+        .to_possible_value()
+        .map_or_else(String::new, |v| v.get_name().to_owned());
+    table.command = format!("autoloss reproduce {name} --scale {}", scale.name());
+    table.write(&out, &name)?;
+    if arguments.json {
+        return print_json(&table.json());
+    }
+    print(&format!(
+        "{}\n{}\n",
+        table.markdown(),
+        out.join(format!("{name}.md")).display()
+    ))
+}
+
+fn of_plan(plan: &Plan, out: &Path, workers: usize, interrupt: &Interrupt) -> Result<Output> {
+    searches::run_all(&plan.searches, out, workers, interrupt)?;
+    let trained = trainings::train(plan, out, workers, interrupt)?;
+    let several = plan.setups.len() > 1;
+    let columns = plan.setups.iter().flat_map(|setup| {
+        plan.metrics.iter().map(move |metric| match several {
+            true => format!("{}: {metric}", setup.title),
+            false => (*metric).to_owned(),
+        })
+    });
+    let row = |(place, row): (usize, &Row)| {
+        let cells = trained.iter().flat_map(|setup| {
+            let comparison = setup[place].as_ref();
+            plan.metrics
+                .iter()
+                .map(move |metric| Cell::of(&scores(comparison?, metric)))
+        });
+        (row.name().to_owned(), cells.collect())
+    };
+    let mut published: Vec<(String, Vec<Option<Cell>>)> = Vec::new();
+    for number in &plan.published {
+        if !published.iter().any(|(row, _)| row == number.row) {
+            published.push((number.row.to_owned(), vec![None; plan.metrics.len()]));
+        }
+        if let (Some((_, cells)), Some(column)) = (
+            published.iter_mut().find(|(row, _)| row == number.row),
+            plan.metrics
+                .iter()
+                .position(|metric| *metric == number.metric),
+        ) {
+            cells[column] = Cell::of(&[number.value / 100.0]);
+        }
+    }
+    Ok(Output {
+        title: plan.title.to_owned(),
+        command: String::new(),
+        columns: columns.collect(),
+        rows: plan.rows.iter().enumerate().map(row).collect(),
+        published,
+        notes: notes(plan, &trained),
+    })
+}
+
+/// The scores of a loss's trainings in one metric; 0 where a training was stopped.
+fn scores(comparison: &Comparison, metric: &str) -> Vec<f64> {
+    let of =
+        |metrics: &[(String, f64)]| metrics.iter().find(|(name, _)| name == metric).map(|m| m.1);
+    comparison
+        .trainings
+        .iter()
+        .map(|t| of(&t.metrics).unwrap_or(0.0))
+        .collect()
+}
+
+/// The same with that metric as the score.
+fn by_metric(comparison: &Comparison, metric: &str) -> Comparison {
+    let mut comparison = comparison.clone();
+    let scores = scores(&comparison, metric);
+    comparison.mean = scores.iter().sum::<f64>() / scores.len().max(1) as f64;
+    for (training, score) in comparison.trainings.iter_mut().zip(scores) {
+        training.score = score;
+    }
+    comparison
+}
+
+/// For each searched loss whether it is at or above every hand-written one, in its metric.
+fn notes(plan: &Plan, trained: &[OfSetup]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (setup, comparisons) in plan.setups.iter().zip(trained) {
+        for (row, comparison) in plan.rows.iter().zip(comparisons) {
+            let Row::Found { name, metric, .. } = row else {
+                continue;
+            };
+            let Some(found) = comparison else {
+                notes.push(format!("{name}: the search found no loss."));
+                continue;
+            };
+            let found = by_metric(found, metric);
+            let written = plan
+                .rows
+                .iter()
+                .zip(comparisons)
+                .filter(|(row, _)| row.is_written());
+            let written = written.filter_map(|(_, c)| Some(by_metric(c.as_ref()?, metric)));
+            let Some(best) = written.max_by(|a, b| a.mean.total_cmp(&b.mean)) else {
+                continue;
+            };
+            let p = found.against(&best).and_then(|paired| paired.p);
+            notes.push(format!(
+                "{name} ({}): {} every hand-written loss in {metric}: {:.4} against {:.4} of {}{}. `{}`",
+                setup.title,
+                if found.mean >= best.mean { "at or above" } else { "NOT above" },
+                found.mean,
+                best.mean,
+                best.name,
+                p.map_or_else(String::new, |p| format!(", paired t-test p = {p:.3}")),
+                found.formula
+            ));
+        }
+    }
+    notes
+}

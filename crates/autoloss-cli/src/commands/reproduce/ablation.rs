@@ -1,0 +1,305 @@
+//! The variants of the search: figure 4 and table 8.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use autoloss_search::Store;
+use toml::Value;
+
+use super::output::{Cell, Output};
+use super::plan::{Data, Scale, Search, Sheet, paper_proxy, searched_in};
+use super::searches::folder;
+use crate::files::write_aside;
+use crate::plot::{Plot, Series};
+
+/// Seeds of each variant.
+const SEEDS: u64 = 3;
+
+/// The evaluation from which on variants are compared, and the step of the table's columns.
+const FROM: usize = 20;
+
+/// A variant of the search, and which of the parts of the method it has.
+struct Variant {
+    key: &'static str,
+    name: &'static str,
+    strategy: &'static str,
+    stop: bool,
+    rejection: bool,
+    equivalence: bool,
+}
+
+const fn variant(key: &'static str, name: &'static str, parts: usize) -> Variant {
+    Variant {
+        key,
+        name,
+        strategy: if parts == 0 { "random" } else { "evolution" },
+        stop: parts > 1,
+        rejection: parts > 2,
+        equivalence: parts > 3,
+    }
+}
+
+/// In the paper's order, each with one part more.
+const VARIANTS: [Variant; 5] = [
+    variant("random", "random search", 0),
+    variant("evolution", "evolution without help", 1),
+    variant("stop", "+ stop on invalid values", 2),
+    variant("rejection", "+ loss rejection", 3),
+    variant("full", "+ equivalence check: the full method", 4),
+];
+
+/// The searches; figure 4 and table 8 share them.
+pub(super) fn searches(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Vec<Search>> {
+    let setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
+    let count = VARIANTS.len() as f64 * SEEDS as f64;
+    // Each on one worker.
+    let time = match scale {
+        Scale::Tiny => 1110.0 * workers as f64 / count,
+        Scale::Small => 2.0 * 3600.0,
+        Scale::Paper => 48.0 * 3600.0,
+    };
+    let mut searches = Vec::new();
+    // Seed by seed, so that an interrupted figure has all variants of the first seeds.
+    for seed in 0..SEEDS {
+        for variant in &VARIANTS {
+            let settings = [
+                (
+                    "search.strategy",
+                    Value::String(variant.strategy.to_owned()),
+                ),
+                ("search.seed", Value::Integer(seed.cast_signed())),
+                ("search.stop_on_invalid", Value::Boolean(variant.stop)),
+                ("search.equivalence", Value::Boolean(variant.equivalence)),
+                ("screening.rejection", Value::Boolean(variant.rejection)),
+                ("search.time", Value::Float(time)),
+                ("search.final_losses", Value::Integer(0)),
+            ];
+            searches.push(Search {
+                key: format!("ablation-{}-{seed}", variant.key),
+                setup: setup.clone(),
+                settings: settings
+                    .map(|(key, value)| (key.to_owned(), value))
+                    .to_vec(),
+            });
+        }
+    }
+    Ok(searches)
+}
+
+/// What the searches of one variant did.
+struct Done {
+    name: &'static str,
+    explored: Vec<f64>,
+    evaluations: Vec<usize>,
+    /// For each seed the best score after each evaluation.
+    best: Vec<Vec<f64>>,
+    /// Seconds of each.
+    seconds: Vec<f64>,
+}
+
+impl Done {
+    /// The mean over the seeds of the best score after so many evaluations; `None` where a seed has
+    /// fewer.
+    fn after(&self, evaluations: usize) -> Option<Vec<f64>> {
+        self.best
+            .iter()
+            .map(|best| best.get(evaluations - 1).copied())
+            .collect()
+    }
+}
+
+fn read(searches: &[Search], out: &Path) -> Result<Vec<Done>> {
+    let mut all = Vec::new();
+    for (place, variant) in VARIANTS.iter().enumerate() {
+        let mut done = Done {
+            name: variant.name,
+            explored: Vec::new(),
+            evaluations: Vec::new(),
+            best: Vec::new(),
+            seconds: Vec::new(),
+        };
+        for search in searches.iter().skip(place).step_by(VARIANTS.len()) {
+            let store = Store::open(&folder(out, search))?;
+            let tally = store.tally()?;
+            let evaluations = usize::try_from(tally.evaluations).unwrap_or(usize::MAX);
+            let mut best = vec![0.0; evaluations];
+            for (number, score) in &tally.progress {
+                let from = usize::try_from(*number).unwrap_or(1).max(1) - 1;
+                best.iter_mut().skip(from).for_each(|b| *b = *score);
+            }
+            done.explored.push(tally.drawn as f64);
+            done.evaluations.push(evaluations);
+            done.best.push(best);
+            done.seconds.push(store.info()?.elapsed);
+        }
+        all.push(done);
+    }
+    Ok(all)
+}
+
+/// The table, and for figure 4 the picture beside it.
+pub(super) fn output(sheet: Sheet, searches: &[Search], out: &Path) -> Result<Output> {
+    let variants = read(searches, out)?;
+    if sheet == Sheet::Figure4 {
+        let svg = plot(&variants).file();
+        write_aside(&out.join("figure4.svg"), |file| {
+            Ok(file.write_all(svg.as_bytes())?)
+        })?;
+    }
+    let longest = variants
+        .iter()
+        .flat_map(|v| &v.evaluations)
+        .copied()
+        .max()
+        .unwrap_or(0);
+    let steps: Vec<usize> = (FROM..=longest).step_by(FROM / 2).collect();
+    let mut columns = vec![
+        "losses explored".to_owned(),
+        "evaluations".to_owned(),
+        "seconds".to_owned(),
+        "best score".to_owned(),
+    ];
+    if sheet == Sheet::Figure4 {
+        columns.extend(steps.iter().map(|n| format!("best after {n}")));
+    }
+    let row = |done: &Done| {
+        let evaluations: Vec<f64> = done.evaluations.iter().map(|n| *n as f64).collect();
+        let last = done
+            .best
+            .iter()
+            .map(|best| best.last().copied().unwrap_or(0.0));
+        let mut cells = vec![
+            Cell::of(&done.explored),
+            Cell::of(&evaluations),
+            Cell::of(&done.seconds),
+            Cell::of(&last.collect::<Vec<_>>()),
+        ];
+        if sheet == Sheet::Figure4 {
+            cells.extend(steps.iter().map(|n| Cell::of(&done.after(*n)?)));
+        }
+        (done.name.to_owned(), cells)
+    };
+    Ok(Output {
+        title: match sheet {
+            Sheet::Figure4 => "Best score against evaluations, for each variant of the search",
+            _ => "Losses explored by each variant of the search in equal time",
+        }
+        .to_owned(),
+        command: String::new(),
+        columns,
+        rows: variants.iter().map(row).collect(),
+        published: Vec::new(),
+        notes: notes(&variants),
+    })
+}
+
+/// What the paper claims, and what is so here.
+fn notes(variants: &[Done]) -> Vec<String> {
+    let (Some(full), Some(plain)) = (variants.last(), variants.get(1)) else {
+        return Vec::new();
+    };
+    let mean = |numbers: &[f64]| numbers.iter().sum::<f64>() / numbers.len().max(1) as f64;
+    let ratio = mean(&full.explored) / mean(&plain.explored).max(1.0);
+    let mut lower = Vec::new();
+    let mut compared = 0;
+    for n in FROM + 1.. {
+        let (Some(a), Some(b)) = (full.after(n), plain.after(n)) else {
+            break;
+        };
+        compared += 1;
+        if mean(&a) <= mean(&b) {
+            lower.push(n);
+        }
+    }
+    let claim = match (compared, lower.as_slice()) {
+        (0, _) => format!("No seed of both has more than {FROM} evaluations: nothing to compare."),
+        (_, []) => format!(
+            "The full method's mean best score is higher than that of evolution without help at each \
+             of the {compared} equal numbers of evaluations past {FROM} that all seeds reached."
+        ),
+        (_, lower) => format!(
+            "The full method's mean best score is NOT higher than that of evolution without help at {} of \
+             the {compared} equal numbers of evaluations past {FROM}.",
+            lower.len()
+        ),
+    };
+    vec![
+        format!(
+            "In equal time the full method explored {ratio:.1} times as many losses as evolution without \
+             help ({SEEDS} seeds). The paper: over a million in 48 hours on 4 V100."
+        ),
+        claim,
+    ]
+}
+
+fn plot(variants: &[Done]) -> Plot {
+    let series = variants.iter().enumerate().map(|(colour, done)| {
+        let points = (1..).map_while(|n| {
+            let scores = done.after(n)?;
+            Some((n as f64, scores.iter().sum::<f64>() / scores.len() as f64))
+        });
+        Series::line(done.name, colour, points.collect())
+    });
+    Plot {
+        title: format!("mean best score over {SEEDS} seeds"),
+        x: "evaluations".to_owned(),
+        y: "best score so far".to_owned(),
+        series: series.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(explored: f64, best: Vec<f64>) -> Done {
+        Done {
+            name: "a",
+            explored: vec![explored],
+            evaluations: vec![best.len()],
+            best: vec![best],
+            seconds: vec![1.0],
+        }
+    }
+
+    #[test]
+    fn claims_are_told_as_they_are() {
+        let plain = done(10.0, vec![0.1; 25]);
+        let better = done(250.0, vec![0.2; 23]);
+        let text = |variants: Vec<Done>| notes(&variants).join(" ");
+        let of = |last: Done| {
+            text(vec![
+                done(1.0, Vec::new()),
+                done(10.0, plain.best[0].clone()),
+                last,
+            ])
+        };
+        let told = of(better);
+        assert!(
+            told.contains("25.0 times") && told.contains("at each of the 3 equal"),
+            "{told}"
+        );
+        assert!(
+            of(done(5.0, vec![0.1; 22])).contains("NOT higher"),
+            "ties are not higher"
+        );
+        assert!(of(done(5.0, vec![0.3; 20])).contains("nothing to compare"));
+    }
+
+    #[test]
+    fn variants_add_one_part_each() {
+        let parts = |v: &Variant| {
+            [
+                v.strategy == "evolution",
+                v.stop,
+                v.rejection,
+                v.equivalence,
+            ]
+            .map(usize::from)
+            .iter()
+            .sum::<usize>()
+        };
+        assert_eq!(VARIANTS.each_ref().map(parts), [0, 1, 2, 3, 4]);
+    }
+}

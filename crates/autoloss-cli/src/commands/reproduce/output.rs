@@ -1,0 +1,170 @@
+//! A reproduced table in Markdown, CSV and JSON.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::files::write_aside;
+
+/// What a cell holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Cell {
+    pub(super) mean: f64,
+    /// Standard deviation, and over how many; none for a single number.
+    pub(super) spread: Option<(f64, usize)>,
+}
+
+impl Cell {
+    /// Mean and standard deviation of some numbers; none of none.
+    pub(super) fn of(numbers: &[f64]) -> Option<Self> {
+        let count = numbers.len();
+        if count == 0 {
+            return None;
+        }
+        let mean = numbers.iter().sum::<f64>() / count as f64;
+        let squares: f64 = numbers.iter().map(|x| (x - mean).powi(2)).sum();
+        let spread = (count > 1).then(|| ((squares / (count as f64 - 1.0)).sqrt(), count));
+        Some(Self { mean, spread })
+    }
+
+    fn text(&self) -> String {
+        let number = |v: f64| match v.abs() >= 100.0 {
+            true => format!("{v:.0}"),
+            false => format!("{v:.4}"),
+        };
+        match self.spread {
+            Some((std, _)) => format!("{} ± {}", number(self.mean), number(std)),
+            None => number(self.mean),
+        }
+    }
+}
+
+/// A table with what is to be said about it.
+pub(super) struct Output {
+    pub(super) title: String,
+    /// The command that makes it.
+    pub(super) command: String,
+    pub(super) columns: Vec<String>,
+    pub(super) rows: Vec<(String, Vec<Option<Cell>>)>,
+    /// Numbers of the paper, as rows of the same columns.
+    pub(super) published: Vec<(String, Vec<Option<Cell>>)>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Output {
+    /// Writes `NAME.md`, `NAME.csv` and `NAME.json` into the folder.
+    pub(super) fn write(&self, dir: &Path, name: &str) -> Result<()> {
+        for (ending, text) in [
+            ("md", self.markdown()),
+            ("csv", self.csv()),
+            ("json", format!("{:#}\n", self.json())),
+        ] {
+            write_aside(&dir.join(format!("{name}.{ending}")), |file| {
+                Ok(file.write_all(text.as_bytes())?)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn all_rows(&self) -> impl Iterator<Item = (String, &[Option<Cell>])> {
+        let ours = self
+            .rows
+            .iter()
+            .map(|(name, cells)| (name.clone(), cells.as_slice()));
+        let theirs = self.published.iter();
+        ours.chain(theirs.map(|(name, cells)| (format!("published: {name}"), cells.as_slice())))
+    }
+
+    /// The table for people.
+    pub(super) fn markdown(&self) -> String {
+        let mut text = format!("# {}\n\n`{}`\n\n|  |", self.title, self.command);
+        for column in &self.columns {
+            text.push_str(&format!(" {column} |"));
+        }
+        text.push_str(&format!("\n|---|{}\n", "---:|".repeat(self.columns.len())));
+        for (name, cells) in self.all_rows() {
+            text.push_str(&format!("| {name} |"));
+            for cell in cells {
+                let cell = cell.as_ref().map_or_else(|| "–".to_owned(), Cell::text);
+                text.push_str(&format!(" {cell} |"));
+            }
+            text.push('\n');
+        }
+        for note in &self.notes {
+            text.push_str(&format!("\n{note}\n"));
+        }
+        text
+    }
+
+    /// A line a cell.
+    fn csv(&self) -> String {
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        let mut text = "row,column,mean,std,count\n".to_owned();
+        for (name, cells) in self.all_rows() {
+            for (column, cell) in self.columns.iter().zip(cells) {
+                let Some(cell) = cell else { continue };
+                let (std, count) = cell.spread.map_or_else(
+                    || (String::new(), "1".to_owned()),
+                    |(std, count)| (std.to_string(), count.to_string()),
+                );
+                let (row, column) = (quoted(&name), quoted(column));
+                text.push_str(&format!("{row},{column},{},{std},{count}\n", cell.mean));
+            }
+        }
+        text
+    }
+
+    /// The table for programs.
+    pub(super) fn json(&self) -> Value {
+        let rows = |rows: &[(String, Vec<Option<Cell>>)]| -> Vec<Value> {
+            let row = |(name, cells): &(String, Vec<Option<Cell>>)| {
+                let cells = self.columns.iter().zip(cells).filter_map(|(column, cell)| {
+                    let cell = cell.as_ref()?;
+                    let (std, count) = cell.spread.unzip();
+                    Some((
+                        column.clone(),
+                        json!({"mean": cell.mean, "std": std, "count": count}),
+                    ))
+                });
+                json!({"name": name, "cells": cells.collect::<serde_json::Map<_, _>>()})
+            };
+            rows.iter().map(row).collect()
+        };
+        json!({
+            "title": self.title, "command": self.command, "columns": self.columns,
+            "rows": rows(&self.rows), "published": rows(&self.published), "notes": self.notes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_written_three_ways() {
+        let output = Output {
+            title: "Losses".to_owned(),
+            command: "autoloss reproduce table2".to_owned(),
+            columns: vec!["miou".to_owned(), "\"bf1\"".to_owned()],
+            rows: vec![("Dice".to_owned(), vec![Cell::of(&[0.25, 0.75]), None])],
+            published: vec![("Dice".to_owned(), vec![Cell::of(&[0.5]), None])],
+            notes: vec!["A note.".to_owned()],
+        };
+        assert_eq!(
+            output.markdown(),
+            "# Losses\n\n`autoloss reproduce table2`\n\n|  | miou | \"bf1\" |\n|---|---:|---:|\n\
+             | Dice | 0.5000 ± 0.3536 | – |\n| published: Dice | 0.5000 | – |\n\nA note.\n"
+        );
+        assert_eq!(
+            output.csv(),
+            "row,column,mean,std,count\n\"Dice\",\"miou\",0.5,0.3535533905932738,2\n\
+             \"published: Dice\",\"miou\",0.5,,1\n"
+        );
+        let json = output.json();
+        assert_eq!(json["rows"][0]["cells"]["miou"]["mean"], 0.5);
+        assert_eq!(json["published"][0]["cells"]["miou"]["count"], Value::Null);
+    }
+}

@@ -1,0 +1,117 @@
+//! The searches of a table: several side by side, each a run of its own that can be gone on with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use autoloss_search::{End, Event, Interrupt, NewRun, Recorder, run};
+use toml::Value;
+
+use super::plan::Search;
+use crate::config::open_task;
+
+/// How often a search reports.
+const EVERY: Duration = Duration::from_secs(30);
+
+/// Where a search's run is.
+pub(super) fn folder(out: &Path, search: &Search) -> PathBuf {
+    out.join("searches").join(&search.key)
+}
+
+/// Makes the searches that are not made yet, with `workers` threads in all.
+///
+/// # Errors
+/// An interrupt, or a search that cannot run; what was evaluated is kept either way.
+pub(super) fn run_all(
+    searches: &[Search],
+    out: &Path,
+    workers: usize,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let side_by_side = workers.clamp(1, searches.len().max(1));
+    let each = (workers / searches.len().max(1)).max(1);
+    let next = AtomicUsize::new(0);
+    let failure = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..side_by_side {
+            scope.spawn(|| {
+                while let Some(search) = searches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if interrupt.is_set() {
+                        break;
+                    }
+                    if let Err(error) = run_one(search, out, each, interrupt) {
+                        // The others end, too, so that the first error is told soon.
+                        interrupt.set();
+                        let mut failure = failure.lock().unwrap_or_else(|e| e.into_inner());
+                        failure.get_or_insert(error);
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    match failure.into_inner().unwrap_or_else(|e| e.into_inner()) {
+        Some(error) => Err(error),
+        None if interrupt.is_set() => Err(anyhow!("interrupted; the same command goes on")),
+        None => Ok(()),
+    }
+}
+
+fn run_one(search: &Search, out: &Path, workers: usize, interrupt: &Interrupt) -> Result<()> {
+    let dir = folder(out, search);
+    let mut settings = search.settings.clone();
+    let workers = i64::try_from(workers).unwrap_or(1);
+    settings.push(("search.workers".to_owned(), Value::Integer(workers)));
+    let config = search.setup.config(&settings)?;
+    let key = &search.key;
+    let mut recorder = match dir.join("run.sqlite").exists() {
+        true => Recorder::resume(&dir)?,
+        false => Recorder::create(
+            &dir,
+            &NewRun {
+                task: config.task.name().name(),
+                metric: config.task.metric(),
+                settings: &config.search,
+                task_settings: &config.task.to_toml(),
+            },
+        )?,
+    };
+    let info = recorder.store().info()?;
+    let mut stored = info.settings.clone();
+    // A machine with other cores may go on with a run.
+    stored.search.workers = config.search.search.workers;
+    let same = stored == config.search && info.task_settings == config.task.to_toml();
+    anyhow::ensure!(
+        same,
+        "{}: was made with other settings; name another folder with --out, or delete it",
+        dir.display()
+    );
+    let task = open_task(config.task)?;
+    let mut reported = Instant::now();
+    let (mut evaluations, mut best) = (0_u64, f64::NEG_INFINITY);
+    let report = run(&*task, &mut recorder, interrupt, &mut |event| {
+        if let Event::Evaluated { score, .. } = event {
+            evaluations += 1;
+            best = best.max(*score);
+            if reported.elapsed() >= EVERY {
+                reported = Instant::now();
+                eprintln!("{key}: {evaluations} evaluations, best {best:.4}");
+            }
+        }
+    });
+    let report = report.with_context(|| format!("search {key}"))?;
+    if report.end == End::Interrupted {
+        interrupt.set();
+        return Ok(());
+    }
+    let tally = recorder.store().tally()?;
+    eprintln!(
+        "{key}: {} drawn, {} evaluated, best {:.4}",
+        tally.drawn,
+        tally.evaluations,
+        recorder.store().best()?.map_or(0.0, |best| best.score)
+    );
+    Ok(())
+}
