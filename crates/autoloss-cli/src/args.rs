@@ -192,6 +192,9 @@ pub(crate) struct Reproduce {
     /// Folder of the data set that losses are transferred to: Cityscapes, or COCO's layout.
     #[arg(long, value_name = "DIR")]
     pub(crate) transfer_data: Option<PathBuf>,
+    /// One setting of all searches and trainings, as in search.time=600. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Worker threads; default: one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,

@@ -30,12 +30,8 @@ impl Config {
             None => Table::new(),
         };
         for setting in &arguments.set {
-            let (key, value) = setting.split_once('=').ok_or_else(|| {
-                usage(format!(
-                    "--set {setting}: expected KEY=VALUE, as in task.training.steps=500"
-                ))
-            })?;
-            set(&mut table, key.trim(), parse_value(value.trim()))?;
+            let (key, value) = Self::setting(setting)?;
+            set(&mut table, &key, value)?;
         }
         let text = |value: &Option<String>| value.clone().map(Value::String);
         let data = match &arguments.data {
@@ -63,6 +59,16 @@ impl Config {
             }
         }
         Self::from_table(table)
+    }
+
+    /// Key and value of `--set KEY=VALUE`.
+    pub(crate) fn setting(text: &str) -> Result<(String, Value)> {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            usage(format!(
+                "--set {text}: expected KEY=VALUE, as in task.training.steps=500"
+            ))
+        })?;
+        Ok((key.trim().to_owned(), parse_value(value.trim())))
     }
 
     /// The settings given by (key, value) pairs on top of the defaults; later ones win.

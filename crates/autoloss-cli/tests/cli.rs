@@ -11,6 +11,8 @@ use serde_json::Value;
 
 #[path = "cli/objects.rs"]
 mod objects;
+#[path = "cli/reports.rs"]
+mod reports;
 #[path = "cli/score_coco.rs"]
 mod score_coco;
 
@@ -116,6 +118,8 @@ fn every_command_explains_itself() {
         &["search"],
         &["resume"],
         &["show"],
+        &["report"],
+        &["reproduce"],
         &["retrain"],
         &["compare"],
         &["eval"],
@@ -152,10 +156,15 @@ fn the_zoo_lists_losses_that_other_commands_take() {
     write_npy(dir.path("y.npy"), &array(|i| (i % 2) as f32)).unwrap();
     for loss in losses {
         let name = format!("zoo:{}", loss["name"].as_str().unwrap());
+        let mut inputs = Vec::new();
         let mut command = vec![
             "eval", "--loss", &name, "--yhat", "yhat.npy", "--y", "y.npy",
         ];
-        for input in ["i=yhat.npy", "u=y.npy", "e=y.npy", "w=y.npy"] {
+        for name in ["i", "u", "e", "d", "v", "w"] {
+            let input = format!("{name}=yhat.npy");
+            inputs.push(input);
+        }
+        for input in &inputs {
             command.extend(["--input", input]);
         }
         dir.ok(&command);

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 
 use super::{interrupt_on_ctrl_c, print, print_json};
 use crate::args::Reproduce;
+use crate::config::Config;
 use output::{Cell, Output};
 use plan::{Data, Plan, Row};
 pub(crate) use plan::{Scale, Sheet};
@@ -35,21 +36,28 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
         searched: arguments.data.as_deref(),
         transfer: arguments.transfer_data.as_deref(),
     };
+    let own = arguments.set.iter().map(|text| Config::setting(text));
+    let own = own.collect::<Result<Vec<_>>>()?;
     let mut table = match sheet {
         Sheet::Table8 | Sheet::Figure4 => {
-            let searches = ablation::searches(scale, &data, workers)?;
+            let searches = ablation::searches(scale, &data, (workers, &own))?;
             searches::run_all(&searches, &out, workers, &interrupt)?;
             ablation::output(sheet, &searches, &out)?
         }
         _ => {
-            let plan = Plan::new(sheet, scale, &data, workers)?;
+            let plan = Plan::new(sheet, scale, &data, (workers, &own))?;
             of_plan(&plan, &out, workers, &interrupt)?
         }
     };
     let name = sheet
         .to_possible_value()
         .map_or_else(String::new, |v| v.get_name().to_owned());
-    table.command = format!("autoloss reproduce {name} --scale {}", scale.name());
+    let sets: String = arguments
+        .set
+        .iter()
+        .map(|s| format!(" --set {s}"))
+        .collect();
+    table.command = format!("autoloss reproduce {name} --scale {}{sets}", scale.name());
     table.write(&out, &name)?;
     if arguments.json {
         return print_json(&table.json());

@@ -50,8 +50,13 @@ const VARIANTS: [Variant; 5] = [
 ];
 
 /// The searches; figure 4 and table 8 share them.
-pub(super) fn searches(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Vec<Search>> {
-    let setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
+pub(super) fn searches(
+    scale: Scale,
+    data: &Data<'_>,
+    (workers, own): (usize, &[(String, Value)]),
+) -> Result<Vec<Search>> {
+    let mut setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
+    setup.own = own.to_vec();
     let count = VARIANTS.len() as f64 * SEEDS as f64;
     // Each on one worker.
     let time = match scale {

@@ -68,6 +68,8 @@ pub(super) struct Setup {
     /// Names its columns.
     pub(super) title: &'static str,
     pub(super) settings: Vec<(String, Value)>,
+    /// The user's own, which come last.
+    pub(super) own: Vec<(String, Value)>,
 }
 
 impl Setup {
@@ -79,12 +81,13 @@ impl Setup {
             settings: settings
                 .map(|(key, value)| ((*key).to_owned(), value.clone()))
                 .collect(),
+            own: Vec::new(),
         }
     }
 
-    /// The settings with others on top.
+    /// The settings with others on top, and the user's own on top of those.
     pub(super) fn config(&self, others: &[(String, Value)]) -> Result<Config> {
-        let all = self.settings.iter().chain(others).cloned();
+        let all = self.settings.iter().chain(others).chain(&self.own).cloned();
         Config::of(all.collect())
     }
 }
@@ -167,12 +170,17 @@ fn text(value: &str) -> Value {
 }
 
 impl Plan {
-    /// The table at a scale.
+    /// The table at a scale, with settings of the user's own.
     ///
     /// # Errors
     /// If the scale needs a data set that is not given.
-    pub(super) fn new(sheet: Sheet, scale: Scale, data: &Data<'_>, workers: usize) -> Result<Self> {
-        match sheet {
+    pub(super) fn new(
+        sheet: Sheet,
+        scale: Scale,
+        data: &Data<'_>,
+        (workers, own): (usize, &[(String, Value)]),
+    ) -> Result<Self> {
+        let mut plan = match sheet {
             Sheet::Table2 => segmentation(scale, data, workers),
             Sheet::Table3 => segmentation_transfer(scale, data, workers),
             Sheet::Table4 => detection(scale, data),
@@ -182,7 +190,12 @@ impl Plan {
             Sheet::Table8 | Sheet::Figure4 => {
                 anyhow::bail!("an ablation trains nothing after its searches")
             }
+        }?;
+        let searched = plan.searches.iter_mut().map(|search| &mut search.setup);
+        for setup in searched.chain(&mut plan.setups) {
+            setup.own = own.to_vec();
         }
+        Ok(plan)
     }
 }
 
@@ -537,4 +550,60 @@ fn pose(scale: Scale, data: &Data<'_>) -> Result<Plan> {
         rows,
         &metrics,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_valid_settings_at_every_scale() {
+        let tables: Vec<Sheet> = Sheet::value_variants()
+            .iter()
+            .copied()
+            .filter(|sheet| !matches!(sheet, Sheet::Table8 | Sheet::Figure4))
+            .collect();
+        let data = Data {
+            searched: Some(Path::new("searched")),
+            transfer: Some(Path::new("transfer")),
+        };
+        for (sheet, scale) in tables.iter().flat_map(|sheet| {
+            Scale::value_variants()
+                .iter()
+                .map(move |scale| (*sheet, *scale))
+        }) {
+            let plan = Plan::new(sheet, scale, &data, (2, &[])).unwrap();
+            for search in &plan.searches {
+                let config = search.setup.config(&search.settings).unwrap();
+                config.search.validate().unwrap();
+            }
+            for setup in &plan.setups {
+                setup.config(&[]).unwrap();
+            }
+            let names: std::collections::HashSet<&str> = plan.rows.iter().map(Row::name).collect();
+            assert_eq!(names.len(), plan.rows.len(), "{sheet:?} at {scale:?}");
+            let found = |row: &Row| match row {
+                Row::Found { search, .. } => *search < plan.searches.len(),
+                Row::Written(..) => true,
+            };
+            assert!(plan.rows.iter().all(found));
+        }
+    }
+
+    #[test]
+    fn larger_scales_ask_for_their_data() {
+        let none = Data {
+            searched: None,
+            transfer: None,
+        };
+        let said = |sheet, scale| match Plan::new(sheet, scale, &none, (1, &[])) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        assert!(said(Sheet::Table2, Scale::Small).contains("--data DIR, the folder of voc"));
+        assert!(
+            said(Sheet::Table4, Scale::Paper).contains("--data DIR, the folder of coco-detection")
+        );
+        assert_eq!(said(Sheet::Table5, Scale::Tiny), "");
+    }
 }
