@@ -210,18 +210,36 @@ pub(crate) struct Retrain {
     /// The loss.
     #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
     pub(crate) loss: String,
-    /// Folder for checkpoints, the network and the metrics; must not exist yet.
+    /// Folder for checkpoints, the network and the metrics; must not exist yet, except with --resume.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Seed of the training.
+    /// Go on from the last checkpoint in --out; the result equals that of a training that was not
+    /// interrupted.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Seed of the training; of several, the first.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Trainings with so many seeds, one after the other, each in a folder of its own in --out.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seeds: u64,
+    /// Which network is kept: that after the last update, or that of the checkpoint with the best score
+    /// on the validation images.
+    #[arg(long, value_enum, default_value_t = Keep::Last)]
+    pub(crate) keep: Keep,
     /// Updates between two checkpoints; default: a tenth of all.
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_every: Option<usize>,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Which network of a training is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Keep {
+    Last,
+    Best,
 }
 
 #[derive(Args)]
@@ -242,6 +260,9 @@ pub(crate) struct Compare {
     /// The seed that the seeds are drawn from.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Keep each training in this folder, with all metrics; what is there is not made again.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
     /// Worker threads; default: one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,

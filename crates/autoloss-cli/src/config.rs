@@ -87,12 +87,15 @@ impl Config {
             Some(_) => return Err(usage("`task` is a table: write [task] and its keys below")),
         };
         let mut task = TaskSettings::from_table(&task).map_err(usage)?;
-        if let Value::Table(screening) = table
-            .entry("screening")
-            .or_insert_with(|| Value::Table(Table::new()))
-        {
-            for (key, value) in task.name().screening() {
-                screening.entry(key).or_insert(Value::Float(value));
+        let defaults: Table = toml::from_str(task.name().search_settings()).map_err(usage)?;
+        for (section, defaults) in defaults {
+            let own = table
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()));
+            if let (Value::Table(own), Value::Table(defaults)) = (own, defaults) {
+                for (key, value) in defaults {
+                    own.entry(key).or_insert(value);
+                }
             }
         }
         let text = toml::to_string(&table).map_err(usage)?;
@@ -148,11 +151,11 @@ pub(crate) fn open_task(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
 pub(crate) fn default_file(task: TaskName) -> String {
     let mut text = String::new();
     for line in Settings::DEFAULT_TOML.trim_end().lines() {
-        let is = |key: &str| line.split_once(" = ").is_some_and(|(name, _)| name == key);
-        match task.screening().iter().find(|(key, _)| is(key)) {
-            Some((key, value)) => text.push_str(&format!("{key} = {value:?}\n")),
-            None => text.push_str(&format!("{line}\n")),
-        }
+        // No key of a search stands in two sections.
+        let key = line.split_once(" = ").map(|(key, _)| key);
+        let own = |own: &&str| key.is_some() && own.split_once(" = ").map(|(key, _)| key) == key;
+        let line = task.search_settings().lines().find(own).unwrap_or(line);
+        text.push_str(&format!("{line}\n"));
     }
     text.push_str("\n[task]\n");
     for line in task.preset().lines() {
@@ -214,9 +217,7 @@ mod tests {
                 set(&mut table, "task.data", Value::String("x".to_owned())).unwrap();
             }
             let config = Config::from_table(table).unwrap();
-            let mut want = Settings::default();
-            [want.screening.early_share, want.screening.threshold] =
-                task.screening().map(|(_, value)| value);
+            let want = Settings::from_toml(task.search_settings()).unwrap();
             assert_eq!(config.search, want);
             assert_eq!(config.task.name(), task);
         }

@@ -6,6 +6,7 @@ mod config;
 mod exit;
 mod files;
 mod formula;
+mod kept;
 mod npy;
 mod plot;
 mod progress;

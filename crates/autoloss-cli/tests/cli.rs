@@ -577,6 +577,31 @@ fn losses_are_compared_and_trained_in_full() {
     assert_eq!(compared.len(), 2);
     assert_eq!(compared[0]["trainings"].as_array().unwrap().len(), 2);
 
+    assert_eq!(compared[0]["against_first"], Value::Null);
+    assert!(compared[1]["against_first"]["difference"].is_f64());
+
+    // Kept in a folder, nothing is trained twice.
+    let head = [
+        "compare",
+        "--loss",
+        "zoo:dice",
+        "--loss",
+        "zoo:lovasz_softmax",
+        "--seeds",
+        "2",
+        "--out",
+        "kept",
+    ];
+    let first = dir.run(&borrowed(&tiny(&head)));
+    assert!(
+        first.status.success() && stderr(&first).contains("4 of 4"),
+        "{}",
+        stderr(&first)
+    );
+    let again = dir.run(&borrowed(&tiny(&head)));
+    assert!(!stderr(&again).contains("of"), "{}", stderr(&again));
+    assert_eq!(first.stdout, again.stdout);
+
     let head = [
         "retrain",
         "--loss",
@@ -588,15 +613,26 @@ fn losses_are_compared_and_trained_in_full() {
     ];
     let said = dir.ok(&borrowed(&tiny(&head)));
     assert!(said.contains("bf1"), "{said}");
-    for file in [
-        "checkpoint.safetensors",
-        "network.safetensors",
-        "result.json",
-    ] {
+    for file in ["checkpoint.json", "network.safetensors", "result.json"] {
         assert!(dir.path("out").join(file).exists(), "{file}");
     }
     let said = dir.fails(2, &borrowed(&tiny(&head)));
     assert!(said.contains("exists already"), "{said}");
+    // A finished one is only read; another loss does not go on with it.
+    let resumed = [&head[..], &["--resume"]].concat();
+    assert!(dir.ok(&borrowed(&tiny(&resumed))).contains("bf1"));
+    let other = resumed
+        .iter()
+        .map(|a| if *a == "zoo:dice" { "zoo:focal" } else { a });
+    let other: Vec<&str> = other.collect();
+    let said = dir.fails(2, &borrowed(&tiny(&other)));
+    assert!(said.contains("begun with another loss"), "{said}");
+    let several = [
+        "retrain", "--loss", "zoo:dice", "--out", "several", "--seeds", "2", "--keep", "best",
+    ];
+    let said = dir.ok(&borrowed(&tiny(&several)));
+    assert!(said.contains(" ± "), "{said}");
+    assert!(dir.path("several/seed-1/network.safetensors").exists());
     let head = [
         "retrain",
         "--loss",

@@ -8,7 +8,7 @@ use autoloss_expr::Loss;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::error::SearchError;
-use crate::event::{Event, Training};
+use crate::event::Training;
 use crate::executor::{panic_message, train};
 use crate::task::{Interrupt, Job, Task};
 
@@ -27,38 +27,6 @@ pub struct Comparison {
     pub std: f64,
 }
 
-/// Trains every loss with every seed on `workers` threads. The result is in the order of the
-/// losses and seeds, whichever ended first; after an interrupt it holds what was done.
-/// `on_event` is told each training as it ends.
-///
-/// # Errors
-/// If a worker panics outside the task; trainings that fail score 0 with a note.
-pub fn compare(
-    task: &dyn Task,
-    losses: &[(String, Loss)],
-    seeds: &[u64],
-    stop_on_invalid: bool,
-    workers: usize,
-    interrupt: &Interrupt,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<Vec<Comparison>, SearchError> {
-    let base = Job {
-        stop_on_invalid,
-        ..Job::default()
-    };
-    let done = train_all(
-        task,
-        &jobs(losses, seeds, &base, 0),
-        workers,
-        interrupt,
-        &mut |training| {
-            on_event(&Event::Compared(training.clone()));
-            Ok(())
-        },
-    )?;
-    Ok(summarise(done))
-}
-
 /// A loss, by name, to train.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -71,7 +39,8 @@ pub struct Entry {
 }
 
 /// Every loss with every seed, otherwise as `base`; pictures of the first seed alone.
-pub(crate) fn jobs(
+#[must_use]
+pub fn entries(
     losses: &[(String, Loss)],
     seeds: &[u64],
     base: &Job,
@@ -234,7 +203,9 @@ impl Comparison {
     }
 }
 
-fn mean_and_std(values: &[f64]) -> (f64, f64) {
+/// Mean and sample standard deviation; the latter is 0 for a single value.
+#[must_use]
+pub fn mean_and_std(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     if values.len() < 2 {
@@ -296,20 +267,13 @@ mod tests {
         let losses = crate::Task::baselines(&toy);
         let run = |workers| {
             let mut told = 0;
+            let entries = entries(&losses, &[7, 3, 5], &Job::default(), 0);
             let interrupt = Interrupt::default();
-            let seeds = [7, 3, 5];
-            let mut result = compare(
-                &toy,
-                &losses,
-                &seeds,
-                true,
-                workers,
-                &interrupt,
-                &mut |_| {
-                    told += 1;
-                },
-            )
-            .unwrap();
+            let trainings = train_all(&toy, &entries, workers, &interrupt, &mut |_| {
+                told += 1;
+                Ok(())
+            });
+            let mut result = summarise(trainings.unwrap());
             assert_eq!(told, losses.len() * 3);
             for training in result.iter_mut().flat_map(|c| &mut c.trainings) {
                 training.seconds = 0.0;
@@ -335,7 +299,8 @@ mod tests {
         let interrupt = Interrupt::default();
         interrupt.set();
         let losses = crate::Task::baselines(&toy);
-        let result = compare(&toy, &losses, &[1], true, 2, &interrupt, &mut |_| {}).unwrap();
+        let entries = entries(&losses, &[1], &Job::default(), 0);
+        let result = train_all(&toy, &entries, 2, &interrupt, &mut |_| Ok(())).unwrap();
         assert!(result.len() <= losses.len());
     }
 }

@@ -59,7 +59,7 @@ pub mod toy;
 
 pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
 pub use branch::prediction_gradient;
-pub use comparison::{Comparison, Entry, Paired, compare, summarise, train_all};
+pub use comparison::{Comparison, Entry, Paired, entries, mean_and_std, summarise, train_all};
 pub use equivalence::Key;
 pub use error::SearchError;
 pub use event::{Best, Candidate, End, Event, Fate, Origin, Tally, Training};

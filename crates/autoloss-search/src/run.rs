@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use autoloss_expr::{Loss, ParseError};
 
-use crate::comparison::{Comparison, Entry, jobs, summarise, train_all};
+use crate::comparison::{Comparison, Entry, entries, summarise, train_all};
 use crate::equivalence::Key;
 use crate::error::SearchError;
 use crate::event::{End, Event, Fate, Tally, Training};
@@ -286,10 +286,10 @@ fn comparison_stage(
         stop_on_invalid: settings.search.stop_on_invalid,
         ..Job::default()
     };
-    let wanted = jobs(&losses, &seeds, &base, PICTURES);
+    let wanted = entries(&losses, &seeds, &base, PICTURES);
     let mut done = recorder.store().final_trainings()?;
     let is_of = |entry: &Entry, t: &Training| entry.name == t.name && entry.job.seed == t.seed;
-    let missing: Vec<Entry> = jobs(&losses, &seeds, &base, PICTURES)
+    let missing: Vec<Entry> = entries(&losses, &seeds, &base, PICTURES)
         .into_iter()
         .filter(|entry| !done.iter().any(|training| is_of(entry, training)))
         .collect();

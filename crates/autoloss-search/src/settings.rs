@@ -131,7 +131,7 @@ impl Default for SearchSettings {
             operators: Operator::default_set()
                 .map(|op| op.name().to_owned())
                 .collect(),
-            max_draws: 20_000,
+            max_draws: 200_000,
             equivalence: true,
             stop_on_invalid: true,
             final_losses: 3,

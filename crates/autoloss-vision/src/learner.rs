@@ -7,9 +7,9 @@ use std::time::Instant;
 use autoloss_expr::{Loss, Tree};
 use autoloss_search::{Evaluation, Interrupt, Job, Outcome, TaskError};
 use burn::module::Module;
-use burn_store::{ModuleSnapshot, SafetensorsStore};
 
-use crate::train::{Course, LossOf, Progress, TrainError, Trained, TrainingSettings, train};
+use crate::checkpoint::{Checkpoints, load_network, save_network};
+use crate::train::{Begin, Course, LossOf, Progress, TrainError, Trained, TrainingSettings, train};
 
 /// What is trained, and how it is scored.
 pub(crate) trait Learner: Send + Sync {
@@ -27,11 +27,12 @@ pub(crate) trait Learner: Send + Sync {
         None
     }
 
-    /// A fresh network, and what computes the loss of it at each update.
+    /// A fresh network, and what computes the loss of it at each update after the first `done`.
     fn start(
         &self,
         loss: &Loss,
         seed: u64,
+        done: usize,
     ) -> Result<(Self::Net, LossOf<'_, Self::Net>), TaskError>;
 
     /// The network's scores on the evaluation set by name: that of the searched metric, or `all`.
@@ -47,9 +48,6 @@ pub(crate) trait Learner: Send + Sync {
     fn pictures(&self, net: &Self::Net, count: usize) -> Result<Vec<Vec<u8>>, TrainError>;
 }
 
-/// What looks on between updates.
-type Between<'a, N> = dyn FnMut(Progress<'_, N>) -> Result<(), String> + Send + 'a;
-
 /// Trains a fresh network with the loss and scores it by the searched metric.
 ///
 /// # Errors
@@ -60,43 +58,113 @@ pub(crate) fn evaluate<L: Learner>(
     job: &Job,
     interrupt: &Interrupt,
 ) -> Result<Evaluation, TaskError> {
-    let evaluated = on_threads(learner.training().threads, || {
-        train_and_score(learner, loss, job, interrupt, &mut |_| Ok(()))
-    })?;
-    evaluated.map(|(evaluation, _)| evaluation)
+    on_threads(learner.training().threads, || {
+        train_and_score(learner, loss, job, interrupt)
+    })?
 }
 
-/// Full training with one loss: writes `checkpoint.safetensors` into `dir` every `every` updates and
-/// `network.safetensors` at the end, calls `on_update` after each update with the update and its
-/// loss value, and scores all metrics.
+/// How a full training is kept and goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeping<'a> {
+    /// The folder of checkpoints and of the network.
+    pub dir: &'a Path,
+    /// Updates between two checkpoints.
+    pub every: usize,
+    /// Score every checkpoint, and keep the best of them as the network; else the last.
+    pub best: bool,
+}
+
+/// Full training with one loss: keeps a checkpoint every so many updates, goes on from one that is
+/// there, writes `network.safetensors` at the end, calls `on_update` after each update with the update
+/// and its loss value, and scores all metrics.
 ///
 /// # Errors
-/// An interrupt, data that cannot be read, files that cannot be written.
+/// An interrupt, data that cannot be read, files that cannot be written or read.
 pub(crate) fn retrain<L: Learner>(
     learner: &L,
     loss: &Loss,
     job: &Job,
-    (dir, every): (&Path, usize),
+    keeping: Keeping<'_>,
     interrupt: &Interrupt,
     on_update: &mut (dyn FnMut(usize, f64) + Send),
 ) -> Result<Evaluation, TaskError> {
-    let mut between = |progress: Progress<'_, L::Net>| {
-        on_update(progress.update, progress.loss_value);
-        if progress.update.is_multiple_of(every) {
-            save(progress.net, &dir.join("checkpoint.safetensors"))?;
-        }
-        Ok(())
-    };
     let job = &Job {
         all_metrics: true,
         ..job.clone()
     };
-    let (evaluation, trained) = on_threads(learner.training().threads, || {
-        train_and_score(learner, loss, job, interrupt, &mut between)
-    })??;
-    if evaluation.outcome == Outcome::Finished {
-        save(&trained.net, &dir.join("network.safetensors")).map_err(TaskError::Failed)?;
+    on_threads(learner.training().threads, || {
+        retrain_here(learner, loss, job, keeping, interrupt, on_update)
+    })?
+}
+
+fn retrain_here<L: Learner>(
+    learner: &L,
+    loss: &Loss,
+    job: &Job,
+    keeping: Keeping<'_>,
+    interrupt: &Interrupt,
+    on_update: &mut (dyn FnMut(usize, f64) + Send),
+) -> Result<Evaluation, TaskError> {
+    let start = Instant::now();
+    let checkpoints = Checkpoints(keeping.dir);
+    let best_path = keeping.dir.join("best.safetensors");
+    let mut progressed = checkpoints.progressed().map_err(TaskError::Failed)?;
+    let (mut net, mut loss) = learner.start(loss, job.seed, progressed.update)?;
+    let mut begin = Begin::fresh(learner.training());
+    if progressed.update > 0 {
+        let loaded = checkpoints.load(progressed.update, net, begin.optimiser);
+        (net, begin.optimiser) = loaded.map_err(TaskError::Failed)?;
+        begin.update = progressed.update;
+        let known = progressed.curve.iter();
+        begin.curve = known
+            .map(|(u, value)| (*u, value.unwrap_or(f64::NAN)))
+            .collect();
     }
+    let mut between = |progress: Progress<'_, L::Net>| {
+        on_update(progress.update, progress.loss_value);
+        if !progress.update.is_multiple_of(keeping.every) {
+            return Ok(());
+        }
+        if keeping.best {
+            let scores = learner.score(progress.net, false, interrupt);
+            let score = searched(learner, &scores.map_err(|error| error.to_string())?);
+            if progressed.best.is_none_or(|(_, best)| score > best) {
+                save_network(progress.net, &best_path)?;
+                progressed.best = Some((progress.update, score));
+            }
+        }
+        progressed.update = progress.update;
+        let curve = progress.curve.iter();
+        progressed.curve = curve
+            .map(|(u, v)| (*u, v.is_finite().then_some(*v)))
+            .collect();
+        checkpoints.save(progress.net, progress.optimiser, &progressed)
+    };
+    let course = Course {
+        settings: learner.training(),
+        stop_on_invalid: job.stop_on_invalid,
+        interrupt,
+    };
+    let trained = train(net, &mut loss, &course, begin, &mut between);
+    drop(loss);
+    // An interrupt during the scoring of a checkpoint comes as what it broke off.
+    let mut trained = trained.map_err(|error| match interrupt.is_set() {
+        true => TaskError::Interrupted,
+        false => ended(error),
+    })?;
+    let mut evaluation = scored(learner, &trained, job, interrupt, start)?;
+    if evaluation.outcome != Outcome::Finished {
+        return Ok(evaluation);
+    }
+    if progressed
+        .best
+        .is_some_and(|(_, best)| keeping.best && best > evaluation.score)
+    {
+        load_network(&mut trained.net, &best_path).map_err(TaskError::Failed)?;
+        evaluation = scored(learner, &trained, job, interrupt, start)?;
+    }
+    save_network(&trained.net, &keeping.dir.join("network.safetensors"))
+        .map_err(TaskError::Failed)?;
     Ok(evaluation)
 }
 
@@ -105,20 +173,30 @@ fn train_and_score<L: Learner>(
     loss: &Loss,
     job: &Job,
     interrupt: &Interrupt,
-    between: &mut Between<'_, L::Net>,
-) -> Result<(Evaluation, Trained<L::Net>), TaskError> {
+) -> Result<Evaluation, TaskError> {
     let start = Instant::now();
-    let (net, mut loss) = learner.start(loss, job.seed)?;
+    let (net, mut loss) = learner.start(loss, job.seed, 0)?;
     let course = Course {
         settings: learner.training(),
         stop_on_invalid: job.stop_on_invalid,
         interrupt,
     };
-    let trained = train(net, &mut loss, &course, between).map_err(ended)?;
+    let begin = Begin::fresh(learner.training());
+    let trained = train(net, &mut loss, &course, begin, &mut |_| Ok(())).map_err(ended)?;
     drop(loss);
-    let searched = learner.searched_metric();
+    scored(learner, &trained, job, interrupt, start)
+}
+
+/// What a training gave, by the scores of its network.
+fn scored<L: Learner>(
+    learner: &L,
+    trained: &Trained<L::Net>,
+    job: &Job,
+    interrupt: &Interrupt,
+    start: Instant,
+) -> Result<Evaluation, TaskError> {
     let metrics = match trained.outcome {
-        Outcome::Stopped { .. } => vec![(searched.to_owned(), 0.0)],
+        Outcome::Stopped { .. } => vec![(learner.searched_metric().to_owned(), 0.0)],
         Outcome::Finished => learner
             .score(&trained.net, job.all_metrics, interrupt)
             .map_err(ended)?,
@@ -127,16 +205,22 @@ fn train_and_score<L: Learner>(
         Outcome::Finished if job.pictures > 0 => learner.pictures(&trained.net, job.pictures),
         _ => Ok(Vec::new()),
     };
-    let score = metrics.iter().find(|(name, _)| name == searched);
-    let evaluation = Evaluation {
-        score: score.map_or(0.0, |(_, value)| *value),
+    Ok(Evaluation {
+        score: searched(learner, &metrics),
         outcome: trained.outcome.clone(),
         curve: trained.curve.clone(),
         metrics,
         pictures: pictures.map_err(ended)?,
         seconds: start.elapsed().as_secs_f64(),
-    };
-    Ok((evaluation, trained))
+    })
+}
+
+/// The searched metric among scores.
+fn searched<L: Learner>(learner: &L, metrics: &[(String, f64)]) -> f64 {
+    let found = metrics
+        .iter()
+        .find(|(name, _)| name == learner.searched_metric());
+    found.map_or(0.0, |(_, value)| *value)
 }
 
 /// The tree of a task's only branch, whether the loss names it or not.
@@ -157,13 +241,6 @@ pub(crate) fn on_threads<T: Send>(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| TaskError::Failed(format!("no threads left: {error}")))?;
     Ok(pool.install(f))
-}
-
-/// Writes the network's parameters; the file appears whole or not at all.
-fn save(net: &impl Module, path: &Path) -> Result<(), String> {
-    let mut store = SafetensorsStore::from_file(path).overwrite(true);
-    net.save_into(&mut store)
-        .map_err(|error| format!("{}: cannot write the network: {error}", path.display()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]

@@ -1,5 +1,6 @@
 //! Data sets, networks and the vision tasks: the only crate that names a deep-learning framework.
 
+mod checkpoint;
 pub mod data;
 pub mod device;
 mod field;

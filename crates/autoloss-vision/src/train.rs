@@ -120,7 +120,7 @@ impl TrainingSettings {
         clippy::cast_possible_truncation,
         reason = "Burn takes the decay in f32"
     )]
-    fn optimiser(&self) -> ModuleOptimizer {
+    pub(crate) fn optimiser(&self) -> ModuleOptimizer {
         let decay =
             (self.weight_decay > 0.0).then(|| WeightDecayConfig::new(self.weight_decay as f32));
         match self.optimiser {
@@ -176,6 +176,31 @@ pub(crate) struct Progress<'a, N> {
     pub loss_value: f64,
     /// The network.
     pub net: &'a N,
+    /// The optimiser, with its moments.
+    pub optimiser: &'a ModuleOptimizer,
+    /// (update, loss value) so far.
+    pub curve: &'a [(usize, f64)],
+}
+
+/// Where a training begins: at its first update, or where an earlier process was.
+pub(crate) struct Begin {
+    /// Updates made before.
+    pub update: usize,
+    /// The optimiser after them.
+    pub optimiser: ModuleOptimizer,
+    /// (update, loss value) of them.
+    pub curve: Vec<(usize, f64)>,
+}
+
+impl Begin {
+    /// At the first update.
+    pub(crate) fn fresh(settings: &TrainingSettings) -> Self {
+        Self {
+            update: 0,
+            optimiser: settings.optimiser(),
+            curve: Vec::new(),
+        }
+    }
 }
 
 /// What a training is made of, besides network, data and loss.
@@ -199,13 +224,13 @@ pub(crate) fn train<N: Module>(
     mut net: N,
     loss: &mut LossOf<'_, N>,
     course: &Course<'_>,
+    begin: Begin,
     between: &mut dyn FnMut(Progress<'_, N>) -> Result<(), String>,
 ) -> Result<Trained<N>, TrainError> {
     let settings = course.settings;
-    let mut optimiser = settings.optimiser();
-    let mut curve = Vec::new();
+    let (mut optimiser, mut curve) = (begin.optimiser, begin.curve);
     let every = settings.steps.div_ceil(100).max(1);
-    for update in 1..=settings.steps {
+    for update in begin.update + 1..=settings.steps {
         if course.interrupt.is_set() {
             return Err(TrainError::Interrupted);
         }
@@ -230,6 +255,8 @@ pub(crate) fn train<N: Module>(
             update,
             loss_value: loss.loss_value,
             net: &net,
+            optimiser: &optimiser,
+            curve: &curve,
         };
         between(progress).map_err(TrainError::Between)?;
     }

@@ -1,8 +1,7 @@
 //! `autoloss compare`: the same training with several losses.
 
 use anyhow::Result;
-use autoloss_search::seed::final_seeds;
-use autoloss_search::{Comparison, Event, compare as compare_losses};
+use autoloss_search::{Comparison, Job, Training, entries, final_seeds, summarise, train_all};
 use serde_json::json;
 
 use super::show::{comparison_table, comparisons_json};
@@ -11,6 +10,7 @@ use crate::args::Compare;
 use crate::config::Config;
 use crate::exit::usage;
 use crate::formula::for_task;
+use crate::kept::Kept;
 
 pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     if arguments.seeds == 0 {
@@ -28,32 +28,44 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
             return Err(usage(format!("--loss {name}: given twice")));
         }
     }
-    let interrupt = interrupt_on_ctrl_c("what is done is printed")?;
+    let interrupt = interrupt_on_ctrl_c(match arguments.out {
+        Some(_) => "the same command goes on",
+        None => "what is done is printed",
+    })?;
     let seeds = final_seeds(arguments.seed, arguments.seeds);
-    let total = losses.len() * seeds.len();
-    let mut done = 0;
-    let mut on_event = |event: &Event| {
-        if let Event::Compared(training) = event {
-            done += 1;
-            let note = training
-                .note
-                .as_deref()
-                .map_or_else(String::new, |n| format!(" ({n})"));
-            eprintln!(
-                "{done} of {total}: {} {:.4} in {:.1} s{note}",
-                training.name, training.score, training.seconds
-            );
+    let base = Job {
+        stop_on_invalid: config.search.search.stop_on_invalid,
+        all_metrics: arguments.out.is_some(),
+        ..Job::default()
+    };
+    let entries = entries(&losses, &seeds, &base, 0);
+    let total = entries.len();
+    let mut tell = |training: &Training, (made, of): (usize, usize)| {
+        let note = training
+            .note
+            .as_deref()
+            .map_or_else(String::new, |n| format!(" ({n})"));
+        eprintln!(
+            "{made} of {of}: {} {:.4} in {:.1} s{note}",
+            training.name, training.score, training.seconds
+        );
+    };
+    let workers = config.search.search.worker_count();
+    let trainings = match &arguments.out {
+        Some(dir) => {
+            let kept = Kept::new(dir, config.task.to_toml())?;
+            kept.train(&*task, &entries, workers, &interrupt, &mut tell)?
+        }
+        None => {
+            let mut made = 0;
+            train_all(&*task, &entries, workers, &interrupt, &mut |training| {
+                made += 1;
+                tell(training, (made, total));
+                Ok(())
+            })?
         }
     };
-    let comparisons = compare_losses(
-        &*task,
-        &losses,
-        &seeds,
-        config.search.search.stop_on_invalid,
-        config.search.search.worker_count(),
-        &interrupt,
-        &mut on_event,
-    )?;
+    let comparisons = summarise(trainings);
     let settings = &config.task;
     if arguments.json {
         print_json(&json!({

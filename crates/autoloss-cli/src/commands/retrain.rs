@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use autoloss_search::{Job, Outcome};
-use serde_json::json;
+use autoloss_expr::Loss;
+use autoloss_search::{Interrupt, Job, Outcome};
+use autoloss_vision::tasks::{Keeping, VisionTask};
+use serde_json::{Map, Value, json};
 
 use super::{interrupt_on_ctrl_c, print, print_json};
-use crate::args::Retrain;
+use crate::args::{Keep, Retrain};
 use crate::config::Config;
 use crate::exit::usage;
 use crate::files::write_aside;
@@ -19,69 +22,182 @@ use crate::table::Table;
 /// How often progress is reported.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// What a folder of a training was begun with; it goes on only with the same.
+const BEGUN: &str = "training.json";
+
 pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
+    if arguments.seeds == 0 {
+        return Err(usage("--seeds 0: expected at least 1"));
+    }
     let config = Config::read(&arguments.task, Vec::new())?;
     let task = config.open_task()?;
     let named = for_task(&arguments.loss, &*task)?;
     let dir = &arguments.out;
-    if dir.exists() {
+    if dir.exists() && !arguments.resume {
         return Err(usage(format!(
-            "--out {}: exists already; name a new folder",
+            "--out {}: exists already; name a new folder, or go on with --resume",
             dir.display()
         )));
     }
-    let interrupt = interrupt_on_ctrl_c("checkpoints stay")?;
-    fs::create_dir_all(dir).with_context(|| format!("{}: cannot be made", dir.display()))?;
-    let steps = config.task.training().steps;
-    let every = arguments
-        .checkpoint_every
-        .unwrap_or(steps.div_ceil(10))
-        .max(1);
-    let job = Job {
-        seed: arguments.seed,
-        stop_on_invalid: config.search.search.stop_on_invalid,
-        ..Job::default()
-    };
-    let start = Instant::now();
-    let mut reported = Instant::now();
-    let mut on_update = |update: usize, loss_value: f64| {
-        if reported.elapsed() >= EVERY || update == steps {
-            reported = Instant::now();
-            let seconds = start.elapsed().as_secs();
-            eprintln!("update {update} of {steps}: loss value {loss_value:.5}, {seconds} s");
-        }
-    };
-    let evaluation = task.retrain(&named.loss, &job, (dir, every), &interrupt, &mut on_update)?;
-    if let Outcome::Stopped { update, what } = &evaluation.outcome {
-        anyhow::bail!("the training was stopped at update {update}: {what}");
+    if arguments.resume && !dir.exists() {
+        return Err(usage(format!(
+            "--out {}: there is nothing to resume",
+            dir.display()
+        )));
     }
-
-    let metrics: serde_json::Map<String, serde_json::Value> = evaluation
-        .metrics
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
-    let result = json!({
-        "loss": named.loss.to_string(),
-        "seed": arguments.seed,
-        "seconds": evaluation.seconds,
-        "metrics": metrics,
-        "curve": evaluation.curve,
-        "settings": config.task.to_toml(),
-    });
-    write_aside(&dir.join("result.json"), |file| {
-        Ok(file.write_all(format!("{result:#}\n").as_bytes())?)
-    })?;
+    let training = Retraining {
+        arguments,
+        config: &config,
+        task: &*task,
+        loss: &named.loss,
+        interrupt: &*interrupt_on_ctrl_c("go on with --resume")?,
+    };
+    let seeds = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
+    let mut results = Vec::new();
+    for seed in seeds {
+        let dir = match arguments.seeds {
+            1 => dir.clone(),
+            _ => dir.join(format!("seed-{seed}")),
+        };
+        results.push(training.run(&dir, seed)?);
+    }
+    let several = json!({ "trainings": results });
     if arguments.json {
-        return print_json(&result);
-    }
-    let mut table = Table::new(&["metric", ">score"]);
-    for (name, value) in &evaluation.metrics {
-        table.row([name.clone(), format!("{value:.4}")]);
+        return print_json(if arguments.seeds == 1 {
+            &results[0]
+        } else {
+            &several
+        });
     }
     print(&format!(
-        "{}\n\n{table}\nnetwork.safetensors, result.json in {}\n",
+        "{}\n\n{}\nnetwork.safetensors, result.json in {}{}\n",
         named.loss,
-        dir.display()
+        table(&results),
+        dir.display(),
+        if arguments.seeds == 1 {
+            ""
+        } else {
+            ", a folder a seed"
+        }
     ))
+}
+
+/// The metrics, mean and standard deviation where there are several trainings.
+fn table(results: &[Value]) -> Table {
+    let mut table = Table::new(&[
+        "metric",
+        if results.len() == 1 {
+            ">score"
+        } else {
+            ">mean ± std"
+        },
+    ]);
+    let metrics = results[0]["metrics"].as_object();
+    for name in metrics.into_iter().flat_map(Map::keys) {
+        let values = results.iter().filter_map(|r| r["metrics"][name].as_f64());
+        let values: Vec<f64> = values.collect();
+        let (mean, std) = autoloss_search::mean_and_std(&values);
+        let cell = match values.len() {
+            1 => format!("{mean:.4}"),
+            _ => format!("{mean:.4} ± {std:.4}"),
+        };
+        table.row([name.clone(), cell]);
+    }
+    table
+}
+
+/// What trainings with several seeds have in common.
+struct Retraining<'a> {
+    arguments: &'a Retrain,
+    config: &'a Config,
+    task: &'a dyn VisionTask,
+    loss: &'a Loss,
+    interrupt: &'a Interrupt,
+}
+
+impl Retraining<'_> {
+    /// One training in its folder; one that was finished before is read.
+    fn run(&self, dir: &Path, seed: u64) -> Result<Value> {
+        let path = dir.join("result.json");
+        self.begin(dir, seed)?;
+        if let Ok(text) = fs::read(&path) {
+            let result = serde_json::from_slice(&text);
+            return result.with_context(|| format!("{}: is damaged; delete it", path.display()));
+        }
+        let steps = self.config.task.training().steps;
+        let every = self.arguments.checkpoint_every;
+        let keeping = Keeping {
+            dir,
+            every: every.unwrap_or(steps.div_ceil(10)).max(1),
+            best: self.arguments.keep == Keep::Best,
+        };
+        let job = Job {
+            seed,
+            stop_on_invalid: self.config.search.search.stop_on_invalid,
+            ..Job::default()
+        };
+        let start = Instant::now();
+        let mut reported = Instant::now();
+        let mut on_update = |update: usize, loss_value: f64| {
+            if reported.elapsed() >= EVERY || update == steps {
+                reported = Instant::now();
+                let seconds = start.elapsed().as_secs();
+                eprintln!(
+                    "seed {seed}, update {update} of {steps}: loss value {loss_value:.5}, {seconds} s"
+                );
+            }
+        };
+        let retrained = self
+            .task
+            .retrain(self.loss, &job, keeping, self.interrupt, &mut on_update);
+        let evaluation = retrained?;
+        if let Outcome::Stopped { update, what } = &evaluation.outcome {
+            anyhow::bail!("the training was stopped at update {update}: {what}");
+        }
+        let metrics = evaluation.metrics.iter();
+        let metrics: Map<String, Value> = metrics.map(|(n, v)| (n.clone(), json!(v))).collect();
+        let result = json!({
+            "loss": self.loss.to_string(),
+            "seed": seed,
+            "seconds": evaluation.seconds,
+            "metrics": metrics,
+            "curve": evaluation.curve,
+            "settings": self.config.task.to_toml(),
+        });
+        write_json(&path, &result)?;
+        Ok(result)
+    }
+
+    /// Makes the folder, or checks that it was begun with the same loss, seed and settings.
+    fn begin(&self, dir: &Path, seed: u64) -> Result<()> {
+        let path = dir.join(BEGUN);
+        let wanted = json!({
+            "loss": self.loss.to_string(), "seed": seed, "keep": format!("{:?}", self.arguments.keep),
+            "settings": self.config.task.to_toml(),
+        });
+        match fs::read(&path) {
+            Ok(text) => {
+                let begun: Value = serde_json::from_slice(&text).unwrap_or_default();
+                let other = ["loss", "seed", "keep", "settings"].into_iter();
+                match other.into_iter().find(|key| begun[key] != wanted[key]) {
+                    None => Ok(()),
+                    Some(key) => Err(usage(format!(
+                        "--out {}: was begun with another {key}; name a new folder",
+                        dir.display()
+                    ))),
+                }
+            }
+            Err(_) => {
+                fs::create_dir_all(dir)
+                    .with_context(|| format!("{}: cannot be made", dir.display()))?;
+                write_json(&path, &wanted)
+            }
+        }
+    }
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<()> {
+    write_aside(path, |file| {
+        Ok(file.write_all(format!("{value:#}\n").as_bytes())?)
+    })
 }

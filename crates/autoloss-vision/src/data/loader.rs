@@ -194,6 +194,16 @@ impl<B: Send + 'static> Loader<B> {
     }
 }
 
+impl<B> Loader<B> {
+    /// Makes batch `index` the next one.
+    pub fn skip_to(&mut self, index: u64) {
+        self.next = index;
+        if let Source::Workers(pool) = &mut self.source {
+            pool.skip_to(index);
+        }
+    }
+}
+
 impl<B> Iterator for Loader<B> {
     type Item = Result<B, DataError>;
 
@@ -303,7 +313,18 @@ impl<B> Pool<B> {
         self.next_ticket += 1;
     }
 
+    /// Batches that were asked for and are passed over are still made, and dropped when they come.
+    fn skip_to(&mut self, index: u64) {
+        if index < self.next_ticket {
+            return;
+        }
+        let waiting = self.next_ticket;
+        self.next_ticket = index;
+        (0..waiting).for_each(|_| self.hand_out());
+    }
+
     fn take(&mut self, index: u64) -> Result<B, DataError> {
+        self.early = self.early.split_off(&index);
         let made = loop {
             if let Some(made) = self.early.remove(&index) {
                 break made;

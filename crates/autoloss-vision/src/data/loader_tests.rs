@@ -225,3 +225,30 @@ fn only_examples_of_one_size_are_stacked() {
     let batch = Batch::stack(&[whole(3, 2), whole(3, 2)]).unwrap();
     assert_eq!(batch.images[18..], batch.images[..18]);
 }
+
+#[test]
+fn batches_are_the_same_after_a_skip() {
+    for workers in [0, 2] {
+        let loader = || {
+            let data = Arc::new(Memory::new(7));
+            Loader::new(data, Split::Train, settings(2, workers, 3), 5).unwrap()
+        };
+        let images = |loader: Loader, count| -> Vec<Vec<f32>> {
+            loader
+                .take(count)
+                .map(|batch| batch.unwrap().images)
+                .collect()
+        };
+        let all = images(loader(), 14);
+        for skipped in [0, 1, 3, 10] {
+            let mut later = loader();
+            later.skip_to(skipped as u64);
+            let got = images(later, 4);
+            assert_eq!(
+                got,
+                all[skipped..skipped + 4],
+                "{workers} workers, {skipped} passed over"
+            );
+        }
+    }
+}

@@ -11,12 +11,11 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use autoloss_expr::{Loss, ZooLoss};
 use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Task, TaskError};
 
 use crate::data::DataError;
+pub use crate::learner::Keeping;
 use crate::learner::{self, Learner};
 use crate::nets::NetworkError;
 
@@ -32,17 +31,17 @@ pub trait VisionTask: Task {
     /// What a user should know before a run, such as a setting that was adapted to the data.
     fn note(&self) -> Option<String>;
 
-    /// Full training with one loss: writes `checkpoint.safetensors` into the folder every so many
-    /// updates and `network.safetensors` at the end, calls `on_update` after each update with the
+    /// Full training with one loss: keeps a checkpoint every so many updates, goes on from one that is
+    /// there, writes `network.safetensors` at the end, calls `on_update` after each update with the
     /// update and its loss value, and scores all metrics.
     ///
     /// # Errors
-    /// An interrupt, data that cannot be read, files that cannot be written.
+    /// An interrupt, data that cannot be read, files that cannot be written or read.
     fn retrain(
         &self,
         loss: &Loss,
         job: &Job,
-        checkpoints: (&Path, usize),
+        keeping: Keeping<'_>,
         interrupt: &Interrupt,
         on_update: &mut (dyn FnMut(usize, f64) + Send),
     ) -> Result<Evaluation, TaskError>;
@@ -57,11 +56,11 @@ impl<T: Task + Learner> VisionTask for T {
         &self,
         loss: &Loss,
         job: &Job,
-        checkpoints: (&Path, usize),
+        keeping: Keeping<'_>,
         interrupt: &Interrupt,
         on_update: &mut (dyn FnMut(usize, f64) + Send),
     ) -> Result<Evaluation, TaskError> {
-        learner::retrain(self, loss, job, checkpoints, interrupt, on_update)
+        learner::retrain(self, loss, job, keeping, interrupt, on_update)
     }
 }
 

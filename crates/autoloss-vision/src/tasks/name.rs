@@ -129,22 +129,24 @@ impl TaskName {
         self.row().family
     }
 
-    /// The defaults of `screening` that depend on the task, by key. (ours)
+    /// The settings of a search whose defaults depend on the task, as TOML. (ours)
     ///
     /// An early look is worth its risk where the stored predictions begin near their targets, as class
     /// probabilities of pixels do. Untrained masks and heatmaps need most of the steps to get there.
     ///
     /// Heatmaps have no bounds: a loss that only ever raises them, a little faster at the keypoint,
     /// keeps their order right for 500 steps (g up to 0.88) and trains a network to nothing; losses
-    /// that train one have g above 0.9.
+    /// that train one have g above 0.9. One random tree in some ten thousand passes that, so that
+    /// evolution begins with fewer of them.
     #[must_use]
-    pub const fn screening(self) -> [(&'static str, f64); 2] {
-        let (early_share, threshold) = match self.family() {
-            Family::Segmentation => (0.1, 0.6),
-            Family::Detection | Family::Instances => (0.0, 0.6),
-            Family::Pose => (0.0, 0.9),
-        };
-        [("early_share", early_share), ("threshold", threshold)]
+    pub const fn search_settings(self) -> &'static str {
+        match self.family() {
+            Family::Segmentation => "",
+            Family::Detection | Family::Instances => "[screening]\nearly_share = 0.0\n",
+            Family::Pose => {
+                "[search]\ninitial = 5\n[screening]\nthreshold = 0.9\nearly_share = 0.0\n"
+            }
+        }
     }
 
     /// Whether its data are in the program.

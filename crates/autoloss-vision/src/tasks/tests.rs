@@ -7,7 +7,7 @@ use autoloss_search::{
 };
 use burn::tensor::Device;
 
-use super::{TaskName, TaskSettings, VisionTask};
+use super::{Keeping, TaskName, TaskSettings, VisionTask};
 
 /// An embedded task with changed settings.
 fn open(name: TaskName, changes: &str) -> Box<dyn VisionTask> {
@@ -50,9 +50,7 @@ fn negated(loss: &Loss, branch: usize) -> Loss {
 fn hand_written_losses_pass_screening_with_room_and_wrong_signs_fail() {
     for name in OBJECTS {
         let task = open(name, "");
-        let mut settings = Settings::default();
-        [settings.screening.early_share, settings.screening.threshold] =
-            name.screening().map(|(_, value)| value);
+        let settings = Settings::from_toml(name.search_settings()).unwrap();
         let together = Screener::new(&*task, &settings).unwrap();
         let apart = Screening::new(&*task, &settings).unwrap();
         let mut scratch = Scratch::default();
@@ -164,4 +162,94 @@ fn tasks_run_on_the_sample_of_coco() {
         let samples = task.samples(2, 0).unwrap();
         assert!(!samples.is_empty(), "{name}");
     }
+}
+
+/// A full training in a folder, interrupted after an update if one is given.
+fn retrain(
+    task: &dyn VisionTask,
+    dir: &std::path::Path,
+    (every, best): (usize, bool),
+    interrupted_after: Option<usize>,
+) -> Result<Evaluation, TaskError> {
+    let job = Job {
+        seed: 1,
+        stop_on_invalid: true,
+        ..Job::default()
+    };
+    let interrupt = Interrupt::default();
+    let keeping = Keeping { dir, every, best };
+    task.retrain(&usual(task), &job, keeping, &interrupt, &mut |update, _| {
+        if interrupted_after == Some(update) {
+            interrupt.set();
+        }
+    })
+}
+
+#[test]
+fn an_interrupted_training_goes_on_exactly() {
+    let settings = "val_images = 4\n[training]\nsteps = 7\nbatch = 2\n";
+    let digits = [TaskName::Digits];
+    for name in OBJECTS.into_iter().chain(digits) {
+        for threads in ["", "loader_threads = 2\n"] {
+            let task = open(name, &format!("{settings}{threads}"));
+            let (whole, broken) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let want = retrain(&*task, whole.path(), (3, false), None).unwrap();
+            let ended = retrain(&*task, broken.path(), (3, false), Some(5));
+            assert!(matches!(ended, Err(TaskError::Interrupted)), "{name}");
+            // A stray file, as an interruption during a checkpoint leaves it.
+            std::fs::write(broken.path().join("checkpoint-6.network"), "half").unwrap();
+            let got = retrain(&*task, broken.path(), (3, false), None).unwrap();
+            assert_eq!((got.score, &got.curve), (want.score, &want.curve), "{name}");
+            let network = |dir: &tempfile::TempDir| {
+                std::fs::read(dir.path().join("network.safetensors")).unwrap()
+            };
+            assert!(
+                network(&whole) == network(&broken),
+                "{name}: other parameters"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_best_checkpoint_is_kept_where_it_is_asked_for() {
+    let settings = "val_images = 8\n[training]\nsteps = 6\nbatch = 2\nlearning_rate = 0.05\n";
+    let task = open(TaskName::Digits, settings);
+    let dir = tempfile::tempdir().unwrap();
+    let kept = retrain(&*task, dir.path(), (1, true), None).unwrap();
+    // The score of every checkpoint by trainings that end there is another schedule: the record tells.
+    let state = std::fs::read_to_string(dir.path().join("checkpoint.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    let best = state["best"][1].as_f64().unwrap();
+    assert!(kept.score >= best, "{} {best}", kept.score);
+    let last = retrain(
+        &*task,
+        tempfile::tempdir().unwrap().path(),
+        (1, false),
+        None,
+    )
+    .unwrap();
+    assert!(kept.score >= last.score);
+}
+
+#[test]
+fn checkpoints_of_another_network_are_refused() {
+    let settings = "val_images = 4\n[training]\nsteps = 3\nbatch = 2\n";
+    let dir = tempfile::tempdir().unwrap();
+    retrain(
+        &*open(TaskName::Digits, settings),
+        dir.path(),
+        (2, false),
+        None,
+    )
+    .unwrap();
+    let other = format!("{settings}[network]\nname = \"deeplabv3plus-slim\"\n");
+    let refused = retrain(
+        &*open(TaskName::Digits, &other),
+        dir.path(),
+        (2, false),
+        None,
+    );
+    let said = refused.unwrap_err().to_string();
+    assert!(said.contains("another network"), "{said}");
 }

@@ -169,12 +169,14 @@ impl Learner for Detection {
         &self,
         loss: &Loss,
         seed: u64,
+        done: usize,
     ) -> Result<(DetectionNet, LossOf<'_, DetectionNet>), TaskError> {
         let mut loss = DetectionLoss::new(loss, &self.branches).map_err(failed)?;
         let training = &self.settings.training;
         let augmentation = self.settings.augmentation.clone();
         let mut loader =
             self.loader(seed, training.batch, augmentation, training.loader_threads)?;
+        loader.skip_to(done as u64);
         let at = move |net: &DetectionNet, update: usize| {
             let batch = next_batch(&mut loader)?;
             let draws = Draws {

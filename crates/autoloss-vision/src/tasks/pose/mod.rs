@@ -237,7 +237,12 @@ impl Learner for Pose {
         self.metric.name()
     }
 
-    fn start(&self, loss: &Loss, seed: u64) -> Result<(PoseNet, LossOf<'_, PoseNet>), TaskError> {
+    fn start(
+        &self,
+        loss: &Loss,
+        seed: u64,
+        done: usize,
+    ) -> Result<(PoseNet, LossOf<'_, PoseNet>), TaskError> {
         let spec = &self.branches[0];
         let tree = only_tree(loss, &spec.name)?;
         let mut loss = BranchLoss::new(tree, spec).map_err(failed)?;
@@ -245,6 +250,7 @@ impl Learner for Pose {
         let augmentation = self.settings.augmentation.clone();
         let loader = self.loader(seed, training.batch, augmentation, training.loader_threads);
         let mut loader = loader.map_err(failed)?;
+        loader.skip_to(done as u64);
         let at = move |net: &PoseNet, _| {
             let batch = next_batch(&mut loader)?;
             let heatmaps = self.heatmaps(net, &batch, &self.device);

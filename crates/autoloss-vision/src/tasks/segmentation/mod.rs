@@ -202,10 +202,12 @@ impl Learner for Segmentation {
         &self,
         loss: &Loss,
         seed: u64,
+        done: usize,
     ) -> Result<(SegmentationNet, LossOf<'_, SegmentationNet>), TaskError> {
         let tree = only_tree(loss, &self.branches[0].name)?;
         let mut loss = ClassLoss::new(tree).map_err(failed)?;
         let mut loader = self.loader(seed).map_err(failed)?;
+        loader.skip_to(done as u64);
         let at = move |net: &SegmentationNet, _| {
             let batch = next_batch(&mut loader)?;
             let logits = net.forward(images(
