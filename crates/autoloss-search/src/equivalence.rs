@@ -6,12 +6,13 @@
 pub struct Key(String);
 
 impl Key {
-    /// The key of some norms; `None` where one is not finite, as such a candidate resembles none.
+    /// The key of some norms; `None` where there is none or one is not finite, as such a candidate
+    /// resembles none.
     #[must_use]
     pub fn new(norms: &[f64]) -> Option<Self> {
         let finite = norms.iter().all(|norm| norm.is_finite());
         let rounded: Vec<String> = norms.iter().map(|norm| two_digits(*norm)).collect();
-        finite.then(|| Self(rounded.join(" ")))
+        (finite && !norms.is_empty()).then(|| Self(rounded.join(" ")))
     }
 }
 

@@ -15,6 +15,17 @@ pub enum SearchError {
     /// The user asked for the end before there was anything to report.
     #[error("interrupted")]
     Interrupted,
+    /// The strategy asks for a surrogate that there is not.
+    #[error(
+        "the metric `{metric}` of task `{task}` has no surrogate with curves: the strategy `asl` is for \
+         segmentation; use another `search.strategy`"
+    )]
+    NoSurrogate {
+        /// The task.
+        task: String,
+        /// The metric.
+        metric: String,
+    },
     /// The task could not give its screening samples.
     #[error("screening samples of task `{task}`: {reason}")]
     Samples {

@@ -13,6 +13,8 @@ pub enum Origin {
     Copy,
     /// A mutation of the parent.
     Mutation(Mutation),
+    /// Drawn whole from a policy.
+    Policy,
 }
 
 impl Origin {
@@ -22,6 +24,7 @@ impl Origin {
         match self {
             Self::Random => "random",
             Self::Copy => "copy",
+            Self::Policy => "policy",
             Self::Mutation(Mutation::Insertion) => "insertion",
             Self::Mutation(Mutation::Deletion) => "deletion",
             Self::Mutation(Mutation::Replacement) => "replacement",

@@ -1,5 +1,6 @@
-//! Ageing evolution, as in the paper, in ask-and-tell form: [`Evolution::propose`] gives a parent,
-//! [`Proposal::draw`] its offspring, and [`Evolution::tell`] lets a scored one join.
+//! The search in ask-and-tell form: [`Evolution::propose`] gives a start, by default a parent,
+//! [`Proposal::draw`] its offspring, and [`Evolution::tell`] lets a scored one join. What a proposal
+//! starts from is the search strategy's business.
 //!
 //! It is deterministic: a proposal's random numbers are a function of the run's seed and the
 //! proposal's number alone. It knows no thread, no clock and no file.
@@ -13,17 +14,18 @@ use rand_chacha::ChaCha8Rng;
 use crate::equivalence::Key;
 use crate::event::{Candidate, Origin};
 use crate::mutation::mutate;
-use crate::population::{Member, Population};
+use crate::population::Member;
 use crate::random::Space;
 use crate::seed::{Stream, generator};
-use crate::settings::{RestartBranches, SearchSettings, Strategy};
+use crate::settings::{RestartBranches, SearchSettings};
+use crate::strategy::{Sampler, Start};
 
 /// The order for one offspring.
 pub struct Proposal {
     /// Its number, from 0.
     pub number: u64,
-    /// The winner of the tournament; `None` for a fresh random loss.
-    pub parent: Option<Member>,
+    /// What it begins with.
+    start: Start,
     rng: ChaCha8Rng,
     /// The branches of the fresh random loss that passed so far.
     draft: Vec<Branch>,
@@ -44,7 +46,18 @@ impl Proposal {
     /// parent. Drawn again, from the same generator, until one passes.
     pub fn draw(&mut self, space: &Space, settings: &SearchSettings) -> Offspring {
         let rng = &mut self.rng;
-        if let Some(parent) = &self.parent {
+        let parent = match &self.start {
+            Start::Random => None,
+            Start::Parent(parent) => Some(parent),
+            Start::Loss(loss) => {
+                return Offspring {
+                    loss: loss.clone(),
+                    origin: Origin::Policy,
+                    parent: None,
+                };
+            }
+        };
+        if let Some(parent) = parent {
             if rng.random_bool(settings.copy) {
                 return Offspring {
                     loss: parent.loss.clone(),
@@ -64,7 +77,7 @@ impl Proposal {
         }
         let keeps_others =
             settings.restart_branches == RestartBranches::One && space.free().count() > 1;
-        let (loss, parent) = match self.parent.as_ref().filter(|_| keeps_others) {
+        let (loss, parent) = match parent.filter(|_| keeps_others) {
             Some(parent) => (
                 space.with_a_random_branch(&parent.loss, rng),
                 Some(parent.id),
@@ -76,6 +89,12 @@ impl Proposal {
             origin: Origin::Random,
             parent,
         }
+    }
+
+    /// Whether its loss is evaluated as it is, without screening.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self.start, Start::Loss(_))
     }
 
     /// Keeps the branches of a rejected fresh random loss that passed: of the next one only the
@@ -110,7 +129,7 @@ pub enum Known {
 /// The state of a search.
 pub struct Evolution {
     settings: SearchSettings,
-    population: Population,
+    sampler: Box<dyn Sampler>,
     scored: HashMap<Key, (u64, f64)>,
     training: HashMap<Key, (u64, Vec<Waiting>)>,
     /// Proposals to make again before new ones.
@@ -122,11 +141,10 @@ pub struct Evolution {
 
 impl Evolution {
     /// A search that has not begun.
-    #[must_use]
-    pub fn new(settings: &SearchSettings) -> Self {
+    pub(crate) fn new(settings: &SearchSettings, sampler: Box<dyn Sampler>) -> Self {
         Self {
             settings: settings.clone(),
-            population: Population::new(settings.population),
+            sampler,
             scored: HashMap::new(),
             training: HashMap::new(),
             again: VecDeque::new(),
@@ -144,26 +162,16 @@ impl Evolution {
         self.joined = joined;
     }
 
-    /// The next proposal. The first ones have no parent; neither has a later one that is made
-    /// before anybody joined, which happens only with several workers.
+    /// The next proposal.
     pub fn propose(&mut self) -> Proposal {
         let number = self.again.pop_front().unwrap_or_else(|| {
             self.next_proposal += 1;
             self.next_proposal - 1
         });
         let mut rng = generator(self.settings.seed, Stream::Proposal, number);
-        let evolves =
-            self.settings.strategy == Strategy::Evolution && number >= self.settings.initial as u64;
-        let parent = if evolves {
-            self.population
-                .tournament(self.settings.tournament, &mut rng)
-                .cloned()
-        } else {
-            None
-        };
         Proposal {
             number,
-            parent,
+            start: self.sampler.start(number, &mut rng),
             rng,
             draft: Vec::new(),
         }
@@ -227,7 +235,7 @@ impl Evolution {
 
     /// Lets a member join that has another one's score.
     pub fn join(&mut self, member: Member) -> u64 {
-        self.population.join(member);
+        self.sampler.join(member);
         self.joined += 1;
         self.joined - 1
     }
@@ -252,13 +260,16 @@ impl Evolution {
 mod tests {
     use super::*;
     use crate::random::tests::space;
+    use crate::strategy::AgeingEvolution;
 
     fn evolution() -> Evolution {
-        let mut evolution = Evolution::new(&SearchSettings {
+        let settings = SearchSettings {
             initial: 1,
             ..SearchSettings::default()
-        });
-        assert!(evolution.propose().parent.is_none());
+        };
+        let sampler = Box::new(AgeingEvolution::new(&settings));
+        let mut evolution = Evolution::new(&settings, sampler);
+        assert_eq!(evolution.propose().start, Start::Random);
         evolution
     }
 

@@ -52,6 +52,7 @@ mod screening;
 pub mod seed;
 mod settings;
 mod store;
+mod strategy;
 mod task;
 #[cfg(test)]
 mod tests;

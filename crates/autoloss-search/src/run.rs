@@ -17,6 +17,7 @@ use crate::screening::{Judgement, Past, Scratch, Screening};
 use crate::seed::final_seeds;
 use crate::settings::Settings;
 use crate::store::{CandidateRow, Recorder, RunInfo};
+use crate::strategy::sampler;
 use crate::task::{Interrupt, Job, Task};
 
 /// What a run gave.
@@ -212,7 +213,8 @@ fn restore_evolution(
     recorder: &Recorder,
     rows: &[CandidateRow],
 ) -> Result<Evolution, SearchError> {
-    let mut evolution = Evolution::new(&settings.search);
+    let sampler = sampler(&settings.search, task)?;
+    let mut evolution = Evolution::new(&settings.search, sampler);
     let joined = in_joining_order(rows);
     for row in &joined {
         if row.fate != Fate::Equivalent {
@@ -220,8 +222,8 @@ fn restore_evolution(
             evolution.know(row.candidate.id, score, &row.candidate.norms);
         }
     }
-    let newest = joined.len().saturating_sub(settings.search.population);
-    for row in &joined[newest..] {
+    // A strategy may learn from all of them, not from the population alone.
+    for row in &joined {
         let loss = stored_loss(task, recorder, row)?;
         evolution.join(Member {
             id: row.candidate.id,

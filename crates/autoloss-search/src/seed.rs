@@ -17,6 +17,8 @@ pub enum Stream {
     Evaluation,
     /// Proxy training n of the final comparison.
     Final,
+    /// Made-up predictions of screening sample n.
+    Simulation,
 }
 
 /// The generator of item `n` of a stream.

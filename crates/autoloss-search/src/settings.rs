@@ -28,6 +28,10 @@ pub enum Strategy {
     Evolution,
     /// Every candidate a fresh random loss: the ablation.
     Random,
+    /// Auto Seg-Loss: curves in the task's metric, found by a policy.
+    Asl,
+    /// Evolution with the screening of CSE-AutoLoss: convergence on made-up predictions.
+    Cse,
 }
 
 /// What a restart in the course of evolution makes anew. The paper speaks of a fresh random tree and
@@ -63,6 +67,7 @@ pub struct SearchSettings {
     pub depth: usize,
     pub operators: Vec<String>,
     pub max_draws: u64,
+    pub policy_samples: usize,
     pub equivalence: bool,
     pub stop_on_invalid: bool,
     pub final_losses: usize,
@@ -132,6 +137,7 @@ impl Default for SearchSettings {
                 .map(|op| op.name().to_owned())
                 .collect(),
             max_draws: 200_000,
+            policy_samples: 32,
             equivalence: true,
             stop_on_invalid: true,
             final_losses: 3,
@@ -309,6 +315,12 @@ impl SearchSettings {
             AT_LEAST_ONE,
         )?;
         check(
+            (2..=10_000).contains(&self.policy_samples),
+            "search.policy_samples",
+            self.policy_samples,
+            "from 2 to 10000",
+        )?;
+        check(
             (1..=1000).contains(&self.final_seeds),
             "search.final_seeds",
             self.final_seeds,
@@ -421,7 +433,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 30);
+        assert_eq!(keys.len(), 31);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {

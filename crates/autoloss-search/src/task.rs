@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use autoloss_expr::{Loss, Shape};
+use autoloss_expr::{Loss, NativeLoss, Shape};
 
 /// What an input of a branch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,6 +285,11 @@ pub trait Task: Send + Sync {
 
     /// Hand-written losses to compare with: (name, loss); the first is the task's usual one.
     fn baselines(&self) -> Vec<(String, Loss)>;
+
+    /// The metric itself as a loss with parametrised curves, for Auto Seg-Loss; `None` where it has none.
+    fn surrogate(&self) -> Option<NativeLoss> {
+        None
+    }
 
     /// A rough upper bound of one evaluation's duration, for budgets; `None` where unknown.
     fn expected_duration(&self) -> Option<Duration> {

@@ -53,6 +53,7 @@ fn contents(dir: &Path) -> (Vec<CandidateRow>, Tally, Vec<Training>, Option<Stri
     for row in &mut rows {
         row.candidate.seconds = 0.0;
         row.training_seconds = row.training_seconds.map(|_| 0.0);
+        row.elapsed = row.elapsed.map(|_| 0.0);
         // NaN is not equal to itself.
         row.candidate
             .norms
@@ -477,8 +478,9 @@ fn the_time_is_kept_for_the_final_comparison() {
 #[test]
 fn the_ablations_run() {
     let dir = TempDir::new().unwrap();
-    let changes: [fn(&mut Settings); 4] = [
+    let changes: [fn(&mut Settings); 5] = [
         |s| s.search.strategy = Strategy::Random,
+        |s| s.search.strategy = Strategy::Cse,
         |s| s.screening.rejection = false,
         |s| s.search.equivalence = false,
         |s| {
@@ -501,8 +503,24 @@ fn the_ablations_run() {
         let parents = events.iter().any(|event| {
             matches!(event, Event::Evaluated { candidate, .. } if candidate.parent.is_some())
         });
-        assert!(settings.search.strategy == Strategy::Evolution || !parents);
+        assert!(settings.search.strategy != Strategy::Random || !parents);
     }
+}
+
+#[test]
+fn a_strategy_that_does_not_fit_the_task_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(5);
+    settings.search.strategy = Strategy::Asl;
+    let mut recorder = create(dir.path(), &settings);
+    let refused = run(
+        &Toy::new(),
+        &mut recorder,
+        &Interrupt::default(),
+        &mut |_| {},
+    );
+    let said = refused.unwrap_err().to_string();
+    assert!(said.contains("has no surrogate with curves"), "{said}");
 }
 
 #[test]

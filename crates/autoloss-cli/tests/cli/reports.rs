@@ -148,3 +148,62 @@ fn what_a_table_needs_is_asked_for() {
         "{said}"
     );
 }
+
+#[test]
+fn other_strategies_search_and_go_on() {
+    let dir = Dir::new();
+    let search = |run: &str, strategy: &str, evaluations: &str| {
+        let strategy = format!("search.strategy={strategy}");
+        let head = [
+            "search",
+            "--task",
+            "digits",
+            "--workers",
+            "1",
+            "--json",
+            "--run",
+            run,
+        ];
+        let more = [
+            "--evaluations",
+            evaluations,
+            "--set",
+            &strategy,
+            "--set",
+            "search.policy_samples=2",
+        ];
+        dir.json(&borrowed(&tiny(&[&head[..], &more[..]].concat())))
+    };
+    let whole = search("whole", "asl", "6");
+    let best = whole["best"][0]["loss"].as_str().unwrap();
+    assert!(best.starts_with("asl_miou("), "{best}");
+    search("cut", "asl", "3");
+    let on = dir.json(&["resume", "cut", "--evaluations", "6", "--json"]);
+    assert_eq!(on["best"], whole["best"]);
+    // Its losses can be trained, and the page shows them.
+    dir.ok(&["report", "whole"]);
+    let compare = tiny(&[
+        "compare",
+        "--loss",
+        "@whole",
+        "--loss",
+        "zoo:asl_bf1",
+        "--seeds",
+        "1",
+    ]);
+    assert!(dir.ok(&borrowed(&compare)).contains("@whole"));
+    let cse = search("cse", "cse", "2");
+    assert_eq!(cse["candidates"]["evaluations"], 2);
+    let head = [
+        "search",
+        "--task",
+        "figures-pose",
+        "--set",
+        "search.strategy=asl",
+    ];
+    let said = dir.fails(1, &head);
+    assert!(
+        said.contains("the strategy `asl` is for segmentation"),
+        "{said}"
+    );
+}

@@ -100,7 +100,6 @@ fn for_planes(fields: &NativeFields<'_>, mut f: impl FnMut(usize, &[bool])) {
 ///
 /// Squared distances along the columns, then along the rows the lower envelope of the parabolas that
 /// they raise (Felzenszwalb and Huttenlocher 2012).
-#[expect(clippy::cast_precision_loss, reason = "pixels are few")]
 fn distances(pixels: usize, w: usize, is: impl Fn(usize) -> bool) -> Option<Vec<f64>> {
     let mut squares: Vec<f64> = (0..pixels)
         .map(|i| if is(i) { 0.0 } else { f64::INFINITY })

@@ -10,7 +10,7 @@ const SHAPE: Shape = Shape::new(2, 3, 5, 6);
 fn made_up(numbers: &[f64], labels: &[usize]) -> (Vec<f64>, Vec<f64>) {
     let pixels = SHAPE.h * SHAPE.w;
     let (mut yhat, mut y) = (vec![0.0; SHAPE.len()], vec![0.0; SHAPE.len()]);
-    for position in 0..SHAPE.positions() {
+    for (position, label) in labels.iter().enumerate() {
         let (n, pixel) = (position / pixels, position % pixels);
         let at = |c: usize| (n * SHAPE.c + c) * pixels + pixel;
         let sum: f64 = (0..3).map(|c| numbers[at(c)]).sum();
@@ -18,7 +18,7 @@ fn made_up(numbers: &[f64], labels: &[usize]) -> (Vec<f64>, Vec<f64>) {
             yhat[at(c)] = numbers[at(c)] / sum;
             y[at(c)] = match position % 7 {
                 3 => 1.0 / 3.0,
-                _ => f64::from(u8::from(labels[position] == c)),
+                _ => f64::from(u8::from(*label == c)),
             };
         }
     }

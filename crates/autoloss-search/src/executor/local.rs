@@ -278,6 +278,14 @@ impl Search<'_> {
             shared.evolution.propose()
         };
         let mut drawn = Draws::new(proposal.number);
+        if proposal.is_settled() {
+            let start = Instant::now();
+            let offspring = proposal.draw(&self.space, &self.settings.search);
+            drawn.drawn += 1;
+            let verdict = Verdict::unasked(offspring.loss.to_string());
+            let candidate = candidate(&proposal, 1, worker, &offspring, &verdict, start);
+            return self.settle(candidate, offspring.loss, &mut drawn);
+        }
         for draw in 1..=self.settings.search.max_draws {
             if self.is_over() {
                 drawn.report(&mut self.lock());

@@ -19,6 +19,7 @@ mod gain;
 mod known;
 mod logits;
 mod samples;
+mod simulated;
 #[cfg(test)]
 mod tests;
 mod whole;
@@ -68,6 +69,18 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// That of a loss that passes without being judged.
+    pub(crate) fn unasked(canonical: String) -> Self {
+        Self {
+            judgement: Judgement::Passed,
+            reason: None,
+            g: None,
+            norms: Vec::new(),
+            canonical,
+            fingerprint: None,
+        }
+    }
+
     pub(crate) fn structural(reason: String) -> Self {
         Self {
             judgement: Judgement::Structural,
@@ -474,14 +487,7 @@ impl Screener {
 
     /// The verdict over what is not to be judged: it passes, with its gradients' norms.
     pub(super) fn measure(&self, loss: &Loss, scratch: &mut Scratch) -> Verdict {
-        let mut verdict = Verdict {
-            judgement: Judgement::Passed,
-            reason: None,
-            g: None,
-            norms: Vec::new(),
-            canonical: String::new(),
-            fingerprint: None,
-        };
+        let mut verdict = Verdict::unasked(String::new());
         // A native loss has no program; held fixed, it does not tell candidates apart either.
         if let Ok(flat) = self.programs(loss) {
             let samples = 0..self.samples.len();

@@ -1,8 +1,9 @@
 //! The stored samples: taken from the task, checked, and scored as they are.
 
+use super::simulated::simulate;
 use crate::error::SearchError;
 use crate::seed::samples_seed;
-use crate::settings::Settings;
+use crate::settings::{Settings, Strategy};
 use crate::task::{BranchSample, BranchSpec, Role, Sample, Task};
 
 /// The task's samples, in the form that is optimised.
@@ -17,6 +18,9 @@ pub(super) fn stored(task: &dyn Task, settings: &Settings) -> Result<Vec<Sample>
     for (number, sample) in samples.iter_mut().enumerate() {
         check_form(sample, task.branches())
             .map_err(|e| wrong(task, format!("sample {number}: {e}")))?;
+    }
+    if settings.search.strategy == Strategy::Cse {
+        simulate(&mut samples, task.branches(), settings.search.seed);
     }
     Ok(samples)
 }

@@ -6,7 +6,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use autoloss_expr::{Loss, Shape};
+use autoloss_expr::{Loss, NativeLoss, Shape};
 use autoloss_metrics::{
     Metric, SegmentationScore, SegmentationSettings as ScoreSettings, SegmentationTarget,
     argmax_channels,
@@ -296,6 +296,13 @@ impl Task for Segmentation {
         interrupt: &Interrupt,
     ) -> Result<Evaluation, TaskError> {
         learner::evaluate(self, loss, job, interrupt)
+    }
+
+    fn surrogate(&self) -> Option<NativeLoss> {
+        let name = format!("asl_{}", self.metric.name());
+        let mut parameters = NativeLoss::new(&name, &[]).ok()?.parameters().to_vec();
+        *parameters.last_mut()? = f64::from(self.distance.min(64));
+        NativeLoss::new(&name, &parameters).ok()
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {

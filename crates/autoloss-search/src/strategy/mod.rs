@@ -1,0 +1,96 @@
+//! Where candidates come from. A search strategy gives the start of each proposal and is told every
+//! loss that joins with a score, in order; from that alone it must follow what it proposes, so that a
+//! resumed run can tell it all again.
+
+mod policy;
+
+use autoloss_expr::Loss;
+use rand_chacha::ChaCha8Rng;
+
+use crate::error::SearchError;
+use crate::population::{Member, Population};
+use crate::settings::{SearchSettings, Strategy};
+use crate::task::Task;
+
+pub(crate) use policy::SurrogatePolicy;
+
+/// What a proposal begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Start {
+    /// A fresh random loss is drawn, until one passes screening.
+    Random,
+    /// Offspring of this member are drawn, until one passes screening.
+    Parent(Box<Member>),
+    /// This loss is evaluated as it is.
+    Loss(Loss),
+}
+
+/// A search strategy.
+pub(crate) trait Sampler: Send {
+    /// The start of the proposal with this number; its random numbers come from `rng` alone.
+    fn start(&mut self, number: u64, rng: &mut ChaCha8Rng) -> Start;
+
+    /// A loss has a score.
+    fn join(&mut self, member: Member);
+}
+
+/// The sampler of the settings' strategy.
+///
+/// # Errors
+/// If the strategy needs what the task does not have.
+pub(crate) fn sampler(
+    settings: &SearchSettings,
+    task: &dyn Task,
+) -> Result<Box<dyn Sampler>, SearchError> {
+    Ok(match settings.strategy {
+        Strategy::Random => Box::new(RandomSearch),
+        // What CSE has of its own is its screening.
+        Strategy::Evolution | Strategy::Cse => Box::new(AgeingEvolution::new(settings)),
+        Strategy::Asl => Box::new(SurrogatePolicy::new(settings, task)?),
+    })
+}
+
+/// Random search: the paper's ablation.
+struct RandomSearch;
+
+impl Sampler for RandomSearch {
+    fn start(&mut self, _: u64, _: &mut ChaCha8Rng) -> Start {
+        Start::Random
+    }
+
+    fn join(&mut self, _: Member) {}
+}
+
+/// Ageing evolution, as in the paper: the winner of a tournament among the newest members is the
+/// parent.
+pub(crate) struct AgeingEvolution {
+    population: Population,
+    initial: u64,
+    tournament: f64,
+}
+
+impl AgeingEvolution {
+    pub(crate) fn new(settings: &SearchSettings) -> Self {
+        Self {
+            population: Population::new(settings.population),
+            initial: settings.initial as u64,
+            tournament: settings.tournament,
+        }
+    }
+}
+
+impl Sampler for AgeingEvolution {
+    /// The first ones have no parent; neither has a later one that is made before anybody joined,
+    /// which happens only with several workers.
+    fn start(&mut self, number: u64, rng: &mut ChaCha8Rng) -> Start {
+        if number < self.initial {
+            return Start::Random;
+        }
+        let parent = self.population.tournament(self.tournament, rng).cloned();
+        parent.map_or(Start::Random, |parent| Start::Parent(Box::new(parent)))
+    }
+
+    fn join(&mut self, member: Member) {
+        self.population.join(member);
+    }
+}
