@@ -294,7 +294,7 @@ fn segmentation_searches(
 }
 
 fn segmentation(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Plan> {
-    let searches = segmentation_searches(&SEGMENTATION, scale, data, workers)?;
+    let mut searches = segmentation_searches(&SEGMENTATION, scale, data, workers)?;
     let written = [
         ("cross entropy", "cross_entropy"),
         ("weighted cross entropy", "weighted_cross_entropy"),
@@ -318,6 +318,10 @@ fn segmentation(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Plan> {
     let asl = asl.iter().zip(SEGMENTATION);
     rows.extend(asl.map(|(name, metric)| Row::Written(name, format!("zoo:asl_{metric}"))));
     rows.extend(found(&SEGMENTATION));
+    if scale != Scale::Tiny {
+        // Its policy needs hundreds of evaluations.
+        add_surrogate_searches(&mut searches, &mut rows);
+    }
     let setup = match scale {
         Scale::Paper => {
             let training = paper_training("deeplabv3plus-resnet101");
@@ -342,6 +346,27 @@ fn segmentation(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Plan> {
         seeds: if scale == Scale::Tiny { 5 } else { 3 },
         published: published.collect(),
     })
+}
+
+/// Auto Seg-Loss searched for each metric, with the time of the searches that are there.
+fn add_surrogate_searches(searches: &mut Vec<Search>, rows: &mut Vec<Row>) {
+    let asl = |search: &Search| {
+        let mut search = search.clone();
+        search.key = format!("asl-{}", search.key);
+        search
+            .settings
+            .push(("search.strategy".to_owned(), text("asl")));
+        search
+    };
+    let more: Vec<Search> = searches.iter().map(asl).collect();
+    let first = searches.len();
+    let row = |(k, metric): (usize, &'static str)| Row::Found {
+        name: format!("ASL searched for {metric}"),
+        search: first + k,
+        metric,
+    };
+    rows.extend(SEGMENTATION.into_iter().enumerate().map(row));
+    searches.extend(more);
 }
 
 fn found(metrics: &[&'static str]) -> Vec<Row> {
