@@ -92,6 +92,7 @@ impl Checkpoints<'_> {
         let failed = |path: &Path, error: String| {
             format!("{}: cannot write the checkpoint: {error}", path.display())
         };
+        settle(net);
         let path = self.network(update);
         let saved = net.clone().save_file(&path);
         saved.map_err(|error| failed(&path, error.to_string()))?;
@@ -125,11 +126,18 @@ impl Checkpoints<'_> {
     }
 }
 
+/// Brings the running statistics of batch normalisation up to date: Burn keeps what a thread added to
+/// them apart until a network is to be used, and would save those of before.
+fn settle(net: &impl Module) {
+    drop(net.valid());
+}
+
 /// Writes a network's parameters for others to use; the file appears whole or not at all.
 ///
 /// # Errors
 /// If it cannot be written.
 pub(crate) fn save_network(net: &impl Module, path: &Path) -> Result<(), String> {
+    settle(net);
     let mut store = SafetensorsStore::from_file(path).overwrite(true);
     net.save_into(&mut store)
         .map_err(|error| format!("{}: cannot write the network: {error}", path.display()))

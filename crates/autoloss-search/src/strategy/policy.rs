@@ -19,7 +19,8 @@ use crate::task::Task;
 /// Parameters that are searched: the curves of AND and OR.
 const SEARCHED: usize = 2 * CURVE_PARAMETERS;
 
-/// The policy's deviation, PPO's clipping, and the updates of the means after each round: as published.
+/// The policy's deviation, PPO's clipping, and the updates of the means after each round, as we know
+/// them from the paper.
 const DEVIATION: f64 = 0.2;
 const CLIP: f64 = 0.1;
 const UPDATES: usize = 100;

@@ -132,7 +132,8 @@ impl Panel {
             let share = f64::from(step) / steps;
             let at = [0, 1].map(|k| (from[k] + share * (to[k] - from[k])).round() as i64);
             for [dx, dy] in [[0, 0], [1, 0], [0, 1], [1, 1]] {
-                let place = (u32::try_from(at[0] + dx), u32::try_from(at[1] + dy));
+                let [x, y] = [at[0].saturating_add(dx), at[1].saturating_add(dy)];
+                let place = (u32::try_from(x), u32::try_from(y));
                 if let (Ok(x), Ok(y)) = place
                     && let Some(pixel) = self.pixels.get_pixel_mut_checked(x, y)
                 {

@@ -30,13 +30,16 @@ impl Cell {
     }
 
     fn text(&self) -> String {
-        let number = |v: f64| match v.abs() >= 100.0 {
-            true => format!("{v:.0}"),
-            false => format!("{v:.4}"),
+        // Mean and deviation with the same digits.
+        let decimals = match self.mean.abs() {
+            100.0.. => 0,
+            10.0.. => 1,
+            _ => 4,
         };
+        let mean = format!("{:.decimals$}", self.mean);
         match self.spread {
-            Some((std, _)) => format!("{} ± {}", number(self.mean), number(std)),
-            None => number(self.mean),
+            Some((std, _)) => format!("{mean} ± {std:.decimals$}"),
+            None => mean,
         }
     }
 }
