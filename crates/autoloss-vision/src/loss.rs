@@ -42,7 +42,7 @@ enum By {
     /// The kernels of the language.
     Kernels {
         program: Box<Program>,
-        workspace: Workspace,
+        workspace: Box<Workspace>,
         gradients: Vec<Vec<f32>>,
     },
     /// A loss that is no tree of operators.
@@ -66,7 +66,7 @@ impl BranchLoss {
             };
             Ok(By::Kernels {
                 program: Box::new(Program::new(&tree, &spec.program_inputs())?),
-                workspace: Workspace::new(),
+                workspace: Box::default(),
                 gradients: Vec::new(),
             })
         };

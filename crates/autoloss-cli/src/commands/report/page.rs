@@ -70,7 +70,7 @@ pub(super) fn html(store: &Store) -> Result<String> {
     let mut body = String::new();
     for (heading, content) in sections {
         if !content.is_empty() {
-            let _ = write!(body, "<section><h2>{heading}</h2>{content}</section>\n");
+            let _ = writeln!(body, "<section><h2>{heading}</h2>{content}</section>");
         }
     }
     Ok(format!(
@@ -228,26 +228,26 @@ fn progress(run: &Run) -> String {
     if trained().next().is_none() {
         return String::new();
     }
-    let by_number = trained()
+    let by_number: Vec<(f64, &CandidateRow)> = trained()
         .enumerate()
         .map(|(n, row)| (n as f64 + 1.0, row))
         .collect();
-    let mut text = over("evaluations", by_number, run);
+    let mut text = over("evaluations", &by_number, run);
     let timed: Vec<_> = trained()
         .filter_map(|row| Some((row.elapsed? / 60.0, row)))
         .collect();
     if !timed.is_empty() {
-        text += &over("minutes", timed, run);
+        text += &over("minutes", &timed, run);
     }
     format!("<div class=\"pairs\">{text}</div>")
 }
 
-fn over(x: &str, rows: Vec<(f64, &CandidateRow)>, run: &Run) -> String {
+fn over(x: &str, rows: &[(f64, &CandidateRow)], run: &Run) -> String {
     let last = rows.last().map_or(1.0, |row| row.0);
     let score = |row: &CandidateRow| row.score.unwrap_or_default();
     let mut best = Vec::new();
     let mut highest = f64::NEG_INFINITY;
-    for (x, row) in &rows {
+    for (x, row) in rows {
         if score(row) > highest {
             if highest.is_finite() {
                 best.push((*x, highest));

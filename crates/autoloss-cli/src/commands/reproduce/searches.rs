@@ -1,8 +1,8 @@
 //! The searches of a table: several side by side, each a run of its own that can be gone on with.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -44,7 +44,7 @@ pub(super) fn run_all(
                     if let Err(error) = run_one(search, out, each, interrupt) {
                         // The others end, too, so that the first error is told soon.
                         interrupt.set();
-                        let mut failure = failure.lock().unwrap_or_else(|e| e.into_inner());
+                        let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
                         failure.get_or_insert(error);
                         break;
                     }
@@ -52,7 +52,7 @@ pub(super) fn run_all(
             });
         }
     });
-    match failure.into_inner().unwrap_or_else(|e| e.into_inner()) {
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None if interrupt.is_set() => Err(anyhow!("interrupted; the same command goes on")),
         None => Ok(()),
