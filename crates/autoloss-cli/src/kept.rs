@@ -44,7 +44,7 @@ impl<'a> Kept<'a> {
         let new = train_all(task, &missing, workers, interrupt, &mut |training| {
             made += 1;
             on_done(training, (made, missing.len()));
-            let path = self.file(&training.name, training.seed);
+            let path = self.file(&training.name, &training.formula, training.seed);
             self.write(&path, training)
                 .map_err(|error| SearchError::Worker(format!("{}: {error:#}", path.display())))
         })?;
@@ -58,16 +58,17 @@ impl<'a> Kept<'a> {
         Ok(all)
     }
 
-    fn file(&self, name: &str, seed: u64) -> PathBuf {
+    /// A name that people recognise and that no other loss has.
+    fn file(&self, name: &str, formula: &str, seed: u64) -> PathBuf {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        // Long formulas are names, too; what is read is checked against the loss.
-        let name: String = name.chars().map(plain).take(100).collect();
-        self.dir.join(format!("{name}-{seed}.json"))
+        let short: String = name.chars().map(plain).take(60).collect();
+        let hash = fnv(name.bytes().chain(formula.bytes()));
+        self.dir.join(format!("{short}-{hash:016x}-{seed}.json"))
     }
 
     /// A training made before, if it was made with this loss and these settings.
     fn read(&self, entry: &Entry) -> Option<Training> {
-        let path = self.file(&entry.name, entry.job.seed);
+        let path = self.file(&entry.name, &entry.loss.to_string(), entry.job.seed);
         let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
         let same = value["loss"] == entry.loss.to_string() && value["settings"] == self.settings;
         let number = |value: &Value| value.as_f64();
@@ -102,6 +103,13 @@ impl<'a> Kept<'a> {
     }
 }
 
+/// The FNV-1a hash, which is the same on every machine and in every version.
+fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,11 +140,15 @@ mod tests {
             metrics: vec![("miou".to_owned(), 0.25)],
             pictures: Vec::new(),
         };
-        let path = kept("").file(&training.name, 7);
+        let path = kept("").file(&training.name, &training.formula, 7);
+        let training_name = training.name.clone();
         kept("steps = 1").write(&path, &training).unwrap();
         assert_eq!(kept("steps = 1").read(&entry("yhat - y")), Some(training));
         assert_eq!(kept("steps = 1").read(&entry("yhat + y")), None);
         assert_eq!(kept("steps = 2").read(&entry("yhat - y")), None);
+        // What another loss of that name left is not in its way, nor is what is damaged.
+        let other = kept("").file(&training_name, "yhat + y", 7);
+        assert_ne!(path, other);
         std::fs::write(&path, "{").unwrap();
         assert_eq!(kept("steps = 1").read(&entry("yhat - y")), None);
     }
