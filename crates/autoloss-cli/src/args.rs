@@ -94,7 +94,7 @@ pub(crate) struct TaskArguments {
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     pub(crate) classes: Option<Vec<String>>,
     /// Network: deeplabv3plus, pspnet, fasterrcnn, maskrcnn or simplebaseline, as the task has it, with
-    /// -resnet18, -resnet34, -resnet50, -resnet101 or -slim.
+    /// -resnet18, -resnet34, -resnet50, -resnet101 or -slim; without, that of the settings.
     #[arg(long, value_name = "NAME")]
     pub(crate) net: Option<String>,
     /// Device that networks run on: flex is the processor.

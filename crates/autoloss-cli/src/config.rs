@@ -34,6 +34,8 @@ impl Config {
             set(&mut table, &key, value)?;
         }
         let text = |value: &Option<String>| value.clone().map(Value::String);
+        let net = arguments.net.as_deref();
+        let net = net.map(|net| with_backbone(net, arguments.task.as_deref(), &table));
         let data = match &arguments.data {
             Some(path) => Some(Value::String(utf8(path)?.to_owned())),
             None => None,
@@ -41,7 +43,7 @@ impl Config {
         let of_task = [
             ("task.name", text(&arguments.task)),
             ("task.metric", text(&arguments.metric)),
-            ("task.network.name", text(&arguments.net)),
+            ("task.network.name", text(&net)),
             ("task.device", text(&arguments.device)),
             ("task.data", data),
             (
@@ -167,6 +169,25 @@ pub(crate) fn default_file(task: TaskName) -> String {
     text
 }
 
+/// A network's name; one without a backbone, such as `pspnet`, keeps the backbone of the settings.
+fn with_backbone(net: &str, task: Option<&str>, settings: &Table) -> String {
+    let network = |task: &Table| -> Option<String> {
+        let name = task.get("network")?.get("name")?.as_str()?;
+        Some(name.to_owned())
+    };
+    let given = settings.get("task").and_then(Value::as_table);
+    let name = task.or_else(|| given?.get("name")?.as_str());
+    let preset = || -> Option<Table> {
+        let name: TaskName = name.unwrap_or(TaskName::Digits.name()).parse().ok()?;
+        toml::from_str(name.preset()).ok()
+    };
+    let known = given.and_then(network).or_else(|| network(&preset()?));
+    match known.as_deref().and_then(|known| known.split_once('-')) {
+        Some((_, backbone)) if !net.contains('-') => format!("{net}-{backbone}"),
+        _ => net.to_owned(),
+    }
+}
+
 /// A path as settings can hold it.
 fn utf8(path: &Path) -> Result<&str> {
     path.to_str()
@@ -220,6 +241,26 @@ mod tests {
             let want = Settings::from_toml(task.search_settings()).unwrap();
             assert_eq!(config.search, want);
             assert_eq!(config.task.name(), task);
+        }
+    }
+
+    #[test]
+    fn a_network_without_backbone_keeps_that_of_the_settings() {
+        let settings: Table =
+            toml::from_str("[task.network]\nname = \"deeplabv3plus-resnet50\"").unwrap();
+        for (net, task, settings, want) in [
+            ("pspnet", None, &Table::new(), "pspnet-slim"),
+            ("pspnet", None, &settings, "pspnet-resnet50"),
+            ("pspnet-resnet18", None, &settings, "pspnet-resnet18"),
+            (
+                "fasterrcnn",
+                Some("coco-detection"),
+                &Table::new(),
+                "fasterrcnn-slim",
+            ),
+            ("pspnet", Some("nothing"), &Table::new(), "pspnet"),
+        ] {
+            assert_eq!(with_backbone(net, task, settings), want);
         }
     }
 

@@ -52,4 +52,4 @@ pub use operator::{EPSILON, Operator, Pointwise, Structured};
 pub use program::{Program, ProgramError, Shape};
 pub use text::{ParseError, nearest};
 pub use tree::{Branch, Loss, Tree};
-pub use zoo::{ZooKind, ZooLoss};
+pub use zoo::{INPUTS, ZooKind, ZooLoss};

@@ -139,8 +139,8 @@ const ZOO: &[ZooLoss] = &[
     },
 ];
 
-/// The inputs that formulas of the zoo may use.
-const INPUTS: [&str; 8] = ["yhat", "y", "i", "u", "e", "d", "v", "w"];
+/// The inputs that branches of any task offer, which formulas of the zoo may use.
+pub const INPUTS: [&str; 8] = ["yhat", "y", "i", "u", "e", "d", "v", "w"];
 
 impl ZooLoss {
     /// All named losses, the native ones last.

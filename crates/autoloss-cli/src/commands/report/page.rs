@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use autoloss_expr::{Loss, Tree};
+use autoloss_expr::{INPUTS, Loss, Tree};
 use autoloss_search::{CandidateRow, Comparison, Fate, RunInfo, Store, Tally, Training};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -191,7 +191,6 @@ fn losses(run: &Run) -> String {
 
 /// The branches of a formula; one without name where the task has a single one.
 fn branches(formula: &str) -> Vec<(String, Tree)> {
-    const INPUTS: [&str; 8] = ["yhat", "y", "i", "u", "e", "d", "v", "w"];
     let names: Vec<&str> = formula
         .split(';')
         .filter_map(|part| part.split_once('=').map(|(name, _)| name.trim()))

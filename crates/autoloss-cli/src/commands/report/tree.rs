@@ -78,6 +78,8 @@ fn label(tree: &Tree) -> String {
         Tree::Apply(Operator::Mul, _) => "·".to_owned(),
         Tree::Apply(Operator::Neg, _) => "−".to_owned(),
         Tree::Apply(op, _) => op.name().to_owned(),
+        // Its numbers stand in the formula above.
+        Tree::Native(loss) => format!("{}(…)", loss.name()),
         leaf => leaf.to_string(),
     }
 }

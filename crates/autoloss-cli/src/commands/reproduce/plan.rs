@@ -156,7 +156,7 @@ pub(super) struct Data<'a> {
 
 const SEGMENTATION: [&str; 6] = ["miou", "fwiou", "gacc", "macc", "biou", "bf1"];
 
-/// METHOD of the paper: PASCAL VOC, DeepLabV3+ with ResNet-101, in percent.
+/// Published for PASCAL VOC with DeepLabV3+ over ResNet-101, in percent.
 const TABLE_2: [(&str, [f64; 6]); 2] = [
     ("cross entropy", [78.69, 91.31, 95.17, 87.31, 70.61, 65.30]),
     (
