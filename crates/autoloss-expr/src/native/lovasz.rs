@@ -9,18 +9,20 @@ pub(super) fn lovasz_softmax(fields: &NativeFields<'_>, _: &[f64]) -> NativeAt {
     let mut at = NativeAt::zero(fields.shape.len());
     let mut present = 0;
     for c in 0..fields.shape.c {
-        let mut places: Vec<usize> = fields.channel(c).filter(|i| counted[*i]).collect();
-        let positives = places.iter().filter(|i| fields.is(**i)).count();
+        let error = |i: usize| (fields.y[i] - fields.yhat[i]).abs();
+        // The bits of numbers that are not negative are in the numbers' order, and sort faster.
+        let places = fields.channel(c).filter(|i| counted[*i]);
+        let mut places: Vec<(u64, usize)> = places.map(|i| (!error(i).to_bits(), i)).collect();
+        let positives = places.iter().filter(|(_, i)| fields.is(*i)).count();
         if positives == 0 {
             continue;
         }
         present += 1;
-        let error = |i: usize| (fields.y[i] - fields.yhat[i]).abs();
-        places.sort_by(|a, b| error(*b).total_cmp(&error(*a)));
+        places.sort_unstable();
         // The Jaccard loss of the errors looked at so far, worst first; its steps are the weights.
         let (mut missed, mut wrong) = (0_usize, 0_usize);
         let mut before = 0.0;
-        for place in places {
+        for (_, place) in places {
             match fields.is(place) {
                 true => missed += 1,
                 false => wrong += 1,

@@ -68,18 +68,24 @@ fn of_plane(x: &[f64], y: &[f64], size: [usize; 2]) -> (f64, Vec<f64>) {
 /// A plane blurred by the window, one axis after the other.
 fn blur(field: &[f64], [h, w]: [usize; 2]) -> Vec<f64> {
     let taps = taps();
-    let along = |field: &[f64], length: usize, stride: usize| -> Vec<f64> {
-        let at = |i: usize| {
-            let place = i / stride % length;
-            let first = place.saturating_sub(RADIUS);
-            let last = (place + RADIUS).min(length - 1);
-            (first..=last)
-                .map(|p| taps[p + RADIUS - place] * field[i - place * stride + p * stride])
-                .sum()
-        };
-        (0..field.len()).map(at).collect()
-    };
-    along(&along(field, w, 1), h, w)
+    let mut rows = Vec::with_capacity(field.len());
+    let mut padded = vec![0.0; w + 2 * RADIUS];
+    for row in field.chunks_exact(w) {
+        padded[RADIUS..RADIUS + w].copy_from_slice(row);
+        let windows = padded.windows(taps.len());
+        rows.extend(
+            windows.map(|window| window.iter().zip(&taps).map(|(x, t)| x * t).sum::<f64>()),
+        );
+    }
+    let mut blurred = vec![0.0; field.len()];
+    for (y, out) in blurred.chunks_exact_mut(w).enumerate() {
+        for from in y.saturating_sub(RADIUS)..(y + RADIUS + 1).min(h) {
+            let tap = taps[from + RADIUS - y];
+            let row = &rows[from * w..(from + 1) * w];
+            out.iter_mut().zip(row).for_each(|(out, x)| *out += tap * x);
+        }
+    }
+    blurred
 }
 
 /// The Gaussian's weights, which sum to 1.
