@@ -1,6 +1,7 @@
 //! Writing files so that they appear whole or not at all.
 
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -24,6 +25,16 @@ pub(crate) fn write_aside(path: &Path, write: impl FnOnce(&mut File) -> Result<(
     Ok(())
 }
 
+/// Writes a text so that it appears whole or not at all.
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<()> {
+    write_aside(path, |file| Ok(file.write_all(text.as_bytes())?))
+}
+
+/// Writes a JSON value on lines of its own, whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
+    write_text(path, &format!("{value:#}\n"))
+}
+
 /// A temporary file that others may read as any file of the user's.
 fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
@@ -38,7 +49,6 @@ fn temporary(dir: &Path) -> std::io::Result<tempfile::NamedTempFile> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn a_failed_write_leaves_the_old_file() {

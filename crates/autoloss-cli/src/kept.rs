@@ -1,14 +1,13 @@
 //! Trainings of comparisons and tables, each kept in a file of its own as soon as it is made, so that
 //! what was interrupted goes on where it was.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use autoloss_search::{Entry, Interrupt, SearchError, Task, Training, train_all};
 use serde_json::{Value, json};
 
-use crate::files::write_aside;
+use crate::files::write_json;
 
 /// A folder of trainings made with the same settings.
 pub(crate) struct Kept<'a> {
@@ -97,9 +96,7 @@ impl<'a> Kept<'a> {
             "score": training.score, "seconds": training.seconds, "note": training.note,
             "metrics": metrics, "settings": self.settings,
         });
-        write_aside(path, |file| {
-            Ok(file.write_all(format!("{value:#}\n").as_bytes())?)
-        })
+        write_json(path, &value)
     }
 }
 

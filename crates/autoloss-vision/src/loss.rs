@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use autoloss_expr::{NativeFields, NativeLoss, Program, ProgramError, Shape, Tree, Workspace};
+use autoloss_expr::{NativeLoss, Program, ProgramError, Shape, Tree, Workspace};
 use autoloss_search::{BranchSpec, Derived, InputSpec, prediction_gradient};
 use burn::tensor::{Tensor, TensorData, activation};
 
@@ -122,22 +122,15 @@ fn native_at(
     [prediction, target]: [usize; 2],
     of_logits: bool,
 ) -> (f64, Vec<f32>) {
-    let double = |field: &[f32]| -> Vec<f64> { field.iter().map(|x| f64::from(*x)).collect() };
     let yhat = match of_logits {
         true => softmax(&fields.inputs[prediction], fields.shape),
         false => fields.inputs[prediction].clone(),
     };
-    let at = loss.at(&NativeFields {
-        shape: fields.shape,
-        yhat: &double(&yhat),
-        y: &double(&fields.inputs[target]),
-    });
-    #[expect(clippy::cast_possible_truncation, reason = "networks train in f32")]
-    let mut gradient: Vec<f32> = at.gradient.iter().map(|g| *g as f32).collect();
+    let (value, mut gradient) = loss.at_single(fields.shape, &yhat, &fields.inputs[target]);
     if of_logits {
         softmax_gradient(&yhat, &mut gradient, fields.shape);
     }
-    (at.loss_value, gradient)
+    (value, gradient)
 }
 
 /// The softmax over the channels of logits (N, C, H, W).

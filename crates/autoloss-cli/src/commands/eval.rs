@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use autoloss_expr::{NativeFields, NativeLoss, Program, Shape, Workspace};
+use autoloss_expr::{Program, Workspace};
 use serde_json::json;
 
 use super::{print, print_json};
@@ -37,7 +37,7 @@ pub(crate) fn eval(arguments: &Eval) -> Result<()> {
     let tree = formula::tree(&arguments.loss, &names)?;
     let values: Vec<&[f32]> = fields.iter().map(|f| f.values.as_slice()).collect();
     let (loss_value, gradient) = match tree.native() {
-        Some(loss) => native(loss, shape, &values),
+        Some(loss) => loss.at_single(shape, values[0], values[1]),
         None => {
             let inputs: Vec<_> = names.iter().map(|name| (*name, *name == "yhat")).collect();
             let program = Program::new(&tree, &inputs)?;
@@ -74,17 +74,4 @@ pub(crate) fn eval(arguments: &Eval) -> Result<()> {
     print(&format!(
         "loss           {tree}\nshape          {shape}\nloss_value     {loss_value}\ngradient norm  {norm}\n"
     ))
-}
-
-/// Value and gradient of a native loss at `yhat` and `y`, the first two fields.
-fn native(loss: &NativeLoss, shape: Shape, fields: &[&[f32]]) -> (f64, Vec<f32>) {
-    let double = |field: &[f32]| -> Vec<f64> { field.iter().map(|x| f64::from(*x)).collect() };
-    let at = loss.at(&NativeFields {
-        shape,
-        yhat: &double(fields[0]),
-        y: &double(fields[1]),
-    });
-    #[expect(clippy::cast_possible_truncation, reason = "written in f32")]
-    let gradient = at.gradient.into_iter().map(|g| g as f32).collect();
-    (at.loss_value, gradient)
 }

@@ -4,14 +4,12 @@ mod curves;
 mod page;
 mod tree;
 
-use std::io::Write;
-
 use anyhow::Result;
 use autoloss_search::Store;
 
 use super::print;
 use crate::args::Report;
-use crate::files::write_aside;
+use crate::files::write_text;
 
 pub(crate) fn report(arguments: &Report) -> Result<()> {
     let store = Store::open(&arguments.dir)?;
@@ -20,6 +18,6 @@ pub(crate) fn report(arguments: &Report) -> Result<()> {
         Some(path) => path.clone(),
         None => arguments.dir.join("report.html"),
     };
-    write_aside(&path, |file| Ok(file.write_all(html.as_bytes())?))?;
+    write_text(&path, &html)?;
     print(&format!("{}\n", path.display()))
 }

@@ -9,7 +9,7 @@ mod trainings;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use autoloss_search::{Comparison, Interrupt};
+use autoloss_search::{Comparison, Interrupt, summarise};
 use clap::ValueEnum;
 
 use super::{interrupt_on_ctrl_c, print, print_json};
@@ -88,26 +88,16 @@ fn of_plan(plan: &Plan, out: &Path, workers: usize, interrupt: &Interrupt) -> Re
         });
         (row.name().to_owned(), cells.collect())
     };
-    let mut published: Vec<(String, Vec<Option<Cell>>)> = Vec::new();
-    for number in &plan.published {
-        if !published.iter().any(|(row, _)| row == number.row) {
-            published.push((number.row.to_owned(), vec![None; plan.metrics.len()]));
-        }
-        if let (Some((_, cells)), Some(column)) = (
-            published.iter_mut().find(|(row, _)| row == number.row),
-            plan.metrics
-                .iter()
-                .position(|metric| *metric == number.metric),
-        ) {
-            cells[column] = Cell::of(&[number.value / 100.0]);
-        }
-    }
+    let published = plan.published.iter().map(|(row, percents)| {
+        let cells = percents.iter().map(|percent| Cell::of(&[percent / 100.0]));
+        ((*row).to_owned(), cells.collect())
+    });
     Ok(Output {
         title: plan.title.to_owned(),
         command: String::new(),
         columns: columns.collect(),
         rows: plan.rows.iter().enumerate().map(row).collect(),
-        published,
+        published: published.collect(),
         notes: notes(plan, &trained),
     })
 }
@@ -125,13 +115,12 @@ fn scores(comparison: &Comparison, metric: &str) -> Vec<f64> {
 
 /// The same with that metric as the score.
 fn by_metric(comparison: &Comparison, metric: &str) -> Comparison {
-    let mut comparison = comparison.clone();
-    let scores = scores(&comparison, metric);
-    comparison.mean = scores.iter().sum::<f64>() / scores.len().max(1) as f64;
-    for (training, score) in comparison.trainings.iter_mut().zip(scores) {
+    let mut trainings = comparison.trainings.clone();
+    for (training, score) in trainings.iter_mut().zip(scores(comparison, metric)) {
         training.score = score;
     }
-    comparison
+    // All are of one loss.
+    summarise(trainings).swap_remove(0)
 }
 
 /// For each searched loss whether it is at or above every hand-written one, in its metric.

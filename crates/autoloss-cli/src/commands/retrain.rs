@@ -1,7 +1,6 @@
 //! `autoloss retrain`: full training with one loss.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use super::{interrupt_on_ctrl_c, print, print_json};
 use crate::args::{Keep, Retrain};
 use crate::config::Config;
 use crate::exit::usage;
-use crate::files::write_aside;
+use crate::files::write_json;
 use crate::formula::for_task;
 use crate::table::Table;
 
@@ -194,10 +193,4 @@ impl Retraining<'_> {
             }
         }
     }
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<()> {
-    write_aside(path, |file| {
-        Ok(file.write_all(format!("{value:#}\n").as_bytes())?)
-    })
 }

@@ -2,9 +2,13 @@
 
 use super::{Dir, borrowed, tiny};
 
-/// The settings of [`tiny`] alone.
-fn sets() -> Vec<String> {
-    tiny(&[])
+/// A table of tiny searches and trainings in the folder `out`, as JSON.
+fn reproduce(sheet: &str, evaluations: u32) -> Vec<String> {
+    let evaluations = format!("search.evaluations={evaluations}");
+    let head = ["reproduce", sheet, "--json", "--out", "out"];
+    let mut arguments = tiny(&head);
+    arguments.extend(["--set".to_owned(), evaluations]);
+    arguments
 }
 
 #[test]
@@ -78,13 +82,7 @@ fn a_report_of_an_interrupted_run_says_that_nothing_was_compared() {
 #[test]
 fn a_table_is_made_and_made_again_from_what_is_there() {
     let dir = Dir::new();
-    let mut table = vec![
-        "reproduce".to_owned(),
-        "table3".to_owned(),
-        "--json".to_owned(),
-    ];
-    table.extend(sets());
-    table.extend(["--set", "search.evaluations=2", "--out", "out"].map(str::to_owned));
+    let mut table = reproduce("table3", 2);
     let first = dir.json(&borrowed(&table));
     assert_eq!(first["rows"].as_array().unwrap().len(), 5);
     assert_eq!(first["columns"].as_array().unwrap().len(), 4);
@@ -119,22 +117,14 @@ fn a_table_is_made_and_made_again_from_what_is_there() {
 #[test]
 fn the_ablation_compares_the_variants() {
     let dir = Dir::new();
-    let mut figure = vec![
-        "reproduce".to_owned(),
-        "figure4".to_owned(),
-        "--json".to_owned(),
-    ];
-    figure.extend(sets());
-    figure.extend(["--set", "search.evaluations=3", "--out", "out"].map(str::to_owned));
+    let figure = reproduce("figure4", 3);
     let made = dir.json(&borrowed(&figure));
     assert_eq!(made["rows"].as_array().unwrap().len(), 5);
     assert!(made["notes"].to_string().contains("nothing to compare"));
     let svg = std::fs::read_to_string(dir.path("out/figure4.svg")).unwrap();
     assert!(svg.starts_with("<svg xmlns") && svg.contains("random search"));
     // Table 8 takes the same searches.
-    figure[1] = "table8".to_owned();
-    let output = dir.run(&borrowed(&figure));
-    assert!(output.status.success(), "{}", super::stderr(&output));
+    dir.ok(&borrowed(&reproduce("table8", 3)));
 }
 
 #[test]

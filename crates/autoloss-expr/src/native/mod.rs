@@ -246,6 +246,27 @@ impl NativeLoss {
     }
 }
 
+impl NativeLoss {
+    /// Value and gradient where fields are in single precision.
+    ///
+    /// # Panics
+    /// As [`NativeLoss::at`].
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "networks train in f32")]
+    pub fn at_single(&self, shape: Shape, yhat: &[f32], y: &[f32]) -> (f64, Vec<f32>) {
+        let double = |field: &[f32]| -> Vec<f64> { field.iter().map(|x| f64::from(*x)).collect() };
+        let at = self.at(&NativeFields {
+            shape,
+            yhat: &double(yhat),
+            y: &double(y),
+        });
+        (
+            at.loss_value,
+            at.gradient.iter().map(|g| *g as f32).collect(),
+        )
+    }
+}
+
 impl PartialEq for NativeLoss {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name() && self.parameters == other.parameters

@@ -1,6 +1,5 @@
 //! The variants of the search: figure 4 and table 8.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
@@ -10,7 +9,7 @@ use toml::Value;
 use super::output::{Cell, Output};
 use super::plan::{Data, Scale, Search, Sheet, paper_proxy, searched_in};
 use super::searches::folder;
-use crate::files::write_aside;
+use crate::files::write_text;
 use crate::plot::{Plot, Series};
 
 /// Seeds of each variant.
@@ -148,9 +147,7 @@ pub(super) fn output(sheet: Sheet, searches: &[Search], out: &Path) -> Result<Ou
     let variants = read(searches, out)?;
     if sheet == Sheet::Figure4 {
         let svg = plot(&variants).file();
-        write_aside(&out.join("figure4.svg"), |file| {
-            Ok(file.write_all(svg.as_bytes())?)
-        })?;
+        write_text(&out.join("figure4.svg"), &svg)?;
     }
     let longest = variants
         .iter()

@@ -1,12 +1,12 @@
 //! A reproduced table in Markdown, CSV and JSON.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use autoloss_search::mean_and_std;
 use serde_json::{Value, json};
 
-use crate::files::write_aside;
+use crate::files::{write_json, write_text};
 
 /// What a cell holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,9 +23,8 @@ impl Cell {
         if count == 0 {
             return None;
         }
-        let mean = numbers.iter().sum::<f64>() / count as f64;
-        let squares: f64 = numbers.iter().map(|x| (x - mean).powi(2)).sum();
-        let spread = (count > 1).then(|| ((squares / (count as f64 - 1.0)).sqrt(), count));
+        let (mean, std) = mean_and_std(numbers);
+        let spread = (count > 1).then_some((std, count));
         Some(Self { mean, spread })
     }
 
@@ -59,16 +58,10 @@ pub(super) struct Output {
 impl Output {
     /// Writes `NAME.md`, `NAME.csv` and `NAME.json` into the folder.
     pub(super) fn write(&self, dir: &Path, name: &str) -> Result<()> {
-        for (ending, text) in [
-            ("md", self.markdown()),
-            ("csv", self.csv()),
-            ("json", format!("{:#}\n", self.json())),
-        ] {
-            write_aside(&dir.join(format!("{name}.{ending}")), |file| {
-                Ok(file.write_all(text.as_bytes())?)
-            })?;
-        }
-        Ok(())
+        let path = |ending: &str| dir.join(format!("{name}.{ending}"));
+        write_text(&path("md"), &self.markdown())?;
+        write_text(&path("csv"), &self.csv())?;
+        write_json(&path("json"), &self.json())
     }
 
     fn all_rows(&self) -> impl Iterator<Item = (String, &[Option<Cell>])> {
