@@ -56,35 +56,51 @@ pub fn loss_value(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>]) -> f
 /// As [`output`].
 #[must_use]
 pub fn gradient(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>], of: &str) -> Vec<f64> {
-    let mut total = vec![0.0; shape.len()];
-    let seed = vec![1.0 / positions(shape); shape.len()];
-    descend(tree, shape, inputs, of, &seed, &mut total);
-    total
+    descend_all(tree, shape, inputs, of, |adjoint| adjoint)
 }
 
-fn descend(
+/// The sizes of what [`gradient`] sums up, over all ways from the root to the input: far above the
+/// gradient where it cancels.
+#[cfg(test)]
+pub(crate) fn gradient_terms(
     tree: &Tree,
     shape: Shape,
     inputs: &[ReferenceInput<'_>],
     of: &str,
-    adjoint: &[f64],
-    total: &mut [f64],
-) {
-    match tree {
-        Tree::Input(name) if name == of => {
-            for (t, a) in total.iter_mut().zip(adjoint) {
-                *t += a;
+) -> Vec<f64> {
+    descend_all(tree, shape, inputs, of, f64::abs)
+}
+
+/// The sum of the adjoints at all places of an input, each term on the way passed through `by`.
+fn descend_all(
+    tree: &Tree,
+    shape: Shape,
+    inputs: &[ReferenceInput<'_>],
+    of: &str,
+    by: fn(f64) -> f64,
+) -> Vec<f64> {
+    let mut total = vec![0.0; shape.len()];
+    let seed = vec![1.0 / positions(shape); shape.len()];
+    let mut open = vec![(tree, seed)];
+    while let Some((tree, adjoint)) = open.pop() {
+        match tree {
+            Tree::Input(name) if name == of => {
+                for (t, a) in total.iter_mut().zip(adjoint) {
+                    *t += a;
+                }
             }
-        }
-        Tree::Apply(op, operands) => {
-            let values: Vec<Vec<f64>> = operands.iter().map(|t| output(t, shape, inputs)).collect();
-            for (k, operand) in operands.iter().enumerate().filter(|(_, t)| t.uses(of)) {
-                let adjoint = operand_adjoint(*op, shape, &values, k, adjoint);
-                descend(operand, shape, inputs, of, &adjoint, total);
+            Tree::Apply(op, operands) => {
+                let values: Vec<Vec<f64>> =
+                    operands.iter().map(|t| output(t, shape, inputs)).collect();
+                for (k, operand) in operands.iter().enumerate().filter(|(_, t)| t.uses(of)) {
+                    let adjoint = operand_adjoint(*op, shape, &values, k, &adjoint, by);
+                    open.push((operand, adjoint.into_iter().map(by).collect()));
+                }
             }
+            _ => {}
         }
-        _ => {}
     }
+    total
 }
 
 #[expect(
@@ -160,13 +176,15 @@ fn winner(op: Structured, shape: Shape, x: &[f64], [n, c, y, col]: [usize; 4]) -
     best.expect("an element is its own neighbour")
 }
 
-/// The adjoint of operand `k`, given the adjoint of the operator.
+/// The adjoint of operand `k`, given the adjoint of the operator; what may cancel is passed through
+/// `by`.
 fn operand_adjoint(
     op: Operator,
     shape: Shape,
     values: &[Vec<f64>],
     k: usize,
     adjoint: &[f64],
+    by: fn(f64) -> f64,
 ) -> Vec<f64> {
     let x = &values[0];
     let Some(structured) = op.structured() else {
@@ -195,7 +213,7 @@ fn operand_adjoint(
             let element = |(i, [n, _, y, col]): (usize, [usize; 4])| {
                 let channels = (0..shape.c).map(|c| index(shape, [n, c, y, col]));
                 let dot: f64 = channels.map(|j| s[j] * adjoint[j]).sum();
-                s[i] * (adjoint[i] - dot)
+                s[i] * (adjoint[i] + by(-dot))
             };
             elements(shape).enumerate().map(element).collect()
         }
