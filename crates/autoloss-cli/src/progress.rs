@@ -96,7 +96,7 @@ impl Progress {
         let drawn = tally.drawn - self.drawn_before.unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let rate = drawn as f64 * 60.0 / here.as_secs_f64().max(1.0);
-        let passed = tally.evaluations + tally.equivalent;
+        let passed = tally.passed();
         let mut line = format!(
             "{} screened ({rate:.0}/min), {passed} passed, {} equivalent, {} evaluated",
             tally.drawn, tally.equivalent, tally.evaluations

@@ -1134,7 +1134,9 @@ mod tests {
             }
             let want = reference::gradient(&tree, shape, &given, "yhat");
             if want.iter().any(|g| !g.is_finite()) {
-                prop_assert!(gradients[0].iter().any(|g| !g.is_finite()), "{tree}");
+                // A derivative that is 0 · ∞ may be left out as 0 where the value tells of it.
+                let told = gradients[0].iter().any(|g| !g.is_finite()) || !value.is_finite();
+                prop_assert!(told, "{tree}");
             }
         }
     }

@@ -41,6 +41,8 @@ pub enum Fate {
     Rejected,
     /// Took over the score of an equivalent candidate.
     Equivalent,
+    /// Likely to pass, but another candidate promised more, see `search.choices`.
+    NotChosen,
     /// Its training met a value that is not finite and scored 0.
     Stopped,
     /// Its training went wrong otherwise and scored 0.
@@ -51,10 +53,11 @@ pub enum Fate {
 
 impl Fate {
     /// All fates.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Invalid,
         Self::Rejected,
         Self::Equivalent,
+        Self::NotChosen,
         Self::Stopped,
         Self::Failed,
         Self::Scored,
@@ -67,6 +70,7 @@ impl Fate {
             Self::Invalid => "invalid",
             Self::Rejected => "rejected",
             Self::Equivalent => "equivalent",
+            Self::NotChosen => "not chosen",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
             Self::Scored => "scored",
@@ -193,11 +197,11 @@ pub enum Event {
         /// Computing the same as a candidate rejected before.
         cached: u64,
     },
-    /// A candidate did not pass.
+    /// A candidate did not pass, or another one was trained instead.
     Screened {
         /// The candidate.
         candidate: Candidate,
-        /// [`Fate::Invalid`] or [`Fate::Rejected`].
+        /// [`Fate::Invalid`], [`Fate::Rejected`] or [`Fate::NotChosen`].
         fate: Fate,
         /// Why.
         reason: String,
@@ -372,6 +376,8 @@ pub struct Tally {
     pub rejected: u64,
     /// Took over a score.
     pub equivalent: u64,
+    /// Likely to pass, but another one was trained.
+    pub not_chosen: u64,
     /// Trainings that ended: scored, stopped or failed.
     pub evaluations: u64,
     /// Of these: ended by a value that is not finite.
@@ -443,6 +449,7 @@ impl Tally {
             Fate::Invalid => self.invalid += 1,
             Fate::Rejected => self.rejected += 1,
             Fate::Equivalent => self.equivalent += 1,
+            Fate::NotChosen => self.not_chosen += 1,
             Fate::Stopped | Fate::Failed | Fate::Scored => {
                 self.evaluations += 1;
                 self.stopped += u64::from(fate == Fate::Stopped);

@@ -29,6 +29,9 @@ pub struct Proposal {
     rng: ChaCha8Rng,
     /// The branches of the fresh random loss that passed so far.
     draft: Vec<Branch>,
+    /// Whether all offspring are to be fresh random losses, or none, until one passes; `None` where
+    /// that is drawn for each.
+    restart: Option<bool>,
 }
 
 /// A candidate before it is screened.
@@ -58,16 +61,17 @@ impl Proposal {
             }
         };
         if let Some(parent) = parent {
-            if rng.random_bool(settings.copy) {
+            if self.restart.is_none() && rng.random_bool(settings.copy) {
                 return Offspring {
                     loss: parent.loss.clone(),
                     origin: Origin::Copy,
                     parent: Some(parent.id),
                 };
             }
-            if !rng.random_bool(settings.restart)
-                && let Some((loss, mutation)) = mutate(&parent.loss, space, rng)
-            {
+            let restart = self
+                .restart
+                .unwrap_or_else(|| rng.random_bool(settings.restart));
+            if !restart && let Some((loss, mutation)) = mutate(&parent.loss, space, rng) {
                 return Offspring {
                     loss,
                     origin: Origin::Mutation(mutation),
@@ -174,7 +178,17 @@ impl Evolution {
             start: self.sampler.start(number, &mut rng),
             rng,
             draft: Vec::new(),
+            restart: None,
         }
+    }
+
+    /// Lets a proposal begin once more, for a further candidate, with a parent of its own. What kind
+    /// it is to be is drawn here and not for each offspring: mutations of a good parent pass so much
+    /// more often than fresh random losses that hardly any of those would be among several. (ours)
+    pub(crate) fn propose_further(&mut self, proposal: &mut Proposal) {
+        proposal.start = self.sampler.start(proposal.number, &mut proposal.rng);
+        proposal.draft.clear();
+        proposal.restart = Some(proposal.rng.random_bool(self.settings.restart));
     }
 
     /// The next candidate's number.

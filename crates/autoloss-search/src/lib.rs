@@ -45,6 +45,7 @@ pub mod evolution;
 mod executor;
 mod mutation;
 mod population;
+mod predictor;
 mod random;
 mod rate;
 mod run;

@@ -1,6 +1,7 @@
 //! A whole run: the search, then the final comparison; fresh and resumed runs alike.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use autoloss_expr::{Loss, ParseError};
@@ -12,6 +13,7 @@ use crate::event::{End, Event, Fate, Tally, Training};
 use crate::evolution::Evolution;
 use crate::executor::local::{Clock, Parts, search};
 use crate::population::Member;
+use crate::predictor::Predictor;
 use crate::random::Space;
 use crate::screening::{Judgement, Past, Scratch, Screening};
 use crate::seed::final_seeds;
@@ -126,6 +128,7 @@ fn search_stage(
         settings,
         space: Space::new(&settings.search, task.branches())?,
         evolution: restore_evolution(task, settings, recorder, &rows)?,
+        predictor: restore_predictor(task, settings, &screening, recorder, &rows)?,
         screening,
         clock,
         full_trainings: full_trainings(&rows),
@@ -179,9 +182,15 @@ fn restore_verdicts(
         let judgement = match row.fate {
             Fate::Invalid => Judgement::Invalid,
             Fate::Rejected => Judgement::Rejected,
-            Fate::Scored | Fate::Stopped | Fate::Failed | Fate::Equivalent => Judgement::Passed,
+            Fate::Scored | Fate::Stopped | Fate::Failed | Fate::Equivalent | Fate::NotChosen => {
+                Judgement::Passed
+            }
         };
         let passed = judgement == Judgement::Passed;
+        if passed && row.candidate.g.is_none() {
+            // It was not screened to the end.
+            continue;
+        }
         let verdict = Past {
             judgement,
             reason: row.reason.clone().filter(|_| !passed),
@@ -243,6 +252,29 @@ fn restore_evolution(
         .map_or(0, |n| n + 1);
     evolution.take_up(again, next_proposal, next_id, next_joined);
     Ok(evolution)
+}
+
+/// What predictions are made from, see `search.choices`.
+fn restore_predictor(
+    task: &dyn Task,
+    settings: &Settings,
+    screening: &Screening,
+    recorder: &Recorder,
+    rows: &[CandidateRow],
+) -> Result<Predictor, SearchError> {
+    let mut predictor = Predictor::default();
+    if settings.search.choices == 1 {
+        return Ok(predictor);
+    }
+    let mut scratch = Scratch::default();
+    for row in in_joining_order(rows) {
+        if let (Fate::Scored | Fate::Stopped, Some(score)) = (row.fate, row.score) {
+            let loss = stored_loss(task, recorder, row)?;
+            let signature = screening.signature(&loss, &mut scratch);
+            predictor.add(Arc::new(signature), score);
+        }
+    }
+    Ok(predictor)
 }
 
 fn in_joining_order(rows: &[CandidateRow]) -> Vec<&CandidateRow> {

@@ -66,6 +66,7 @@ pub struct SearchSettings {
     pub restart_branches: RestartBranches,
     pub depth: usize,
     pub operators: Vec<String>,
+    pub choices: usize,
     pub max_draws: u64,
     pub policy_samples: usize,
     pub equivalence: bool,
@@ -136,6 +137,7 @@ impl Default for SearchSettings {
             operators: Operator::default_set()
                 .map(|op| op.name().to_owned())
                 .collect(),
+            choices: 100,
             max_draws: 200_000,
             policy_samples: 32,
             equivalence: true,
@@ -309,6 +311,12 @@ impl SearchSettings {
             "a depth from 1 to 7",
         )?;
         check(
+            (1..=100_000).contains(&self.choices),
+            "search.choices",
+            self.choices,
+            "from 1 to 100000",
+        )?;
+        check(
             self.max_draws >= 1,
             "search.max_draws",
             self.max_draws,
@@ -433,7 +441,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 31);
+        assert_eq!(keys.len(), 32);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {

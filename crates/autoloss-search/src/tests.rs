@@ -15,6 +15,7 @@ pub(crate) fn settings(evaluations: u64) -> Settings {
     settings.search.workers = 1;
     settings.search.evaluations = Some(evaluations);
     settings.search.initial = 6;
+    settings.search.choices = 1;
     settings.search.final_losses = 2;
     settings.search.final_seeds = 2;
     settings.screening.samples = 2;
@@ -125,10 +126,11 @@ fn one_seed_is_one_run_and_another_another() {
 #[test]
 fn a_run_cut_anywhere_goes_on_as_if_it_had_not_been() {
     let dir = TempDir::new().unwrap();
-    for batch in [1, 256] {
+    for (batch, choices) in [(1, 1), (256, 1), (1, 4)] {
         let mut settings = settings(14);
         settings.search.depth = 2;
-        let main = dir.path().join(format!("main{batch}"));
+        settings.search.choices = choices;
+        let main = dir.path().join(format!("main{batch}-{choices}"));
         let mut recorder = create(&main, &settings);
         recorder.commit_after(batch);
         let mut cuts = Vec::new();
@@ -136,7 +138,7 @@ fn a_run_cut_anywhere_goes_on_as_if_it_had_not_been() {
         let toy = Toy::new();
         run(&toy, &mut recorder, &Interrupt::default(), &mut |_| {
             if count % 9 == 0 {
-                let cut = dir.path().join(format!("cut{batch}-{count}"));
+                let cut = dir.path().join(format!("cut{batch}-{choices}-{count}"));
                 copy(&main, &cut);
                 cuts.push(cut);
             }
@@ -234,10 +236,17 @@ fn several_workers_make_exactly_the_evaluations_asked_for() {
 
 #[test]
 fn a_run_of_several_workers_cut_anywhere_goes_on() {
+    for choices in [1, 3] {
+        cut_anywhere_with_several_workers(choices);
+    }
+}
+
+fn cut_anywhere_with_several_workers(choices: usize) {
     let dir = TempDir::new().unwrap();
     let main = dir.path().join("main");
     let mut settings = settings(20);
     settings.search.workers = 3;
+    settings.search.choices = choices;
     let mut recorder = create(&main, &settings);
     let (mut cuts, mut count) = (Vec::new(), 0);
     run(
@@ -504,6 +513,34 @@ fn the_ablations_run() {
             matches!(event, Event::Evaluated { candidate, .. } if candidate.parent.is_some())
         });
         assert!(settings.search.strategy != Strategy::Random || !parents);
+    }
+}
+
+#[test]
+fn of_several_candidates_one_is_trained() {
+    let dir = TempDir::new().unwrap();
+    for choices in [1, 20] {
+        let mut settings = settings(10);
+        settings.search.choices = choices;
+        settings.search.depth = 2;
+        let dir = dir.path().join(choices.to_string());
+        let (report, _) = whole(&Toy::new(), &settings, &dir);
+        let rows = contents(&dir).0;
+        let count = |fate| rows.iter().filter(|row| row.fate == fate).count() as u64;
+        let tally = &report.tally;
+        assert_eq!(tally.evaluations, 10);
+        assert_eq!(tally.not_chosen, count(Fate::NotChosen));
+        assert_eq!(tally.equivalent, count(Fate::Equivalent));
+        assert_eq!(tally.not_chosen > 10, choices > 1);
+        // Whatever is trained has passed screening, the unchosen need not have been judged.
+        let trained = rows.iter().filter(|row| row.fate == Fate::Scored);
+        let threshold = settings.screening.threshold;
+        assert!(trained.clone().count() > 5);
+        assert!(
+            trained
+                .into_iter()
+                .all(|row| row.candidate.g.unwrap() >= threshold)
+        );
     }
 }
 

@@ -42,7 +42,12 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
         Sheet::Table8 | Sheet::Figure4 => {
             let searches = ablation::searches(scale, &data, (workers, &own))?;
             searches::run_all(&searches, &out, workers, &interrupt)?;
-            ablation::output(sheet, &searches, &out)?
+            let longest = match sheet {
+                Sheet::Table8 => Some(ablation::longest(scale, &data, &own)?),
+                _ => None,
+            };
+            searches::run_all(longest.as_slice(), &out, workers, &interrupt)?;
+            ablation::output(sheet, &searches, longest.as_ref(), &out)?
         }
         _ => {
             let plan = Plan::new(sheet, scale, &data, (workers, &own))?;

@@ -33,6 +33,7 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
         ("invalid", tally.invalid),
         ("rejected", tally.rejected),
         ("equivalent", tally.equivalent),
+        ("not chosen", tally.not_chosen),
         ("evaluated", tally.evaluations),
         ("  of them stopped", tally.stopped),
         ("  of them failed", tally.failed),
@@ -165,6 +166,7 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
         "candidates": {
             "drawn": tally.drawn, "structural": tally.structural, "cached": tally.cached,
             "invalid": tally.invalid, "rejected": tally.rejected, "equivalent": tally.equivalent,
+            "not_chosen": tally.not_chosen,
             "evaluations": tally.evaluations, "stopped": tally.stopped, "failed": tally.failed,
         },
         "best": best,

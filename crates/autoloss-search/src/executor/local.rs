@@ -1,8 +1,11 @@
 //! The search on threads of this process. Each worker takes a proposal, draws and screens until a
-//! candidate passes, trains it, and takes the next proposal; none ever waits for another.
+//! candidate passes, or several to choose from, trains it, and takes the next proposal; none ever
+//! waits for another.
 //!
 //! Events are sent while the state is locked, so their order is that of the state's changes, and
 //! any beginning of their sequence is a state from which the search can go on.
+
+mod round;
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,19 +16,25 @@ use std::time::{Duration, Instant};
 
 use autoloss_expr::Loss;
 
+use self::round::{Found, Round};
 use super::{Trained, panic_message, train};
 use crate::error::SearchError;
 use crate::event::{Candidate, End, Event, Fate, Tally};
 use crate::evolution::{Evolution, Known, Offspring, Proposal, Waiting};
 use crate::population::Member;
+use crate::predictor::Predictor;
 use crate::random::Space;
-use crate::screening::{Judgement, Scratch, Screened, Screening, Verdict};
+use crate::screening::{Judgement, Looked, Scratch, Screened, Screening, Signature, Verdict};
 use crate::seed::evaluation_seed;
 use crate::settings::Settings;
 use crate::task::{Interrupt, Job, Task};
 
 /// So many failures at the beginning and nothing else end the run.
 const FAILURES: u64 = 5;
+
+/// Among candidates to choose from, another parent is tried now and then, as some have no offspring
+/// that passes.
+const RETRIES: u64 = 1000;
 
 /// Draws are reported at the latest after so many.
 const DRAWS: u64 = 256;
@@ -51,6 +60,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) screening: Screening,
     pub(crate) clock: Clock,
     pub(crate) evolution: Evolution,
+    pub(crate) predictor: Predictor,
     pub(crate) tally: Tally,
     /// The task's usual loss, where it is still to be trained.
     pub(crate) reference: Option<(String, Loss)>,
@@ -65,6 +75,9 @@ pub(crate) struct Parts<'a> {
 /// What the workers share and change.
 struct Shared {
     evolution: Evolution,
+    predictor: Predictor,
+    /// Losses in training, by the candidate's number.
+    in_training: Vec<(u64, Arc<Signature>)>,
     tally: Tally,
     /// Trainings that were begun and not abandoned.
     begun: u64,
@@ -123,6 +136,8 @@ pub(crate) fn search(
         shared: Mutex::new(Shared {
             begun: parts.tally.evaluations,
             evolution: parts.evolution,
+            predictor: parts.predictor,
+            in_training: Vec::new(),
             tally: parts.tally,
             full_trainings: parts.full_trainings,
             unproductive: parts.unproductive,
@@ -284,7 +299,12 @@ impl Search<'_> {
             drawn.drawn += 1;
             let verdict = Verdict::unasked(offspring.loss.to_string());
             let candidate = candidate(&proposal, 1, worker, &offspring, &verdict, start);
-            return self.settle(candidate, offspring.loss, &mut drawn);
+            return self.settle(Found::new(candidate, offspring.loss), &mut drawn);
+        }
+        let mut round = Round::default();
+        let chooses = self.chooses(&proposal);
+        if chooses {
+            self.lock().evolution.propose_further(&mut proposal);
         }
         for draw in 1..=self.settings.search.max_draws {
             if self.is_over() {
@@ -293,7 +313,7 @@ impl Search<'_> {
             }
             let start = Instant::now();
             let offspring = proposal.draw(&self.space, &self.settings.search);
-            let (verdict, passed) = self.screen(&offspring, &mut drawn, scratch);
+            let (looked, passed) = self.look(&offspring, chooses, &mut drawn, scratch);
             if drawn.drawn >= DRAWS {
                 let shared = &mut *self.lock();
                 drawn.report(shared);
@@ -301,19 +321,41 @@ impl Search<'_> {
                     return self.end(shared, end);
                 }
             }
-            let Some(verdict) = verdict else {
-                proposal.keep(offspring, passed);
-                continue;
+            let (verdict, open) = match looked {
+                Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
+                Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
+                _ => {
+                    proposal.keep(offspring, passed);
+                    if chooses && draw % RETRIES == 0 {
+                        self.lock().evolution.propose_further(&mut proposal);
+                    }
+                    continue;
+                }
             };
             let candidate = candidate(&proposal, draw, worker, &offspring, &verdict, start);
-            match verdict.judgement {
-                Judgement::Passed => {
-                    return self.settle(candidate, offspring.loss, &mut drawn);
-                }
-                Judgement::Invalid => self.screened(candidate, Fate::Invalid, &verdict),
-                _ => self.screened(candidate, Fate::Rejected, &verdict),
+            if verdict.judgement != Judgement::Passed {
+                self.rejected(candidate, &verdict);
+                proposal.keep(offspring, passed);
+                continue;
             }
-            proposal.keep(offspring, passed);
+            let mut found = Found::new(candidate, offspring.loss);
+            if !chooses {
+                if self.predicts() {
+                    let signature = self.screening.signature(&found.loss, scratch);
+                    found.signature = Some(Arc::new(signature));
+                }
+                return self.settle(found, &mut drawn);
+            }
+            self.consider(found, open, &mut round, scratch);
+            if round.is_full(&self.settings.search)
+                && let Some(flow) = self.choose(&mut round, &mut drawn, scratch)
+            {
+                return flow;
+            }
+            self.lock().evolution.propose_further(&mut proposal);
+        }
+        if let Some(flow) = self.choose(&mut round, &mut drawn, scratch) {
+            return flow;
         }
         let shared = &mut *self.lock();
         drawn.report(shared);
@@ -331,42 +373,64 @@ impl Search<'_> {
         self.fail(shared, error)
     }
 
-    /// The verdict over an offspring, `None` where it is hopeless or known as rejected; and how
-    /// many of its branches passed.
-    fn screen(
+    /// Whether scores are predicted from earlier ones.
+    fn predicts(&self) -> bool {
+        self.settings.search.choices > 1
+    }
+
+    /// Whether what a proposal trains is chosen among several candidates. The first ones are not:
+    /// predictions need scores of ordinary losses, and know only that the odd ones are unlike them.
+    fn chooses(&self, proposal: &Proposal) -> bool {
+        self.predicts() && proposal.number >= self.settings.search.initial as u64
+    }
+
+    /// What screening makes of an offspring, `None` where it is hopeless or known as rejected; and how
+    /// many of its branches passed. What is to be chosen from is not screened to the end here.
+    fn look(
         &self,
         offspring: &Offspring,
+        chooses: bool,
         drawn: &mut Draws,
         scratch: &mut Scratch,
-    ) -> (Option<Arc<Verdict>>, usize) {
+    ) -> (Option<Looked>, usize) {
         drawn.drawn += 1;
-        let (screened, passed) = self.screening.screen(&offspring.loss, scratch);
-        match screened {
-            Screened::Structural => drawn.structural += 1,
-            Screened::Known => drawn.cached += 1,
-            Screened::Judged(verdict) => return (Some(verdict), passed),
+        let (looked, passed) = if chooses {
+            self.screening.look(&offspring.loss, scratch)
+        } else {
+            let (screened, passed) = self.screening.screen(&offspring.loss, scratch);
+            (Looked::Screened(screened), passed)
+        };
+        match looked {
+            Looked::Screened(Screened::Structural) => drawn.structural += 1,
+            Looked::Screened(Screened::Known) => drawn.cached += 1,
+            other => return (Some(other), passed),
         }
         (None, passed)
     }
 
-    fn screened(&self, mut candidate: Candidate, fate: Fate, verdict: &Verdict) {
-        let shared = &mut *self.lock();
-        candidate.id = shared.evolution.next_id();
-        shared.emit(Event::Screened {
-            candidate,
-            fate,
-            reason: verdict.reason.clone().unwrap_or_default(),
-        });
+    /// Records a candidate that did not pass.
+    fn rejected(&self, candidate: Candidate, verdict: &Verdict) {
+        let fate = match verdict.judgement {
+            Judgement::Invalid => Fate::Invalid,
+            _ => Fate::Rejected,
+        };
+        let reason = verdict.reason.clone().unwrap_or_default();
+        screened(&mut self.lock(), candidate, fate, reason);
     }
 
     /// Gives a candidate that passed its score: that of an equivalent one, or its own.
-    fn settle(&self, mut candidate: Candidate, loss: Loss, drawn: &mut Draws) -> ControlFlow<()> {
-        {
+    fn settle(&self, found: Found, drawn: &mut Draws) -> ControlFlow<()> {
+        let found = {
             let shared = &mut *self.lock();
             drawn.report(shared);
             if self.is_over() {
                 return ControlFlow::Break(());
             }
+            let Found {
+                mut candidate,
+                loss,
+                signature,
+            } = found;
             let known = shared.evolution.known(&candidate.norms);
             if known == Known::New
                 && let Some(end) = self.used_up(shared)
@@ -392,6 +456,9 @@ impl Search<'_> {
                 }
                 Known::New => {}
             }
+            if let Some(signature) = &signature {
+                shared.in_training.push((candidate.id, signature.clone()));
+            }
             shared.begun += 1;
             shared.evolution.begin(candidate.id, &candidate.norms);
             shared.emit(Event::EvaluationStarted {
@@ -399,25 +466,39 @@ impl Search<'_> {
                 formula: candidate.formula.clone(),
                 worker: candidate.worker,
             });
-        }
-        match train(self.task, &loss, &self.job(), &self.interrupt) {
-            Some(trained) => self.evaluated(candidate, loss, trained),
+            Found {
+                candidate,
+                loss,
+                signature,
+            }
+        };
+        match train(self.task, &found.loss, &self.job(), &self.interrupt) {
+            Some(trained) => self.evaluated(found, trained),
             None => {
                 let shared = &mut *self.lock();
                 shared.begun -= 1;
-                shared.evolution.abandon(&candidate.norms);
+                shared.evolution.abandon(&found.candidate.norms);
                 ControlFlow::Break(())
             }
         }
     }
 
-    fn evaluated(&self, candidate: Candidate, loss: Loss, trained: Trained) -> ControlFlow<()> {
+    fn evaluated(&self, found: Found, trained: Trained) -> ControlFlow<()> {
+        let Found {
+            candidate,
+            loss,
+            signature,
+        } = found;
         let shared = &mut *self.lock();
+        if let Some(signature) = signature.filter(|_| trained.fate != Fate::Failed) {
+            shared.predictor.add(signature, trained.score);
+        }
         let (id, score) = (candidate.id, trained.score);
         if trained.fate == Fate::Scored {
             shared.full_trainings.0 += trained.seconds;
             shared.full_trainings.1 += 1;
         }
+        shared.in_training.retain(|(id, _)| *id != candidate.id);
         shared.unproductive = 0;
         let member = Member { id, loss, score };
         let (joined, waiting) = shared.evolution.tell(member, &candidate.norms);
@@ -488,6 +569,16 @@ fn take_over(shared: &mut Shared, waiting: Waiting, to: u64, score: f64) {
         to,
         score,
         joined,
+    });
+}
+
+/// A candidate that did not pass, or was passed over.
+fn screened(shared: &mut Shared, mut candidate: Candidate, fate: Fate, reason: String) {
+    candidate.id = shared.evolution.next_id();
+    shared.emit(Event::Screened {
+        candidate,
+        fate,
+        reason,
     });
 }
 

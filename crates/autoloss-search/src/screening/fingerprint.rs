@@ -92,7 +92,7 @@ impl Direction {
 
 /// A place's bits, mixed.
 #[inline(always)]
-fn mixed(place: u32) -> u32 {
+pub(super) fn mixed(place: u32) -> u32 {
     let x = place.wrapping_mul(0x9e37_79b1);
     let x = (x ^ (x >> 15)).wrapping_mul(0x85eb_ca6b);
     x ^ (x >> 13)

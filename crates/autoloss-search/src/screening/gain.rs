@@ -9,12 +9,8 @@ use crate::task::{BranchSample, BranchSpec};
 
 impl Screener {
     /// Samples come one after the other; the rest are left out once even a perfect score on them
-    /// could not lift g to the threshold. Before that, a few steps on the first sample tell most
-    /// of the hopeless: see `screening.early_share`.
+    /// could not lift g to the threshold.
     pub(super) fn gain(&self, programs: &[Program], scratch: &mut Scratch) -> Gain {
-        if let Some(gain) = self.early(programs, scratch) {
-            return gain;
-        }
         let count = self.samples.len() as f64;
         let room = |b: usize| {
             let room = (1.0 - self.before[b]).max(0.0);
@@ -50,8 +46,9 @@ impl Screener {
         }
     }
 
-    /// The verdict after a few steps on the first sample, if it is clear by then.
-    fn early(&self, programs: &[Program], scratch: &mut Scratch) -> Option<Gain> {
+    /// What a few steps on the first sample tell of most of the hopeless: see
+    /// `screening.early_share`. `None` where nothing is clear by then.
+    pub(super) fn early_gain(&self, programs: &[Program], scratch: &mut Scratch) -> Option<Gain> {
         let steps = (self.settings.early_share * self.settings.steps as f64).round() as usize;
         if steps == 0 || steps >= self.settings.steps {
             return None;

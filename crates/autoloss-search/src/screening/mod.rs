@@ -19,13 +19,14 @@ mod gain;
 mod known;
 mod logits;
 mod samples;
+mod signature;
 mod simulated;
 #[cfg(test)]
 mod tests;
 mod whole;
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use autoloss_expr::{Branch, Loss, Program, Workspace};
@@ -35,7 +36,11 @@ use crate::error::SearchError;
 use crate::settings::{Predictions, ScreeningSettings, Settings};
 use crate::task::{BranchSpec, InputSpec, Sample, Task};
 use fingerprint::{Direction, Fingerprint};
+use gain::Gain;
 use known::Known;
+use signature::OnTheWay;
+pub(crate) use signature::Signature;
+pub(crate) use whole::Looked;
 pub use whole::{Screened, Screening};
 
 /// What screening makes of a candidate.
@@ -241,6 +246,17 @@ pub struct Open {
     fingerprint: Option<Fingerprint>,
 }
 
+impl Open {
+    /// The verdict over it where it is judged no further.
+    pub(crate) fn unjudged(&self) -> Verdict {
+        Verdict {
+            norms: self.norms.clone(),
+            fingerprint: self.fingerprint,
+            ..Verdict::unasked(self.flat.canonical.clone())
+        }
+    }
+}
+
 /// What the stages before the optimisation give.
 pub enum Prepared {
     /// Hopeless by its inputs alone; the reason.
@@ -265,6 +281,8 @@ pub struct Screener {
     /// ξ(ŷ_b, y_b) of the stored predictions.
     before: Vec<f64>,
     known: Mutex<Known>,
+    /// What signatures are taken at.
+    on_the_way: OnceLock<OnTheWay>,
 }
 
 impl Screener {
@@ -301,6 +319,7 @@ impl Screener {
             samples,
             before,
             known: Mutex::default(),
+            on_the_way: OnceLock::new(),
         })
     }
 
@@ -364,6 +383,22 @@ impl Screener {
     /// The last stage: optimises the stored predictions and judges the gain.
     pub fn judge(&self, open: Open, scratch: &mut Scratch) -> Arc<Verdict> {
         self.remember(self.optimise(open, scratch))
+    }
+
+    /// The stages up to the first steps of the last one: what is open then is likely to pass.
+    pub(crate) fn look(&self, loss: &Loss, scratch: &mut Scratch) -> Prepared {
+        match self.prepare(loss, scratch) {
+            Prepared::Open(open) => match self.early(open, scratch) {
+                Ok(open) => Prepared::Open(open),
+                Err(verdict) => Prepared::Settled(self.remember(*verdict)),
+            },
+            other => other,
+        }
+    }
+
+    /// What [`Screener::look`] left open.
+    pub(crate) fn finish(&self, open: &Open, scratch: &mut Scratch) -> Arc<Verdict> {
+        self.remember(self.late(open, scratch))
     }
 
     /// The first two stages, without the look-up.
@@ -456,22 +491,48 @@ impl Screener {
 
     /// The fifth stage: optimises the stored predictions and judges the gain.
     pub fn optimise(&self, open: Open, scratch: &mut Scratch) -> Verdict {
-        let (judgement, reason, g) = if self.settings.rejection {
-            let mut stage = scratch.stages.optimised;
-            let gain = stage.timed(|| self.gain(&open.flat.programs, scratch));
-            stage.decided += 1;
-            scratch.stages.optimised = stage;
-            gain.judged(self.settings.threshold, self.samples.len())
-        } else {
-            (Judgement::Passed, None, None)
-        };
+        match self.early(open, scratch) {
+            Ok(open) => self.late(&open, scratch),
+            Err(verdict) => *verdict,
+        }
+    }
+
+    /// The first steps of the fifth stage.
+    ///
+    /// # Errors
+    /// The verdict, where they settle it.
+    fn early(&self, open: Open, scratch: &mut Scratch) -> Result<Open, Box<Verdict>> {
+        if !self.settings.rejection {
+            return Ok(open);
+        }
+        let mut stage = scratch.stages.optimised;
+        let gain = stage.timed(|| self.early_gain(&open.flat.programs, scratch));
+        scratch.stages.optimised = stage;
+        match gain {
+            Some(gain) => Err(Box::new(self.judged(&open, gain, scratch))),
+            None => Ok(open),
+        }
+    }
+
+    /// The rest of the fifth stage.
+    fn late(&self, open: &Open, scratch: &mut Scratch) -> Verdict {
+        if !self.settings.rejection {
+            return open.unjudged();
+        }
+        let start = Instant::now();
+        let gain = self.gain(&open.flat.programs, scratch);
+        scratch.stages.optimised.seconds += start.elapsed().as_secs_f64();
+        self.judged(open, gain, scratch)
+    }
+
+    fn judged(&self, open: &Open, gain: Gain, scratch: &mut Scratch) -> Verdict {
+        scratch.stages.optimised.decided += 1;
+        let (judgement, reason, g) = gain.judged(self.settings.threshold, self.samples.len());
         Verdict {
             judgement,
             reason,
             g,
-            norms: open.norms,
-            canonical: open.flat.canonical,
-            fingerprint: open.fingerprint,
+            ..open.unjudged()
         }
     }
 

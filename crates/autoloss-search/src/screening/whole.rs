@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use autoloss_expr::Loss;
 
-use super::{Judgement, Past, Prepared, Scratch, Screener, Verdict, samples};
+use super::{Judgement, Open, Past, Prepared, Scratch, Screener, Verdict, samples};
 use crate::error::SearchError;
 use crate::random::Space;
 use crate::settings::{Branches, Settings};
@@ -31,6 +31,14 @@ pub enum Screened {
     Known,
     /// It passed, or was rejected just now.
     Judged(Arc<Verdict>),
+}
+
+/// What a look at a candidate makes of it.
+pub(crate) enum Looked {
+    /// It is settled.
+    Screened(Screened),
+    /// It is likely to pass; [`Screening::finish`] tells.
+    Open(Box<Open>),
 }
 
 impl Screening {
@@ -97,6 +105,25 @@ impl Screening {
         (Screened::Judged(verdict), self.parts.len())
     }
 
+    /// The verdict over a candidate, and how many of its branches passed before it fell; the costly
+    /// end of screening is left out, where all branches are screened together.
+    pub(crate) fn look(&self, loss: &Loss, scratch: &mut Scratch) -> (Looked, usize) {
+        let [one] = self.parts.as_slice() else {
+            let (screened, passed) = self.screen(loss, scratch);
+            return (Looked::Screened(screened), passed);
+        };
+        let looked = match screened(one.screener.look(loss, scratch)) {
+            Ok(screened) => Looked::Screened(screened),
+            Err(open) => Looked::Open(Box::new(open)),
+        };
+        (looked, 0)
+    }
+
+    /// The verdict over what a look left open.
+    pub(crate) fn finish(&self, open: &Open, scratch: &mut Scratch) -> Arc<Verdict> {
+        self.parts[0].screener.finish(open, scratch)
+    }
+
     /// Enters the verdict of an earlier part of a run.
     pub fn restore(&self, loss: &Loss, verdict: Past, scratch: &mut Scratch) {
         match self.parts.as_slice() {
@@ -114,11 +141,9 @@ impl Part {
         if self.fixed {
             return Screened::Judged(Arc::new(self.screener.measure(loss, scratch)));
         }
-        match self.screener.prepare(loss, scratch) {
-            Prepared::Structural(_) => Screened::Structural,
-            Prepared::Known(verdict) if verdict.judgement != Judgement::Passed => Screened::Known,
-            Prepared::Known(verdict) | Prepared::Settled(verdict) => Screened::Judged(verdict),
-            Prepared::Open(open) => Screened::Judged(self.screener.judge(open, scratch)),
+        match screened(self.screener.prepare(loss, scratch)) {
+            Ok(screened) => screened,
+            Err(open) => Screened::Judged(self.screener.judge(open, scratch)),
         }
     }
 
@@ -132,6 +157,19 @@ impl Part {
             ..(*verdict).clone()
         })
     }
+}
+
+/// What the first stages make of a candidate.
+///
+/// # Errors
+/// The candidate, where they leave it open.
+fn screened(prepared: Prepared) -> Result<Screened, Open> {
+    Ok(match prepared {
+        Prepared::Structural(_) => Screened::Structural,
+        Prepared::Known(verdict) if verdict.judgement != Judgement::Passed => Screened::Known,
+        Prepared::Known(verdict) | Prepared::Settled(verdict) => Screened::Judged(verdict),
+        Prepared::Open(open) => return Err(open),
+    })
 }
 
 /// The verdict over a candidate all of whose branches passed: the lowest g, and all norms.

@@ -137,14 +137,23 @@ impl TaskName {
     /// Heatmaps have no bounds: a loss that only ever raises them, a little faster at the keypoint,
     /// keeps their order right for 500 steps (g up to 0.88) and trains a network to nothing; losses
     /// that train one have g above 0.9. One random tree in some ten thousand passes that, so that
-    /// evolution begins with fewer of them.
+    /// evolution begins with fewer of them, and has none to choose from.
+    ///
+    /// On embedded data a search makes tens of evaluations, not thousands: 5 % of so few members would
+    /// be any one of them.
     #[must_use]
     pub const fn search_settings(self) -> &'static str {
-        match self.family() {
-            Family::Segmentation => "",
-            Family::Detection | Family::Instances => "[screening]\nearly_share = 0.0\n",
-            Family::Pose => {
-                "[search]\ninitial = 5\n[screening]\nthreshold = 0.9\nearly_share = 0.0\n"
+        match (self.family(), self.is_embedded()) {
+            (Family::Segmentation, true) => "[search]\ninitial = 10\ntournament = 0.3\n",
+            (Family::Segmentation, false) => "",
+            (Family::Detection | Family::Instances, true) => {
+                "[search]\ninitial = 10\ntournament = 0.3\nchoices = 30\n[screening]\nearly_share = 0.0\n"
+            }
+            (Family::Detection | Family::Instances, false) => {
+                "[search]\nchoices = 30\n[screening]\nearly_share = 0.0\n"
+            }
+            (Family::Pose, _) => {
+                "[search]\ninitial = 5\nchoices = 1\n[screening]\nthreshold = 0.9\nearly_share = 0.0\n"
             }
         }
     }

@@ -296,6 +296,7 @@ fn funnel(run: &Run) -> String {
         ("invalid", tally.invalid),
         ("rejected", tally.rejected),
         ("equivalent to a scored one", tally.equivalent),
+        ("another one promised more", tally.not_chosen),
         ("trained", tally.evaluations),
         ("of these stopped", tally.stopped),
         ("of these failed", tally.failed),
