@@ -201,7 +201,8 @@ pub enum Event {
     Screened {
         /// The candidate.
         candidate: Candidate,
-        /// [`Fate::Invalid`], [`Fate::Rejected`] or [`Fate::NotChosen`].
+        /// [`Fate::Invalid`], [`Fate::Rejected`], [`Fate::NotChosen`], or [`Fate::Equivalent`] where
+        /// it was to be chosen from.
         fate: Fate,
         /// Why.
         reason: String,

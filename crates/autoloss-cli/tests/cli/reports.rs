@@ -131,7 +131,7 @@ fn the_ablation_compares_the_variants() {
 #[test]
 fn what_a_table_needs_is_asked_for() {
     let dir = Dir::new();
-    let said = dir.fails(1, &["reproduce", "table2", "--scale", "small"]);
+    let said = dir.fails(2, &["reproduce", "table2", "--scale", "small"]);
     assert!(said.contains("--data DIR"), "{said}");
     let said = dir.fails(2, &["reproduce", "table9"]);
     assert!(

@@ -24,7 +24,7 @@ use crate::evolution::{Evolution, Known, Offspring, Proposal, Waiting};
 use crate::population::Member;
 use crate::predictor::Predictor;
 use crate::random::Space;
-use crate::screening::{Judgement, Looked, Scratch, Screened, Screening, Signature, Verdict};
+use crate::screening::{Judgement, Looked, Open, Scratch, Screened, Screening, Signature, Verdict};
 use crate::seed::evaluation_seed;
 use crate::settings::Settings;
 use crate::task::{Interrupt, Job, Task};
@@ -294,12 +294,7 @@ impl Search<'_> {
         };
         let mut drawn = Draws::new(proposal.number);
         if proposal.is_settled() {
-            let start = Instant::now();
-            let offspring = proposal.draw(&self.space, &self.settings.search);
-            drawn.drawn += 1;
-            let verdict = Verdict::unasked(offspring.loss.to_string());
-            let candidate = candidate(&proposal, 1, worker, &offspring, &verdict, start);
-            return self.settle(Found::new(candidate, offspring.loss), &mut drawn);
+            return self.settle(self.given(&mut proposal, worker, &mut drawn), &mut drawn);
         }
         let mut round = Round::default();
         let chooses = self.chooses(&proposal);
@@ -307,13 +302,6 @@ impl Search<'_> {
             self.lock().evolution.propose_further(&mut proposal);
         }
         for draw in 1..=self.settings.search.max_draws {
-            if self.is_over() {
-                drawn.report(&mut self.lock());
-                return ControlFlow::Break(());
-            }
-            let start = Instant::now();
-            let offspring = proposal.draw(&self.space, &self.settings.search);
-            let (looked, passed) = self.look(&offspring, chooses, &mut drawn, scratch);
             if drawn.drawn >= DRAWS {
                 let shared = &mut *self.lock();
                 drawn.report(shared);
@@ -321,38 +309,29 @@ impl Search<'_> {
                     return self.end(shared, end);
                 }
             }
-            let (verdict, open) = match looked {
-                Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
-                Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
-                _ => {
-                    proposal.keep(offspring, passed);
-                    if chooses && draw % RETRIES == 0 {
-                        self.lock().evolution.propose_further(&mut proposal);
+            if self.is_over() {
+                drawn.report(&mut self.lock());
+                return ControlFlow::Break(());
+            }
+            let found = self.draw(&mut proposal, (draw, worker), chooses, &mut drawn, scratch);
+            match found {
+                None if chooses && draw % RETRIES == 0 => {
+                    self.lock().evolution.propose_further(&mut proposal);
+                }
+                None => {}
+                Some((found, _)) if !chooses => {
+                    return self.settle(self.signed(found, scratch), &mut drawn);
+                }
+                Some((found, open)) => {
+                    self.consider(found, open, &mut round, scratch);
+                    if round.is_full(&self.settings.search)
+                        && let Some(flow) = self.choose(&mut round, &mut drawn, scratch)
+                    {
+                        return flow;
                     }
-                    continue;
+                    self.lock().evolution.propose_further(&mut proposal);
                 }
-            };
-            let candidate = candidate(&proposal, draw, worker, &offspring, &verdict, start);
-            if verdict.judgement != Judgement::Passed {
-                self.rejected(candidate, &verdict);
-                proposal.keep(offspring, passed);
-                continue;
             }
-            let mut found = Found::new(candidate, offspring.loss);
-            if !chooses {
-                if self.predicts() {
-                    let signature = self.screening.signature(&found.loss, scratch);
-                    found.signature = Some(Arc::new(signature));
-                }
-                return self.settle(found, &mut drawn);
-            }
-            self.consider(found, open, &mut round, scratch);
-            if round.is_full(&self.settings.search)
-                && let Some(flow) = self.choose(&mut round, &mut drawn, scratch)
-            {
-                return flow;
-            }
-            self.lock().evolution.propose_further(&mut proposal);
         }
         if let Some(flow) = self.choose(&mut round, &mut drawn, scratch) {
             return flow;
@@ -371,6 +350,54 @@ impl Search<'_> {
             highest: shared.tally.highest_g,
         };
         self.fail(shared, error)
+    }
+
+    /// The loss that a strategy gave as it is.
+    fn given(&self, proposal: &mut Proposal, worker: usize, drawn: &mut Draws) -> Found {
+        let start = Instant::now();
+        let offspring = proposal.draw(&self.space, &self.settings.search);
+        drawn.drawn += 1;
+        let verdict = Verdict::unasked(offspring.loss.to_string());
+        let candidate = candidate(proposal, (1, worker), &offspring, &verdict, start);
+        Found::new(candidate, offspring.loss)
+    }
+
+    /// Draws a candidate and screens it: what passed, and what is left of its screening; else its fate is
+    /// recorded.
+    fn draw(
+        &self,
+        proposal: &mut Proposal,
+        place: (u64, usize),
+        chooses: bool,
+        drawn: &mut Draws,
+        scratch: &mut Scratch,
+    ) -> Option<(Found, Option<Box<Open>>)> {
+        let start = Instant::now();
+        let offspring = proposal.draw(&self.space, &self.settings.search);
+        let (looked, passed) = self.look(&offspring, chooses, drawn, scratch);
+        let (verdict, open) = match looked {
+            Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
+            Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
+            _ => {
+                proposal.keep(offspring, passed);
+                return None;
+            }
+        };
+        let candidate = candidate(proposal, place, &offspring, &verdict, start);
+        if verdict.judgement == Judgement::Passed {
+            return Some((Found::new(candidate, offspring.loss), open));
+        }
+        self.rejected(candidate, &verdict);
+        proposal.keep(offspring, passed);
+        None
+    }
+
+    /// With its signature, where its score is to predict those of others.
+    fn signed(&self, found: Found, scratch: &mut Scratch) -> Found {
+        let signature = self
+            .predicts()
+            .then(|| Arc::new(self.screening.signature(&found.loss, scratch)));
+        Found { signature, ..found }
     }
 
     /// Whether scores are predicted from earlier ones.
@@ -582,10 +609,10 @@ fn screened(shared: &mut Shared, mut candidate: Candidate, fate: Fate, reason: S
     });
 }
 
+/// The candidate of a draw, which worker and which of the proposal being given.
 fn candidate(
     proposal: &Proposal,
-    draw: u64,
-    worker: usize,
+    (draw, worker): (u64, usize),
     offspring: &Offspring,
     verdict: &Verdict,
     start: Instant,

@@ -94,7 +94,8 @@ impl Store {
             ))
         });
         let (text, info) = self.sql(row)?;
-        let settings = Settings::from_toml(&text).map_err(|source| StoreError::Settings {
+        let settings = Settings::from_toml(&with_older_meaning(&text));
+        let settings = settings.map_err(|source| StoreError::Settings {
             path: self.path.clone(),
             source,
         })?;
@@ -303,6 +304,18 @@ impl Store {
         });
         self.sql(rows)
     }
+}
+
+/// Stored settings with what their run did where it is older than a key.
+fn with_older_meaning(text: &str) -> String {
+    let Ok(mut table) = text.parse::<toml::Table>() else {
+        return text.to_owned();
+    };
+    if let Some(search) = table.get_mut("search").and_then(toml::Value::as_table_mut) {
+        // Before there was a choice, the first candidate that passed was trained.
+        search.entry("choices").or_insert(toml::Value::Integer(1));
+    }
+    table.to_string()
 }
 
 fn candidate_row(row: &Row<'_>) -> Result<CandidateRow, rusqlite::Error> {

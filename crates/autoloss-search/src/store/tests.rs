@@ -175,6 +175,27 @@ fn other_format_versions_are_named() {
 }
 
 #[test]
+fn a_run_from_before_there_was_a_choice_goes_on_without() {
+    let dir = TempDir::new().unwrap();
+    let path = finished_file(dir.path());
+    let connection = Connection::open(&path).unwrap();
+    let stored: String = connection
+        .query_row("SELECT settings FROM run", [], |row| row.get(0))
+        .unwrap();
+    let older: Vec<&str> = stored
+        .lines()
+        .filter(|line| !line.starts_with("choices"))
+        .collect();
+    assert_eq!(older.len(), stored.lines().count() - 1);
+    connection
+        .execute("UPDATE run SET settings = ?", [older.join("\n")])
+        .unwrap();
+    let info = Store::open(dir.path()).unwrap().info().unwrap();
+    assert_eq!(info.settings.search.choices, 1);
+    assert_eq!(info.settings.search.initial, 6);
+}
+
+#[test]
 fn a_full_disk_is_named_and_loses_nothing_committed() {
     let dir = TempDir::new().unwrap();
     let mut recorder = create(dir.path(), &settings(1));

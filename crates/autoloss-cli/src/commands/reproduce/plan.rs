@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use toml::Value;
 
 use crate::config::Config;
+use crate::exit::usage;
 
 /// How large a reproduction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -194,9 +195,8 @@ impl Plan {
 
 /// The data folder of a scale that needs one.
 fn folder(path: Option<&Path>, flag: &str, what: &str) -> Result<Value> {
-    let path: PathBuf = path
-        .with_context(|| format!("this scale needs {flag} DIR, the folder of {what}"))?
-        .to_owned();
+    let missing = || usage(format!("this scale needs {flag} DIR, the folder of {what}"));
+    let path: PathBuf = path.ok_or_else(missing)?.to_owned();
     let path = path
         .to_str()
         .with_context(|| format!("{flag}: expected a path in UTF-8"))?;
