@@ -313,7 +313,7 @@ impl Search<'_> {
                 drawn.report(&mut self.lock());
                 return ControlFlow::Break(());
             }
-            let found = self.draw(&mut proposal, (draw, worker), chooses, &mut drawn, scratch);
+            let found = self.draw(&mut proposal, (draw, worker), &mut drawn, scratch);
             match found {
                 None if chooses && draw % RETRIES == 0 => {
                     self.lock().evolution.propose_further(&mut proposal);
@@ -368,13 +368,12 @@ impl Search<'_> {
         &self,
         proposal: &mut Proposal,
         place: (u64, usize),
-        chooses: bool,
         drawn: &mut Draws,
         scratch: &mut Scratch,
     ) -> Option<(Found, Option<Box<Open>>)> {
         let start = Instant::now();
         let offspring = proposal.draw(&self.space, &self.settings.search);
-        let (looked, passed) = self.look(&offspring, chooses, drawn, scratch);
+        let (looked, passed) = self.look(&offspring, self.chooses(proposal), drawn, scratch);
         let (verdict, open) = match looked {
             Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
             Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
@@ -446,18 +445,14 @@ impl Search<'_> {
     }
 
     /// Gives a candidate that passed its score: that of an equivalent one, or its own.
-    fn settle(&self, found: Found, drawn: &mut Draws) -> ControlFlow<()> {
-        let found = {
+    fn settle(&self, mut found: Found, drawn: &mut Draws) -> ControlFlow<()> {
+        {
             let shared = &mut *self.lock();
             drawn.report(shared);
             if self.is_over() {
                 return ControlFlow::Break(());
             }
-            let Found {
-                mut candidate,
-                loss,
-                signature,
-            } = found;
+            let candidate = &mut found.candidate;
             let known = shared.evolution.known(&candidate.norms);
             if known == Known::New
                 && let Some(end) = self.used_up(shared)
@@ -467,7 +462,7 @@ impl Search<'_> {
             candidate.id = shared.evolution.next_id();
             match known {
                 Known::Scored(to, score) => {
-                    take_over(shared, Waiting { candidate, loss }, to, score);
+                    take_over(shared, found.waiting(), to, score);
                     if shared.unproductive >= self.settings.search.max_draws {
                         return self.end(shared, End::NothingNew);
                     }
@@ -478,12 +473,12 @@ impl Search<'_> {
                         id: candidate.id,
                         waits_for,
                     });
-                    shared.evolution.park(Waiting { candidate, loss });
+                    shared.evolution.park(found.waiting());
                     return ControlFlow::Continue(());
                 }
                 Known::New => {}
             }
-            if let Some(signature) = &signature {
+            if let Some(signature) = &found.signature {
                 shared.in_training.push((candidate.id, signature.clone()));
             }
             shared.begun += 1;
@@ -493,12 +488,7 @@ impl Search<'_> {
                 formula: candidate.formula.clone(),
                 worker: candidate.worker,
             });
-            Found {
-                candidate,
-                loss,
-                signature,
-            }
-        };
+        }
         match train(self.task, &found.loss, &self.job(), &self.interrupt) {
             Some(trained) => self.evaluated(found, trained),
             None => {

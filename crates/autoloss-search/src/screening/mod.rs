@@ -34,7 +34,7 @@ use autoloss_expr::{Branch, Loss, Program, Workspace};
 use crate::branch::prediction_gradient;
 use crate::error::SearchError;
 use crate::settings::{Predictions, ScreeningSettings, Settings};
-use crate::task::{BranchSpec, InputSpec, Sample, Task};
+use crate::task::{BranchSample, BranchSpec, InputSpec, Sample, Task};
 use fingerprint::{Direction, Fingerprint};
 use gain::Gain;
 use known::Known;
@@ -648,20 +648,33 @@ impl Screener {
         let mut direction = Direction::default();
         let stored = self.samples[sample].branches.iter().zip(&self.branches);
         for (program, (branch, spec)) in programs.iter().zip(stored) {
-            let inputs: Vec<&[f32]> = branch.inputs.iter().map(Vec::as_slice).collect();
-            total += prediction_gradient(
-                program,
-                spec,
-                branch.shape,
-                &inputs,
-                branch.derived.as_deref(),
-                &mut scratch.workspace,
-                &mut scratch.gradients,
-            );
-            direction.add(&scratch.gradients[spec.prediction()]);
+            let (value, gradient) = gradient_at(program, spec, branch, &branch.inputs, scratch);
+            total += value;
+            direction.add(gradient);
         }
         (total, direction)
     }
+}
+
+/// The loss value of a stored branch with those inputs, and its gradient for the prediction.
+fn gradient_at<'a>(
+    program: &Program,
+    spec: &BranchSpec,
+    stored: &BranchSample,
+    inputs: &[Vec<f32>],
+    scratch: &'a mut Scratch,
+) -> (f64, &'a [f32]) {
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let value = prediction_gradient(
+        program,
+        spec,
+        stored.shape,
+        &inputs,
+        stored.derived.as_deref(),
+        &mut scratch.workspace,
+        &mut scratch.gradients,
+    );
+    (value, &scratch.gradients[spec.prediction()])
 }
 
 /// What is wrong with the value or the gradient of a sample, if something is.

@@ -9,8 +9,8 @@
 use autoloss_expr::Loss;
 
 use super::fingerprint::mixed;
-use super::{Scratch, Screener, Screening};
-use crate::branch::{double, prediction_gradient, single};
+use super::{Scratch, Screener, Screening, gradient_at};
+use crate::branch::{double, single};
 use crate::task::{BranchSample, BranchSpec};
 
 /// How far predictions are on their way to the targets where gradients are taken.
@@ -124,17 +124,8 @@ impl Screener {
                 let mut sketch = Sketch::default();
                 for (sample, inputs) in self.samples.iter().zip(samples) {
                     let stored = &sample.branches[branch];
-                    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-                    prediction_gradient(
-                        program,
-                        spec,
-                        stored.shape,
-                        &inputs,
-                        stored.derived.as_deref(),
-                        &mut scratch.workspace,
-                        &mut scratch.gradients,
-                    );
-                    sketch.add(&scratch.gradients[spec.prediction()]);
+                    let (_, gradient) = gradient_at(program, spec, stored, inputs, scratch);
+                    sketch.add(gradient);
                 }
                 sketches.push(sketch.direction());
             }

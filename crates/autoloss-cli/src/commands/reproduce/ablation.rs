@@ -58,8 +58,7 @@ pub(super) fn searches(
     data: &Data<'_>,
     (workers, own): (usize, &[(String, Value)]),
 ) -> Result<Vec<Search>> {
-    let mut setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
-    setup.own = own.to_vec();
+    let setup = setup(scale, data, own)?;
     let count = VARIANTS.len() as f64 * SEEDS as f64;
     // Each on one worker.
     let time = match scale {
@@ -96,6 +95,13 @@ pub(super) fn searches(
     Ok(searches)
 }
 
+/// Where the variants search.
+fn setup(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Setup> {
+    let mut setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
+    setup.own = own.to_vec();
+    Ok(setup)
+}
+
 fn search(key: String, setup: &Setup, settings: Vec<(&str, Value)>) -> Search {
     Search {
         key,
@@ -112,8 +118,7 @@ const CHOICES: i64 = 300;
 
 /// That search, with all workers.
 pub(super) fn longest(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Search> {
-    let mut setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
-    setup.own = own.to_vec();
+    let setup = setup(scale, data, own)?;
     let time = match scale {
         Scale::Tiny => 480.0,
         Scale::Small => 12.0 * 3600.0,

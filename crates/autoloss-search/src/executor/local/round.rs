@@ -8,7 +8,7 @@ use autoloss_expr::Loss;
 
 use super::{Draws, Search, screened};
 use crate::event::{Candidate, Fate};
-use crate::evolution::Known;
+use crate::evolution::{Known, Waiting};
 use crate::screening::{Judgement, Open, Scratch, Signature};
 use crate::settings::SearchSettings;
 
@@ -29,6 +29,14 @@ impl Found {
             candidate,
             loss,
             signature: None,
+        }
+    }
+
+    /// To take over the score of an equivalent one.
+    pub(super) fn waiting(self) -> Waiting {
+        Waiting {
+            candidate: self.candidate,
+            loss: self.loss,
         }
     }
 }
