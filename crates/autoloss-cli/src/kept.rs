@@ -69,7 +69,9 @@ impl<'a> Kept<'a> {
     fn read(&self, entry: &Entry) -> Option<Training> {
         let path = self.file(&entry.name, &entry.loss.to_string(), entry.job.seed);
         let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-        let same = value["loss"] == entry.loss.to_string() && value["settings"] == self.settings;
+        let same = value["loss"] == entry.loss.to_string()
+            && value["set"] == json!(entry.job.set)
+            && value["settings"] == self.settings;
         let number = |value: &Value| value.as_f64();
         let metrics = value["metrics"].as_object()?.iter();
         let metrics = metrics.filter_map(|(name, value)| Some((name.clone(), number(value)?)));
@@ -77,6 +79,7 @@ impl<'a> Kept<'a> {
             name: entry.name.clone(),
             formula: entry.loss.to_string(),
             seed: entry.job.seed,
+            set: entry.job.set,
             score: number(&value["score"])?,
             seconds: number(&value["seconds"])?,
             note: value["note"].as_str().map(str::to_owned),
@@ -93,7 +96,7 @@ impl<'a> Kept<'a> {
             .collect();
         let value = json!({
             "name": training.name, "loss": training.formula, "seed": training.seed,
-            "score": training.score, "seconds": training.seconds, "note": training.note,
+            "set": training.set, "score": training.score, "seconds": training.seconds, "note": training.note,
             "metrics": metrics, "settings": self.settings,
         });
         write_json(path, &value)
@@ -111,7 +114,7 @@ fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
 mod tests {
     use super::*;
     use autoloss_expr::{Loss, Tree};
-    use autoloss_search::Job;
+    use autoloss_search::{EvaluationSet, Job};
 
     #[test]
     fn a_kept_training_is_taken_only_for_its_loss_and_settings() {
@@ -130,6 +133,7 @@ mod tests {
             name: "Lovász".to_owned(),
             formula: entry("yhat - y").loss.to_string(),
             seed: 7,
+            set: EvaluationSet::Search,
             score: 0.25,
             seconds: 1.5,
             note: None,
@@ -143,6 +147,9 @@ mod tests {
         assert_eq!(kept("steps = 1").read(&entry("yhat - y")), Some(training));
         assert_eq!(kept("steps = 1").read(&entry("yhat + y")), None);
         assert_eq!(kept("steps = 2").read(&entry("yhat - y")), None);
+        let mut other_set = entry("yhat - y");
+        other_set.job.set = EvaluationSet::Validation;
+        assert_eq!(kept("steps = 1").read(&other_set), None);
         // What another loss of that name left is not in its way, nor is what is damaged.
         let other = kept("").file(&training_name, "yhat + y", 7);
         assert_ne!(path, other);

@@ -88,7 +88,7 @@ pub fn train_all(
                 break;
             };
             let formula = entry.loss.to_string();
-            let training = trained.into_training(&entry.name, formula, entry.job.seed);
+            let training = trained.into_training(&entry.name, formula, &entry.job);
             if sender.send((number, training)).is_err() {
                 break;
             }
@@ -218,6 +218,7 @@ pub fn mean_and_std(values: &[f64]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::EvaluationSet;
     use crate::toy::Toy;
 
     #[test]
@@ -236,6 +237,7 @@ mod tests {
                 name: "a".to_owned(),
                 formula: "y".to_owned(),
                 seed: seed as u64,
+                set: EvaluationSet::Validation,
                 score: *score,
                 seconds: 0.0,
                 note: None,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::mutation::Mutation;
+use crate::task::EvaluationSet;
 
 /// Where a candidate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,8 @@ pub struct Training {
     pub formula: String,
     /// Seed of the training.
     pub seed: u64,
+    /// The set that it was scored on.
+    pub set: EvaluationSet,
     /// The task's metric; 0 where the training was stopped or failed.
     pub score: f64,
     /// Seconds.

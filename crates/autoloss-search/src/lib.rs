@@ -81,6 +81,6 @@ pub use settings::{
 };
 pub use store::{CandidateRow, FORMAT, NewRun, Recorder, RunInfo, Store, StoreError};
 pub use task::{
-    BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, InputSpec, Interrupt, Job,
-    Outcome, Role, Sample, Scorer, Task, TaskError,
+    BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
+    Interrupt, Job, Outcome, Role, Sample, Scorer, Task, TaskError,
 };

@@ -20,7 +20,7 @@ use crate::seed::final_seeds;
 use crate::settings::Settings;
 use crate::store::{CandidateRow, Recorder, RunInfo};
 use crate::strategy::sampler;
-use crate::task::{Interrupt, Job, Task};
+use crate::task::{EvaluationSet, Interrupt, Job, Task};
 
 /// What a run gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -317,6 +317,7 @@ fn comparison_stage(
     losses.extend(best_losses(task, settings.search.final_losses, recorder)?);
     let seeds = final_seeds(settings.search.seed, settings.search.final_seeds);
     let base = Job {
+        set: EvaluationSet::Validation,
         stop_on_invalid: settings.search.stop_on_invalid,
         ..Job::default()
     };

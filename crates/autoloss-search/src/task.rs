@@ -1,11 +1,13 @@
 //! The only thing the search knows of the world: a task with branches, stored predictions, a
 //! metric, and a way to train and score a proxy network.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use autoloss_expr::{Loss, NativeLoss, Shape};
+use serde::{Deserialize, Serialize};
 
 /// What an input of a branch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,9 +183,36 @@ pub struct Sample {
     pub scorer: Scorer,
 }
 
-/// One proxy training to do.
+/// The examples that a trained network is scored on; neither set holds an example that it was trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvaluationSet {
+    /// The part of the training data that is held out to choose losses and checkpoints by.
+    #[default]
+    Search,
+    /// The data's own validation set: for results alone, nothing is chosen by it.
+    Validation,
+}
+
+impl EvaluationSet {
+    /// Both sets.
+    pub const ALL: [Self; 2] = [Self::Search, Self::Validation];
+}
+
+impl fmt::Display for EvaluationSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Search => "search set",
+            Self::Validation => "validation set",
+        })
+    }
+}
+
+/// One training to do, and the set to score it on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Job {
+    /// The set that the trained network is scored on.
+    pub set: EvaluationSet,
     /// Seeds initialisation, order and augmentation. Candidates of one run share it, so that they
     /// differ in the loss alone.
     pub seed: u64,
@@ -212,7 +241,7 @@ pub enum Outcome {
 /// What a proxy training gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// The task's metric on the evaluation set; 0 where the training was stopped.
+    /// The task's metric on the job's set; 0 where the training was stopped.
     pub score: f64,
     /// How it ended.
     pub outcome: Outcome,
@@ -220,7 +249,7 @@ pub struct Evaluation {
     pub curve: Vec<(usize, f64)>,
     /// Further metrics by name, for the record.
     pub metrics: Vec<(String, f64)>,
-    /// What the network makes of the first examples of the evaluation set, for people: PNG files, at
+    /// What the network makes of the first examples of the validation set, for people: PNG files, at
     /// most as many as the job wants; none where the task has no pictures.
     pub pictures: Vec<Vec<u8>>,
     /// Seconds it took.
@@ -266,13 +295,14 @@ pub trait Task: Send + Sync {
     /// The branches a loss needs a tree for.
     fn branches(&self) -> &[BranchSpec];
 
-    /// `count` training samples run through the randomly initialised network once.
+    /// `count` examples of the training set run through the randomly initialised network once.
     ///
     /// # Errors
     /// If the data cannot be read.
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError>;
 
-    /// Trains a fresh proxy network with the loss and scores it.
+    /// Trains a fresh proxy network with the loss on the training set alone, and scores it on the job's
+    /// set.
     ///
     /// # Errors
     /// [`TaskError::Interrupted`] if the interrupt was set; otherwise what went wrong.

@@ -1,5 +1,7 @@
 //! Whole runs on the toy task.
 
+mod sets;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

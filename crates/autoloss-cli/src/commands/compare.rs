@@ -1,7 +1,9 @@
 //! `autoloss compare`: the same training with several losses.
 
 use anyhow::Result;
-use autoloss_search::{Comparison, Job, Training, entries, final_seeds, summarise, train_all};
+use autoloss_search::{
+    Comparison, EvaluationSet, Job, Training, entries, final_seeds, summarise, train_all,
+};
 use serde_json::json;
 
 use super::show::{comparison_table, comparisons_json};
@@ -34,6 +36,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     })?;
     let seeds = final_seeds(arguments.seed, arguments.seeds);
     let base = Job {
+        set: EvaluationSet::Validation,
         stop_on_invalid: config.search.search.stop_on_invalid,
         all_metrics: arguments.out.is_some(),
         ..Job::default()

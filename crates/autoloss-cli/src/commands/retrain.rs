@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use autoloss_expr::Loss;
-use autoloss_search::{Interrupt, Job, Outcome};
+use autoloss_search::{EvaluationSet, Interrupt, Job, Outcome};
 use autoloss_vision::tasks::{Keeping, VisionTask};
 use serde_json::{Map, Value, json};
 
@@ -131,6 +131,7 @@ impl Retraining<'_> {
             best: self.arguments.keep == Keep::Best,
         };
         let job = Job {
+            set: EvaluationSet::Validation,
             seed,
             stop_on_invalid: self.config.search.search.stop_on_invalid,
             ..Job::default()

@@ -27,7 +27,7 @@ use crate::random::Space;
 use crate::screening::{Judgement, Looked, Open, Scratch, Screened, Screening, Signature, Verdict};
 use crate::seed::evaluation_seed;
 use crate::settings::Settings;
-use crate::task::{Interrupt, Job, Task};
+use crate::task::{EvaluationSet, Interrupt, Job, Task};
 
 /// So many failures at the beginning and nothing else end the run.
 const FAILURES: u64 = 5;
@@ -246,6 +246,7 @@ impl Search<'_> {
 
     fn job(&self) -> Job {
         Job {
+            set: EvaluationSet::Search,
             seed: evaluation_seed(self.settings.search.seed),
             stop_on_invalid: self.settings.search.stop_on_invalid,
             ..Job::default()
@@ -275,7 +276,7 @@ impl Search<'_> {
             shared.full_trainings.0 += trained.seconds;
             shared.full_trainings.1 += 1;
         }
-        let training = trained.into_training(&name, loss.to_string(), job.seed);
+        let training = trained.into_training(&name, loss.to_string(), &job);
         shared.emit(Event::Reference(training));
         ControlFlow::Continue(())
     }

@@ -22,11 +22,13 @@ pub(crate) struct Trained {
 }
 
 impl Trained {
-    pub(crate) fn into_training(self, name: &str, formula: String, seed: u64) -> Training {
+    /// The training of a loss with that name and formula, which the job asked for.
+    pub(crate) fn into_training(self, name: &str, formula: String, job: &Job) -> Training {
         Training {
             name: name.to_owned(),
             formula,
-            seed,
+            seed: job.seed,
+            set: job.set,
             score: self.score,
             seconds: self.seconds,
             note: self.reason,

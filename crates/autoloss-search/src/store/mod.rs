@@ -20,7 +20,12 @@ pub use record::{NewRun, Recorder};
 use crate::settings::SettingsError;
 
 /// Version of the tables: a reader understands its own major version, any minor one.
-pub const FORMAT: (u32, u32) = (1, 1);
+///
+/// Runs before 1.2 have no search set: their candidates were scored on the validation set.
+pub const FORMAT: (u32, u32) = (1, 2);
+
+/// Minor version of the first format whose candidates were scored on a search set.
+const FIRST_WITH_SEARCH_SET: u32 = 2;
 
 /// Marks the database as a run of this program.
 const APPLICATION_ID: i32 = 0x414C_6F73;
@@ -133,6 +138,13 @@ pub enum StoreError {
         /// Major and minor format version of the file.
         found: (u32, u32),
     },
+    /// Its candidates were scored on the validation set.
+    #[error(
+        "{} is from before the training data were split: it scored its candidates on the validation set, and \
+         cannot go on with scores on a search set; `show` and `report` read it, `search` begins a new run",
+        .0.display()
+    )]
+    BeforeSplit(PathBuf),
     /// The file system refused.
     #[error("{}: {source}", path.display())]
     Io {
@@ -187,6 +199,8 @@ fn explain(error: &rusqlite::Error) -> String {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    /// Minor version of the file's format.
+    minor: u32,
 }
 
 impl Store {
@@ -215,21 +229,29 @@ impl Store {
             });
         }
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let store = Connection::open_with_flags(&path, flags)
+        let mut store = Connection::open_with_flags(&path, flags)
             .map(|connection| Self {
                 connection,
                 path: path.clone(),
+                minor: 0,
             })
             .map_err(|source| StoreError::Sql { path, source })?;
         let patience = store.connection.busy_timeout(Duration::from_secs(20));
         store.sql(patience)?;
-        store.check_format(flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+        store.minor = store.checked_minor()?;
+        if store.minor < FIRST_WITH_SEARCH_SET && flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE)
+        {
+            return Err(StoreError::BeforeSplit(dir.to_owned()));
+        }
+        if store.minor == 0 {
+            let tables = SINCE_1_1.replace("CREATE TABLE", "CREATE TEMPORARY TABLE");
+            store.sql(store.connection.execute_batch(&tables))?;
+        }
         Ok(store)
     }
 
-    /// Checks that the file is a run of a version that this one can read, and gives it the tables that
-    /// came later: for good where it is opened for writing.
-    fn check_format(&self, for_writing: bool) -> Result<(), StoreError> {
+    /// The minor version of the file's format, if it is a run of a version that this one can read.
+    fn checked_minor(&self) -> Result<u32, StoreError> {
         let pragma = |name| {
             let value = self
                 .connection
@@ -250,16 +272,7 @@ impl Store {
                 found,
             });
         }
-        if found.1 == 0 {
-            let kind = if for_writing { "" } else { "TEMPORARY" };
-            let tables = SINCE_1_1.replace("CREATE TABLE", &format!("CREATE {kind} TABLE"));
-            self.sql(self.connection.execute_batch(&tables))?;
-            if for_writing {
-                let version = (FORMAT.0 << 16) | FORMAT.1;
-                self.sql(self.connection.pragma_update(None, "user_version", version))?;
-            }
-        }
-        Ok(())
+        Ok(found.1)
     }
 
     fn sql<T>(&self, result: Result<T, rusqlite::Error>) -> Result<T, StoreError> {

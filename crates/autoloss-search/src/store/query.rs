@@ -8,11 +8,12 @@ use rusqlite::types::Type;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Store, StoreError};
+use super::{FIRST_WITH_SEARCH_SET, Store, StoreError};
 use crate::comparison::{Comparison, summarise};
 use crate::event::{Best, Candidate, Fate, Origin, Tally, Training};
 use crate::mutation::Mutation;
 use crate::settings::Settings;
+use crate::task::EvaluationSet;
 
 /// What a run is about.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,9 @@ pub struct RunInfo {
     pub task: String,
     /// The metric.
     pub metric: String,
+    /// The set that candidates and the reference were scored on; the validation set in runs from before
+    /// the training data were split.
+    pub searched_on: EvaluationSet,
     /// The settings of the search.
     pub settings: Settings,
     /// The settings of the task, as TOML.
@@ -82,6 +86,7 @@ impl Store {
                     program: row.get("program")?,
                     task: row.get("task")?,
                     metric: row.get("metric")?,
+                    searched_on: self.searched_on(),
                     settings: Settings::default(),
                     task_settings: row.get("task_settings")?,
                     seed: number(row, "seed")?,
@@ -100,6 +105,13 @@ impl Store {
             source,
         })?;
         Ok(RunInfo { settings, ..info })
+    }
+
+    fn searched_on(&self) -> EvaluationSet {
+        match self.minor < FIRST_WITH_SEARCH_SET {
+            true => EvaluationSet::Validation,
+            false => EvaluationSet::Search,
+        }
     }
 
     /// All candidates that reached screening, by number.
@@ -250,7 +262,8 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn reference(&self) -> Result<Option<Training>, StoreError> {
-        Ok(self.trainings("reference")?.into_iter().next())
+        let reference = self.trainings("reference", self.searched_on())?;
+        Ok(reference.into_iter().next())
     }
 
     /// The trainings of the final comparison made so far.
@@ -258,7 +271,7 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn final_trainings(&self) -> Result<Vec<Training>, StoreError> {
-        self.trainings("final")
+        self.trainings("final", EvaluationSet::Validation)
     }
 
     /// The final comparison, as far as it was made; the highest mean first.
@@ -284,7 +297,8 @@ impl Store {
         self.sql(rows)
     }
 
-    fn trainings(&self, purpose: &str) -> Result<Vec<Training>, StoreError> {
+    /// The trainings made for a purpose, which says the set that they were scored on.
+    fn trainings(&self, purpose: &str, set: EvaluationSet) -> Result<Vec<Training>, StoreError> {
         let sql = "SELECT * FROM training WHERE purpose = ? ORDER BY rowid";
         let rows = self.connection.prepare(sql).and_then(|mut statement| {
             let training = |row: &Row<'_>| {
@@ -292,6 +306,7 @@ impl Store {
                     name: row.get("name")?,
                     formula: row.get("formula")?,
                     seed: number(row, "seed")?,
+                    set,
                     score: row.get("score")?,
                     seconds: row.get("seconds")?,
                     note: row.get("note")?,

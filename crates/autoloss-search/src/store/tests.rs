@@ -4,6 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::event::{Candidate, Event, Fate, Origin};
+use crate::task::EvaluationSet;
 use crate::tests::{create, settings};
 
 fn rejected(id: u64) -> Event {
@@ -136,7 +137,7 @@ fn a_damaged_file_is_an_error() {
 }
 
 #[test]
-fn runs_of_the_first_format_can_be_read_and_gone_on_with() {
+fn runs_from_before_the_search_set_are_read_and_not_gone_on_with() {
     let dir = TempDir::new().unwrap();
     let path = finished_file(dir.path());
     let tables = || {
@@ -144,14 +145,27 @@ fn runs_of_the_first_format_can_be_read_and_gone_on_with() {
         let sql = "SELECT count(*) FROM sqlite_master WHERE name = 'moment'";
         file.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
     };
-    let file = rusqlite::Connection::open(&path).unwrap();
-    file.execute_batch("DROP TABLE moment").unwrap();
-    file.pragma_update(None, "user_version", 1 << 16).unwrap();
-    drop(file);
-    let rows = Store::open(dir.path()).unwrap().candidates().unwrap();
-    assert!(rows.len() == 199 && rows[0].elapsed.is_none() && tables() == 0);
-    drop(Recorder::resume(dir.path()).unwrap());
-    assert_eq!(tables(), 1);
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.info().unwrap().searched_on, EvaluationSet::Search);
+    drop(store);
+    let older = |minor: u32, change: &str| {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        file.execute_batch(change).unwrap();
+        file.pragma_update(None, "user_version", (1 << 16) | minor)
+            .unwrap();
+    };
+    for (minor, change) in [(1, ""), (0, "DROP TABLE moment; DROP TABLE picture")] {
+        older(minor, change);
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.info().unwrap().searched_on, EvaluationSet::Validation);
+        let rows = store.candidates().unwrap();
+        assert!(rows.len() == 199 && rows[198].candidate.id == 199);
+        assert!(store.pictures("dice").unwrap().is_empty());
+        let refused = message(Recorder::resume(dir.path()));
+        assert!(refused.contains("is from before the training data were split"));
+    }
+    // Reading changed nothing.
+    assert_eq!(tables(), 0);
 }
 
 #[test]

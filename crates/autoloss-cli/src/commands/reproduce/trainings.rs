@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use autoloss_expr::Loss;
-use autoloss_search::{Comparison, Entry, Interrupt, Job, Store, Training, final_seeds, summarise};
+use autoloss_search::{
+    Comparison, Entry, EvaluationSet, Interrupt, Job, Store, Training, final_seeds, summarise,
+};
 
 use super::plan::{Plan, Row, Setup};
 use super::searches::folder;
@@ -56,6 +58,7 @@ fn of_setup(
             name: name.clone(),
             loss: loss.clone(),
             job: Job {
+                set: EvaluationSet::Validation,
                 seed: *seed,
                 stop_on_invalid: true,
                 all_metrics: true,
