@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use autoloss_search::{Entry, Interrupt, SearchError, Task, Training, train_all};
+use autoloss_search::{Ended, Entry, Interrupt, SearchError, Task, Training, train_all};
 use serde_json::{Value, json};
 
 use crate::files::write_json;
@@ -23,16 +23,17 @@ impl<'a> Kept<'a> {
         Ok(Self { dir, settings })
     }
 
-    /// The trainings, those that are missing made on so many threads; fewer after an interrupt.
-    /// `on_done` is told each that is made, with how many are made then, of how many.
+    /// The trainings, those that are missing made on so many threads; fewer after an interrupt. A failed
+    /// one is not kept: the next call tries it again. `on_done` is told each that ended, how many have
+    /// ended, and of how many.
     pub(crate) fn train(
         &self,
         task: &dyn Task,
         entries: &[Entry],
         workers: usize,
         interrupt: &Interrupt,
-        on_done: &mut dyn FnMut(&Training, (usize, usize)),
-    ) -> Result<Vec<Training>> {
+        on_done: &mut dyn FnMut(&Ended, (usize, usize)),
+    ) -> Result<Vec<Ended>> {
         let known: Vec<Option<Training>> = entries.iter().map(|e| self.read(e)).collect();
         let missing = entries
             .iter()
@@ -40,38 +41,45 @@ impl<'a> Kept<'a> {
             .filter(|(_, known)| known.is_none());
         let missing: Vec<Entry> = missing.map(|(entry, _)| entry.clone()).collect();
         let mut made = 0;
-        let new = train_all(task, &missing, workers, interrupt, &mut |training| {
+        let new = train_all(task, &missing, workers, interrupt, &mut |ended| {
             made += 1;
-            on_done(training, (made, missing.len()));
-            let path = self.file(&training.name, &training.formula, training.seed);
-            self.write(&path, training)
+            on_done(ended, (made, missing.len()));
+            let Ok(training) = ended else { return Ok(()) };
+            let of = missing.iter().find(|entry| entry.is_of(ended));
+            let entry = of.expect("each training is that of an entry");
+            let path = self.file(entry);
+            self.write(&path, entry, training)
                 .map_err(|error| SearchError::Worker(format!("{}: {error:#}", path.display())))
         })?;
-        let mut all: Vec<Training> = known.into_iter().flatten().chain(new).collect();
-        let place = |t: &Training| {
-            entries
-                .iter()
-                .position(|e| e.name == t.name && e.job.seed == t.seed)
-        };
-        all.sort_by_key(place);
+        let known = known.into_iter().flatten().map(Ok);
+        let mut all: Vec<Ended> = known.chain(new).collect();
+        all.sort_by_key(|ended| entries.iter().position(|entry| entry.is_of(ended)));
         Ok(all)
     }
 
-    /// A name that people recognise and that no other loss has.
-    fn file(&self, name: &str, formula: &str, seed: u64) -> PathBuf {
+    /// Everything that a training follows from.
+    fn origin(&self, entry: &Entry) -> Value {
+        json!({
+            "name": entry.name, "loss": entry.loss.to_string(), "seed": entry.job.seed,
+            "job": entry.job, "settings": self.settings,
+        })
+    }
+
+    /// A name that people recognise and that no other training has.
+    fn file(&self, entry: &Entry) -> PathBuf {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let short: String = name.chars().map(plain).take(60).collect();
-        let hash = fnv(name.bytes().chain(formula.bytes()));
+        let short: String = entry.name.chars().map(plain).take(60).collect();
+        let hash = fnv(self.origin(entry).to_string().bytes());
+        let seed = entry.job.seed;
         self.dir.join(format!("{short}-{hash:016x}-{seed}.json"))
     }
 
-    /// A training made before, if it was made with this loss and these settings.
+    /// The training made before for this entry, with these settings.
     fn read(&self, entry: &Entry) -> Option<Training> {
-        let path = self.file(&entry.name, &entry.loss.to_string(), entry.job.seed);
-        let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-        let same = value["loss"] == entry.loss.to_string()
-            && value["set"] == json!(entry.job.set)
-            && value["settings"] == self.settings;
+        let value: Value = serde_json::from_slice(&std::fs::read(self.file(entry)).ok()?).ok()?;
+        let origin = self.origin(entry);
+        let mut parts = origin.as_object()?.iter();
+        let same = parts.all(|(key, part)| value[key] == *part);
         let number = |value: &Value| value.as_f64();
         let metrics = value["metrics"].as_object()?.iter();
         let metrics = metrics.filter_map(|(name, value)| Some((name.clone(), number(value)?)));
@@ -89,16 +97,16 @@ impl<'a> Kept<'a> {
         })
     }
 
-    fn write(&self, path: &Path, training: &Training) -> Result<()> {
+    fn write(&self, path: &Path, entry: &Entry, training: &Training) -> Result<()> {
         let metrics = training.metrics.iter();
         let metrics: serde_json::Map<String, Value> = metrics
             .map(|(name, value)| (name.clone(), json!(value)))
             .collect();
-        let value = json!({
-            "name": training.name, "loss": training.formula, "seed": training.seed,
-            "set": training.set, "score": training.score, "seconds": training.seconds, "note": training.note,
-            "metrics": metrics, "settings": self.settings,
-        });
+        let mut value = self.origin(entry);
+        value["score"] = json!(training.score);
+        value["seconds"] = json!(training.seconds);
+        value["note"] = json!(training.note);
+        value["metrics"] = Value::Object(metrics);
         write_json(path, &value)
     }
 }
@@ -114,46 +122,96 @@ fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
 mod tests {
     use super::*;
     use autoloss_expr::{Loss, Tree};
+    use autoloss_search::toy::Toy;
     use autoloss_search::{EvaluationSet, Job};
 
-    #[test]
-    fn a_kept_training_is_taken_only_for_its_loss_and_settings() {
-        let dir = tempfile::tempdir().unwrap();
-        let kept = |settings: &str| Kept::new(dir.path(), settings.to_owned()).unwrap();
-        let tree = |text| Tree::parse(text, &["yhat", "y"]).unwrap();
-        let entry = |text| Entry {
+    fn entry(text: &str) -> Entry {
+        let tree = Tree::parse(text, &["yhat", "y"]).unwrap();
+        Entry {
             name: "Lovász".to_owned(),
-            loss: Loss::single("s", tree(text)),
+            loss: Loss::single("s", tree),
             job: Job {
                 seed: 7,
                 ..Job::default()
             },
-        };
-        let training = Training {
-            name: "Lovász".to_owned(),
-            formula: entry("yhat - y").loss.to_string(),
-            seed: 7,
-            set: EvaluationSet::Search,
+        }
+    }
+
+    fn training(entry: &Entry) -> Training {
+        Training {
+            name: entry.name.clone(),
+            formula: entry.loss.to_string(),
+            seed: entry.job.seed,
+            set: entry.job.set,
             score: 0.25,
             seconds: 1.5,
             note: None,
             curve: Vec::new(),
             metrics: vec![("miou".to_owned(), 0.25)],
             pictures: Vec::new(),
-        };
-        let path = kept("").file(&training.name, &training.formula, 7);
-        let training_name = training.name.clone();
-        kept("steps = 1").write(&path, &training).unwrap();
-        assert_eq!(kept("steps = 1").read(&entry("yhat - y")), Some(training));
-        assert_eq!(kept("steps = 1").read(&entry("yhat + y")), None);
-        assert_eq!(kept("steps = 2").read(&entry("yhat - y")), None);
-        let mut other_set = entry("yhat - y");
+        }
+    }
+
+    #[test]
+    fn a_training_is_kept_under_everything_that_it_follows_from() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = |settings: &str| Kept::new(dir.path(), settings.to_owned()).unwrap();
+        let first = entry("yhat - y");
+        let mut without_stop = first.clone();
+        without_stop.job.stop_on_invalid = !first.job.stop_on_invalid;
+        let mut seeded = first.clone();
+        seeded.job.seed = 8;
+        let mut other_set = first.clone();
         other_set.job.set = EvaluationSet::Validation;
-        assert_eq!(kept("steps = 1").read(&other_set), None);
-        // What another loss of that name left is not in its way, nor is what is damaged.
-        let other = kept("").file(&training_name, "yhat + y", 7);
-        assert_ne!(path, other);
-        std::fs::write(&path, "{").unwrap();
-        assert_eq!(kept("steps = 1").read(&entry("yhat - y")), None);
+        let mut named = first.clone();
+        named.name = "Lovasz".to_owned();
+        let all = [
+            ("steps = 1", &first),
+            ("steps = 2", &first),
+            ("steps = 1", &entry("yhat + y")),
+            ("steps = 1", &without_stop),
+            ("steps = 1", &seeded),
+            ("steps = 1", &other_set),
+            ("steps = 1", &named),
+        ];
+        for (number, (settings, entry)) in all.iter().enumerate() {
+            let kept = kept(settings);
+            assert_eq!(kept.read(entry), None, "{number}");
+            let made = training(entry);
+            kept.write(&kept.file(entry), entry, &made).unwrap();
+            assert_eq!(kept.read(entry), Some(made), "{number}");
+        }
+        // None has overwritten another, and what is damaged is made again.
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), all.len());
+        std::fs::write(kept("steps = 1").file(&first), "{").unwrap();
+        assert_eq!(kept("steps = 1").read(&first), None);
+    }
+
+    #[test]
+    fn a_failed_training_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = Kept::new(dir.path(), String::new()).unwrap();
+        let task = Toy::new();
+        let mut entries: Vec<Entry> = task
+            .baselines()
+            .into_iter()
+            .map(|(name, loss)| Entry {
+                name,
+                loss,
+                job: Job::default(),
+            })
+            .collect();
+        // The toy task refuses what is no tree of operators.
+        entries[0].loss = Loss::parse("lovasz_softmax()", &[("class", vec!["yhat", "y"])]).unwrap();
+        let train = |entries: &[Entry]| {
+            let mut told = 0;
+            let interrupt = Interrupt::default();
+            let ended = kept.train(&task, entries, 1, &interrupt, &mut |_, _| told += 1);
+            let failed = ended.unwrap().iter().filter(|e| e.is_err()).count();
+            (told, failed)
+        };
+        assert_eq!(train(&entries), (2, 1));
+        assert_eq!(train(&entries), (1, 1), "the failed one alone");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

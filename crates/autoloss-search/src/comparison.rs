@@ -8,8 +8,8 @@ use autoloss_expr::Loss;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::error::SearchError;
-use crate::event::Training;
-use crate::executor::{panic_message, train};
+use crate::event::{Ended, FailedTraining, Training};
+use crate::executor::{panic_message, train_entry};
 use crate::task::{Interrupt, Job, Task};
 
 /// One loss's trainings.
@@ -19,12 +19,14 @@ pub struct Comparison {
     pub name: String,
     /// Its formula.
     pub formula: String,
-    /// One training a seed; fewer after an interrupt.
+    /// The trainings with a score, at most one a seed.
     pub trainings: Vec<Training>,
-    /// Mean score.
-    pub mean: f64,
+    /// The trainings that failed; they count nowhere else.
+    pub failed: Vec<FailedTraining>,
+    /// Mean score; `None` where no training has one.
+    pub mean: Option<f64>,
     /// Sample standard deviation of the scores; 0 for a single one.
-    pub std: f64,
+    pub std: Option<f64>,
 }
 
 /// A loss, by name, to train.
@@ -36,6 +38,18 @@ pub struct Entry {
     pub loss: Loss,
     /// How it is trained, the seed among it.
     pub job: Job,
+}
+
+impl Entry {
+    /// Whether a training is that of this loss and seed.
+    #[must_use]
+    pub fn is_of(&self, ended: &Ended) -> bool {
+        let (name, seed) = match ended {
+            Ok(training) => (&training.name, training.seed),
+            Err(failed) => (&failed.name, failed.seed),
+        };
+        self.name == *name && self.job.seed == seed
+    }
 }
 
 /// Every loss with every seed, otherwise as `base`; pictures of the first seed alone.
@@ -66,7 +80,8 @@ pub fn entries(
 }
 
 /// Makes the trainings on `workers` threads; the result is in the order of the entries, without those
-/// that an interrupt took. `on_done` is told each as it ends; its error ends everything.
+/// that an interrupt took. `on_done` is told each as it ends, a failed one too; an error of `on_done`
+/// ends everything.
 ///
 /// # Errors
 /// That error, or a worker that panicked outside the task.
@@ -75,21 +90,19 @@ pub fn train_all(
     jobs: &[Entry],
     workers: usize,
     interrupt: &Interrupt,
-    on_done: &mut dyn FnMut(&Training) -> Result<(), SearchError>,
-) -> Result<Vec<Training>, SearchError> {
+    on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
+) -> Result<Vec<Ended>, SearchError> {
     let next = AtomicUsize::new(0);
     let stop = Interrupt::default();
     let (sender, receiver) = channel();
-    let work = |sender: std::sync::mpsc::Sender<(usize, Training)>| {
+    let work = |sender: std::sync::mpsc::Sender<(usize, Ended)>| {
         while !stop.is_set() {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = jobs.get(number) else { break };
-            let Some(trained) = train(task, &entry.loss, &entry.job, &stop) else {
+            let Some(ended) = train_entry(task, entry, &stop) else {
                 break;
             };
-            let formula = entry.loss.to_string();
-            let training = trained.into_training(&entry.name, formula, &entry.job);
-            if sender.send((number, training)).is_err() {
+            if sender.send((number, ended)).is_err() {
                 break;
             }
         }
@@ -109,14 +122,14 @@ pub fn train_all(
                 stop.set();
             }
             match receiver.recv_timeout(Duration::from_millis(50)) {
-                Ok((number, training)) => {
+                Ok((number, ended)) => {
                     if error.is_none()
-                        && let Err(e) = on_done(&training)
+                        && let Err(e) = on_done(&ended)
                     {
                         stop.set();
                         error = Some(e);
                     }
-                    done.push((number, training));
+                    done.push((number, ended));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -132,29 +145,37 @@ pub fn train_all(
         return Err(error);
     }
     done.sort_by_key(|(number, _)| *number);
-    Ok(done.into_iter().map(|(_, training)| training).collect())
+    Ok(done.into_iter().map(|(_, ended)| ended).collect())
 }
 
 /// Trainings grouped by name, in the order the names first occur.
 #[must_use]
-pub fn summarise(trainings: Vec<Training>) -> Vec<Comparison> {
+pub fn summarise(trainings: Vec<Ended>) -> Vec<Comparison> {
     let mut comparisons: Vec<Comparison> = Vec::new();
-    for training in trainings {
-        let known = comparisons.iter_mut().find(|c| c.name == training.name);
-        match known {
-            Some(comparison) => comparison.trainings.push(training),
-            None => comparisons.push(Comparison {
-                name: training.name.clone(),
-                formula: training.formula.clone(),
-                trainings: vec![training],
-                mean: 0.0,
-                std: 0.0,
-            }),
+    for ended in trainings {
+        let (name, formula) = match &ended {
+            Ok(training) => (&training.name, &training.formula),
+            Err(failed) => (&failed.name, &failed.formula),
+        };
+        let place = comparisons.iter().position(|c| c.name == *name);
+        let place = place.unwrap_or_else(|| {
+            comparisons.push(Comparison {
+                name: name.clone(),
+                formula: formula.clone(),
+                trainings: Vec::new(),
+                failed: Vec::new(),
+                mean: None,
+                std: None,
+            });
+            comparisons.len() - 1
+        });
+        match ended {
+            Ok(training) => comparisons[place].trainings.push(training),
+            Err(failed) => comparisons[place].failed.push(failed),
         }
     }
     for comparison in &mut comparisons {
-        let scores: Vec<f64> = comparison.trainings.iter().map(|t| t.score).collect();
-        (comparison.mean, comparison.std) = mean_and_std(&scores);
+        comparison.average();
     }
     comparisons
 }
@@ -172,6 +193,30 @@ pub struct Paired {
 }
 
 impl Comparison {
+    fn average(&mut self) {
+        let scores: Vec<f64> = self.trainings.iter().map(|t| t.score).collect();
+        let (mean, std) = mean_and_std(&scores);
+        let any = !scores.is_empty();
+        (self.mean, self.std) = (any.then_some(mean), any.then_some(std));
+    }
+
+    /// The comparison with another number of each training as its score.
+    #[must_use]
+    pub fn scored_by(mut self, score: impl Fn(&Training) -> f64) -> Self {
+        for training in &mut self.trainings {
+            training.score = score(training);
+        }
+        self.average();
+        self
+    }
+
+    /// The order of a table: the highest mean first, losses without a score last.
+    #[must_use]
+    pub fn better_first(&self, other: &Self) -> std::cmp::Ordering {
+        let mean = |c: &Self| c.mean.unwrap_or(f64::NEG_INFINITY);
+        mean(other).total_cmp(&mean(self))
+    }
+
     /// This loss against another, over the seeds that both have; `None` if there is none.
     #[must_use]
     pub fn against(&self, other: &Self) -> Option<Paired> {
@@ -245,7 +290,7 @@ mod tests {
                 metrics: Vec::new(),
                 pictures: Vec::new(),
             };
-            let trainings = scores.iter().enumerate().map(training).collect();
+            let trainings = scores.iter().enumerate().map(training).map(Ok).collect();
             summarise(trainings).swap_remove(0)
         };
         // Differences 1, 2, 3: t = 2 / (1 / √3) = 3.4641 with 2 degrees of freedom, whose

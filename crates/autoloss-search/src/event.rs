@@ -46,7 +46,7 @@ pub enum Fate {
     NotChosen,
     /// Its training met a value that is not finite and scored 0.
     Stopped,
-    /// Its training went wrong otherwise and scored 0.
+    /// Its training went wrong otherwise; it has no score.
     Failed,
     /// Trained and scored.
     Scored,
@@ -106,7 +106,7 @@ pub struct Candidate {
     pub worker: usize,
 }
 
-/// One training with a fixed loss: the reference of a run, or one of a comparison.
+/// One scored training with a fixed loss: the reference of a run, or one of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
     /// Name of the loss, such as `cross entropy` or `#12`.
@@ -117,11 +117,11 @@ pub struct Training {
     pub seed: u64,
     /// The set that it was scored on.
     pub set: EvaluationSet,
-    /// The task's metric; 0 where the training was stopped or failed.
+    /// The task's metric; 0 where the training was stopped by a value that is not finite.
     pub score: f64,
     /// Seconds.
     pub seconds: f64,
-    /// Why it was stopped or failed.
+    /// Why it was stopped.
     pub note: Option<String>,
     /// (update, loss value).
     pub curve: Vec<(usize, f64)>,
@@ -131,6 +131,24 @@ pub struct Training {
     /// [`Store::pictures`](crate::Store::pictures).
     pub pictures: Vec<Vec<u8>>,
 }
+
+/// One training with a fixed loss that went wrong and has no score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedTraining {
+    /// Name of the loss.
+    pub name: String,
+    /// Its formula.
+    pub formula: String,
+    /// Seed of the training.
+    pub seed: u64,
+    /// The task's error or panic.
+    pub message: String,
+    /// Seconds until then.
+    pub seconds: f64,
+}
+
+/// How one training of a comparison ended.
+pub type Ended = Result<Training, FailedTraining>;
 
 /// Why a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,13 +255,13 @@ pub enum Event {
         /// Where it trains.
         worker: usize,
     },
-    /// A training ended, and its candidate joins the population.
+    /// A training ended with a score, and its candidate joins the population.
     Evaluated {
         /// The candidate.
         candidate: Candidate,
-        /// [`Fate::Scored`], [`Fate::Stopped`] or [`Fate::Failed`].
+        /// [`Fate::Scored`] or [`Fate::Stopped`].
         fate: Fate,
-        /// Why it was stopped or failed, or another note.
+        /// Why it was stopped.
         reason: Option<String>,
         /// The proxy score.
         score: f64,
@@ -256,13 +274,22 @@ pub enum Event {
         /// The how-manieth to join the population, from 0.
         joined: u64,
     },
+    /// A training went wrong: its candidate has no score and does not join the population.
+    Failed {
+        /// The candidate.
+        candidate: Candidate,
+        /// The task's error or panic.
+        message: String,
+        /// Seconds until then.
+        seconds: f64,
+    },
     /// The search ended; the final comparison follows.
     SearchEnded {
         /// Why.
         end: End,
     },
     /// One training of a comparison ended.
-    Compared(Training),
+    Compared(Ended),
 }
 
 impl fmt::Display for Event {
@@ -325,8 +352,12 @@ impl fmt::Display for Event {
                     .as_ref()
                     .map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
+            Self::Failed {
+                candidate, message, ..
+            } => write!(f, "{candidate} {}: {message}", Fate::Failed.name()),
             Self::SearchEnded { end } => write!(f, "search ended: {end}"),
-            Self::Compared(training) => write!(f, "compared {training}"),
+            Self::Compared(Ok(training)) => write!(f, "compared {training}"),
+            Self::Compared(Err(failed)) => write!(f, "compared {failed}"),
         }
     }
 }
@@ -351,6 +382,18 @@ impl fmt::Display for Training {
         self.note
             .as_ref()
             .map_or(Ok(()), |note| write!(f, " ({note})"))
+    }
+}
+
+impl fmt::Display for FailedTraining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            seed,
+            message,
+            ..
+        } = self;
+        write!(f, "{name} with seed {seed} failed: {message}")
     }
 }
 
@@ -434,6 +477,7 @@ impl Tally {
                 score,
                 ..
             } => self.count(candidate, *fate, Some(*score)),
+            Event::Failed { candidate, .. } => self.count(candidate, Fate::Failed, None),
             Event::Parked { .. }
             | Event::EvaluationStarted { .. }
             | Event::SearchEnded { .. }
@@ -454,12 +498,18 @@ impl Tally {
             Fate::Rejected => self.rejected += 1,
             Fate::Equivalent => self.equivalent += 1,
             Fate::NotChosen => self.not_chosen += 1,
-            Fate::Stopped | Fate::Failed | Fate::Scored => {
+            Fate::Stopped => {
                 self.evaluations += 1;
-                self.stopped += u64::from(fate == Fate::Stopped);
-                self.failed += u64::from(fate == Fate::Failed);
-                let score = score.unwrap_or_default();
-                if fate == Fate::Scored && self.best.as_ref().is_none_or(|b| score > b.score) {
+                self.stopped += 1;
+            }
+            Fate::Failed => {
+                self.evaluations += 1;
+                self.failed += 1;
+            }
+            Fate::Scored => {
+                self.evaluations += 1;
+                let Some(score) = score else { return };
+                if self.best.as_ref().is_none_or(|b| score > b.score) {
                     self.progress.push((self.evaluations, score));
                     self.best = Some(Best {
                         id: candidate.id,

@@ -6,6 +6,7 @@
 //! proposal's number alone. It knows no thread, no clock and no file.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use autoloss_expr::{Branch, Loss};
 use rand::RngExt;
@@ -16,6 +17,7 @@ use crate::event::{Candidate, Origin};
 use crate::mutation::mutate;
 use crate::population::Member;
 use crate::random::Space;
+use crate::screening::Signature;
 use crate::seed::{Stream, generator};
 use crate::settings::{RestartBranches, SearchSettings};
 use crate::strategy::{Sampler, Start};
@@ -111,12 +113,24 @@ impl Proposal {
     }
 }
 
-/// A candidate that waits for the score of an equivalent one in training.
-pub struct Waiting {
+/// A candidate that passed screening.
+pub struct Found {
     /// The candidate.
     pub candidate: Candidate,
     /// Its loss.
     pub loss: Loss,
+    /// For predictions from its score, where any are made.
+    pub(crate) signature: Option<Arc<Signature>>,
+}
+
+impl Found {
+    pub(crate) const fn new(candidate: Candidate, loss: Loss) -> Self {
+        Self {
+            candidate,
+            loss,
+            signature: None,
+        }
+    }
 }
 
 /// What is known of candidates with the same gradient norms.
@@ -135,7 +149,8 @@ pub struct Evolution {
     settings: SearchSettings,
     sampler: Box<dyn Sampler>,
     scored: HashMap<Key, (u64, f64)>,
-    training: HashMap<Key, (u64, Vec<Waiting>)>,
+    /// Candidates in training, each with those that wait for its score.
+    training: HashMap<Key, (u64, Vec<Found>)>,
     /// Proposals to make again before new ones.
     again: VecDeque<u64>,
     next_proposal: u64,
@@ -219,7 +234,7 @@ impl Evolution {
     }
 
     /// Lets a candidate wait for the equivalent one in training.
-    pub fn park(&mut self, waiting: Waiting) {
+    pub fn park(&mut self, waiting: Found) {
         if let Some(key) = self.key(&waiting.candidate.norms)
             && let Some((_, parked)) = self.training.get_mut(&key)
         {
@@ -227,23 +242,18 @@ impl Evolution {
         }
     }
 
-    /// A training was abandoned; those that waited for it are forgotten with it.
-    pub fn abandon(&mut self, norms: &[f64]) {
-        if let Some(key) = self.key(norms) {
-            self.training.remove(&key);
-        }
+    /// A training ended without a score: the candidates that waited for it are returned.
+    pub fn abandon(&mut self, norms: &[f64]) -> Vec<Found> {
+        let key = self.key(norms);
+        let training = key.and_then(|key| self.training.remove(&key));
+        training.map_or_else(Vec::new, |(_, waiting)| waiting)
     }
 
-    /// A candidate has a score: it joins, as the how-manieth is returned, and so may those that
-    /// waited for it.
-    pub fn tell(&mut self, member: Member, norms: &[f64]) -> (u64, Vec<Waiting>) {
-        let mut parked = Vec::new();
-        if let Some(key) = self.key(norms) {
-            if let Some((_, waiting)) = self.training.remove(&key) {
-                parked = waiting;
-            }
-            self.scored.entry(key).or_insert((member.id, member.score));
-        }
+    /// A candidate has a score and joins: its position in joining order, from 0, and the candidates
+    /// that waited for its score.
+    pub fn tell(&mut self, member: Member, norms: &[f64]) -> (u64, Vec<Found>) {
+        let parked = self.abandon(norms);
+        self.know(member.id, member.score, norms);
         (self.join(member), parked)
     }
 
@@ -295,9 +305,9 @@ mod tests {
         }
     }
 
-    fn waiting(id: u64, norms: &[f64]) -> Waiting {
-        Waiting {
-            candidate: Candidate {
+    fn waiting(id: u64, norms: &[f64]) -> Found {
+        Found::new(
+            Candidate {
                 id,
                 proposal: 0,
                 draw: 1,
@@ -310,8 +320,8 @@ mod tests {
                 seconds: 0.0,
                 worker: 0,
             },
-            loss: member(id).loss,
-        }
+            member(id).loss,
+        )
     }
 
     #[test]
@@ -329,12 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_training_leaves_nothing_behind() {
+    fn a_training_without_a_score_leaves_nothing_but_those_that_waited() {
         let mut evolution = evolution();
         evolution.begin(1, &[1.0]);
         evolution.park(waiting(2, &[1.0]));
-        evolution.abandon(&[1.0]);
+        let waited = evolution.abandon(&[1.0]);
+        assert_eq!(waited[0].candidate.id, 2);
         assert_eq!(evolution.known(&[1.0]), Known::New);
+        assert!(evolution.abandon(&[1.0]).is_empty());
     }
 
     #[test]

@@ -64,7 +64,9 @@ pub use branch::prediction_gradient;
 pub use comparison::{Comparison, Entry, Paired, entries, mean_and_std, summarise, train_all};
 pub use equivalence::Key;
 pub use error::SearchError;
-pub use event::{Best, Candidate, End, Event, Fate, Origin, Tally, Training};
+pub use event::{
+    Best, Candidate, End, Ended, Event, FailedTraining, Fate, Origin, Tally, Training,
+};
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};
 pub use random::{MAX_DEPTH, Space};

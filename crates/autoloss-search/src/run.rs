@@ -9,7 +9,7 @@ use autoloss_expr::{Loss, ParseError};
 use crate::comparison::{Comparison, Entry, entries, summarise, train_all};
 use crate::equivalence::Key;
 use crate::error::SearchError;
-use crate::event::{End, Event, Fate, Tally, Training};
+use crate::event::{End, Ended, Event, Fate, Tally};
 use crate::evolution::Evolution;
 use crate::executor::local::{Clock, Parts, search};
 use crate::population::Member;
@@ -225,22 +225,21 @@ fn restore_evolution(
     let sampler = sampler(&settings.search, task)?;
     let mut evolution = Evolution::new(&settings.search, sampler);
     let joined = in_joining_order(rows);
-    for row in &joined {
-        if row.fate != Fate::Equivalent {
-            let score = row.score.unwrap_or_default();
-            evolution.know(row.candidate.id, score, &row.candidate.norms);
-        }
-    }
     // A strategy may learn from all of them, not from the population alone.
-    for row in &joined {
+    for (row, score) in &joined {
+        let id = row.candidate.id;
+        if row.fate != Fate::Equivalent {
+            evolution.know(id, *score, &row.candidate.norms);
+        }
         let loss = stored_loss(task, recorder, row)?;
         evolution.join(Member {
-            id: row.candidate.id,
+            id,
             loss,
-            score: row.score.unwrap_or_default(),
+            score: *score,
         });
     }
-    let finished: BTreeSet<u64> = joined.iter().map(|row| row.candidate.proposal).collect();
+    let finished = rows.iter().filter(|row| row.is_settled());
+    let finished: BTreeSet<u64> = finished.map(|row| row.candidate.proposal).collect();
     let next_proposal = finished.last().map_or(0, |last| last + 1);
     let again: VecDeque<u64> = (0..next_proposal)
         .filter(|n| !finished.contains(n))
@@ -248,7 +247,7 @@ fn restore_evolution(
     let next_id = rows.last().map_or(1, |row| row.candidate.id + 1);
     let next_joined = joined
         .last()
-        .and_then(|row| row.joined)
+        .and_then(|(row, _)| row.joined)
         .map_or(0, |n| n + 1);
     evolution.take_up(again, next_proposal, next_id, next_joined);
     Ok(evolution)
@@ -267,8 +266,8 @@ fn restore_predictor(
         return Ok(predictor);
     }
     let mut scratch = Scratch::default();
-    for row in in_joining_order(rows) {
-        if let (Fate::Scored | Fate::Stopped, Some(score)) = (row.fate, row.score) {
+    for (row, score) in in_joining_order(rows) {
+        if row.fate != Fate::Equivalent {
             let loss = stored_loss(task, recorder, row)?;
             let signature = screening.signature(&loss, &mut scratch);
             predictor.add(Arc::new(signature), score);
@@ -277,9 +276,11 @@ fn restore_predictor(
     Ok(predictor)
 }
 
-fn in_joining_order(rows: &[CandidateRow]) -> Vec<&CandidateRow> {
-    let mut joined: Vec<&CandidateRow> = rows.iter().filter(|row| row.joined.is_some()).collect();
-    joined.sort_by_key(|row| row.joined);
+/// The members of the population, the earlier ones included that it has lost since, with their scores.
+fn in_joining_order(rows: &[CandidateRow]) -> Vec<(&CandidateRow, f64)> {
+    let joined = rows.iter().filter(|row| row.joined.is_some());
+    let mut joined: Vec<_> = joined.filter_map(|row| Some((row, row.score?))).collect();
+    joined.sort_by_key(|(row, _)| row.joined);
     joined
 }
 
@@ -293,7 +294,7 @@ fn full_trainings(rows: &[CandidateRow]) -> (f64, u64) {
 /// How many joined without a training since the last one.
 fn unproductive(rows: &[CandidateRow]) -> u64 {
     let joined = in_joining_order(rows);
-    let untrained = |row: &&&CandidateRow| row.fate == Fate::Equivalent;
+    let untrained = |(row, _): &&(&CandidateRow, f64)| row.fate == Fate::Equivalent;
     joined.iter().rev().take_while(untrained).count() as u64
 }
 
@@ -323,26 +324,26 @@ fn comparison_stage(
     };
     let wanted = entries(&losses, &seeds, &base, PICTURES);
     let mut done = recorder.store().final_trainings()?;
-    let is_of = |entry: &Entry, t: &Training| entry.name == t.name && entry.job.seed == t.seed;
-    let missing: Vec<Entry> = entries(&losses, &seeds, &base, PICTURES)
-        .into_iter()
-        .filter(|entry| !done.iter().any(|training| is_of(entry, training)))
-        .collect();
+    // Failed ones are tried again.
+    done.retain(Result::is_ok);
+    let missing = wanted.iter();
+    let missing = missing.filter(|entry| !done.iter().any(|ended| entry.is_of(ended)));
+    let missing: Vec<Entry> = missing.cloned().collect();
     let new = train_all(
         task,
         &missing,
         settings.search.worker_count(),
         interrupt,
-        &mut |training| {
-            let event = Event::Compared(training.clone());
+        &mut |ended| {
+            let event = Event::Compared(ended.clone());
             recorder.record(&event, clock.elapsed())?;
             on_event(&event);
             Ok(())
         },
     )?;
     done.extend(new);
-    let place = |t: &Training| wanted.iter().position(|entry| is_of(entry, t));
-    done.retain(|training| place(training).is_some());
+    let place = |ended: &Ended| wanted.iter().position(|entry| entry.is_of(ended));
+    done.retain(|ended| place(ended).is_some());
     done.sort_by_key(place);
     let complete = done.len() == wanted.len();
     Ok((summarise(done), complete))

@@ -209,7 +209,7 @@ impl fmt::Display for EvaluationSet {
 }
 
 /// One training to do, and the set to score it on.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// The set that the trained network is scored on.
     pub set: EvaluationSet,

@@ -49,8 +49,7 @@ fn whole(task: &dyn Task, settings: &Settings, dir: &Path) -> (RunReport, Vec<Ev
     (report.unwrap(), events)
 }
 
-/// Everything in a store that does not depend on time.
-fn contents(dir: &Path) -> (Vec<CandidateRow>, Tally, Vec<Training>, Option<String>) {
+fn contents(dir: &Path) -> Contents {
     let store = Store::open(dir).unwrap();
     let mut rows = store.candidates().unwrap();
     for row in &mut rows {
@@ -65,8 +64,13 @@ fn contents(dir: &Path) -> (Vec<CandidateRow>, Tally, Vec<Training>, Option<Stri
             .for_each(|x| *x = -1.0);
     }
     let mut trainings = store.final_trainings().unwrap();
-    trainings.extend(store.reference().unwrap());
-    trainings.iter_mut().for_each(|t| t.seconds = 0.0);
+    trainings.extend(store.reference().unwrap().map(Ok));
+    for ended in &mut trainings {
+        match ended {
+            Ok(training) => training.seconds = 0.0,
+            Err(failed) => failed.seconds = 0.0,
+        }
+    }
     let tally = store.tally().unwrap();
     (rows, tally, trainings, store.info().unwrap().ended)
 }
@@ -127,37 +131,48 @@ fn one_seed_is_one_run_and_another_another() {
 
 #[test]
 fn a_run_cut_anywhere_goes_on_as_if_it_had_not_been() {
-    let dir = TempDir::new().unwrap();
     for (batch, choices) in [(1, 1), (256, 1), (1, 4)] {
         let mut settings = settings(14);
         settings.search.depth = 2;
         settings.search.choices = choices;
-        let main = dir.path().join(format!("main{batch}-{choices}"));
-        let mut recorder = create(&main, &settings);
-        recorder.commit_after(batch);
-        let mut cuts = Vec::new();
-        let mut count = 0;
-        let toy = Toy::new();
-        run(&toy, &mut recorder, &Interrupt::default(), &mut |_| {
-            if count % 9 == 0 {
-                let cut = dir.path().join(format!("cut{batch}-{choices}-{count}"));
-                copy(&main, &cut);
-                cuts.push(cut);
-            }
-            count += 1;
-        })
-        .unwrap();
-        drop(recorder);
-        let uncut = contents(&main);
-        assert!(cuts.len() > 5);
-        for cut in cuts {
-            let report = resume(&toy, &cut);
-            let resumed = contents(&cut);
-            assert_eq!(resumed.0, uncut.0, "{}", cut.display());
-            assert_eq!(resumed, uncut, "{}", cut.display());
-            assert_eq!(report.comparisons.len(), 4);
-        }
+        let uncut = cut_every(9, &Toy::new(), &settings, batch);
+        assert!(uncut.2.len() > 5);
+        let uncut = cut_every(9, &Altered::failing(is_unlucky), &settings, batch);
+        assert!(uncut.1.failed > 2, "{}", uncut.1.failed);
     }
+}
+
+/// Everything in a store that does not depend on time.
+type Contents = (Vec<CandidateRow>, Tally, Vec<Ended>, Option<String>);
+
+/// Cuts a run after every so many events and lets each part go on to its end; all must give the same,
+/// which is returned.
+fn cut_every(events: usize, task: &dyn Task, settings: &Settings, batch: usize) -> Contents {
+    let dir = TempDir::new().unwrap();
+    let main = dir.path().join("main");
+    let mut recorder = create(&main, settings);
+    recorder.commit_after(batch);
+    let mut cuts = Vec::new();
+    let mut count = 0;
+    run(task, &mut recorder, &Interrupt::default(), &mut |_| {
+        if count % events == 0 {
+            let cut = dir.path().join(format!("cut{count}"));
+            copy(&main, &cut);
+            cuts.push(cut);
+        }
+        count += 1;
+    })
+    .unwrap();
+    drop(recorder);
+    let uncut = contents(&main);
+    assert!(cuts.len() > 5);
+    for cut in cuts {
+        resume(task, &cut);
+        let resumed = contents(&cut);
+        assert_eq!(resumed.0, uncut.0, "{}", cut.display());
+        assert_eq!(resumed, uncut, "{}", cut.display());
+    }
+    uncut
 }
 
 #[test]
@@ -364,33 +379,33 @@ fn failures_are_the_candidates_fate_and_not_the_runs() {
         _ => Some(scored(0.5, Outcome::Finished)),
     });
     let (report, _) = whole(&task, &settings(8), dir.path());
-    assert_eq!((report.tally.failed, report.tally.stopped), (2, 1));
+    assert_eq!((report.tally.failed, report.tally.stopped), (3, 1));
     let rows = contents(dir.path()).0;
-    let reasons: Vec<(Fate, Option<f64>, &str)> = rows
+    let of_trainings = rows
         .iter()
-        .filter(|row| row.training_seconds.is_some() && row.reason.is_some())
+        .filter(|row| row.training_seconds.is_some() && row.reason.is_some());
+    let reasons: Vec<_> = of_trainings
+        .clone()
         .map(|row| (row.fate, row.score, row.reason.as_deref().unwrap()))
         .collect();
+    let not_finite = "a gradient is not finite at update 2";
     assert_eq!(
         reasons,
         [
+            (Fate::Failed, None, "the task panicked: a bug of the task"),
+            (Fate::Failed, None, "out of memory"),
             (
                 Fate::Failed,
-                Some(0.0),
-                "the task panicked: a bug of the task"
+                None,
+                "the score is NaN, expected a finite number"
             ),
-            (Fate::Failed, Some(0.0), "out of memory"),
-            (
-                Fate::Scored,
-                Some(0.0),
-                "the score was not a number and counts as 0"
-            ),
-            (
-                Fate::Stopped,
-                Some(0.0),
-                "a gradient is not finite at update 2"
-            ),
+            (Fate::Stopped, Some(0.0), not_finite),
         ]
+    );
+    assert!(
+        of_trainings
+            .clone()
+            .all(|row| row.joined.is_some() == (row.fate == Fate::Stopped))
     );
     let store = Store::open(dir.path()).unwrap();
     let id = rows
@@ -402,6 +417,154 @@ fn failures_are_the_candidates_fate_and_not_the_runs() {
         .id;
     let curve = store.curve(id).unwrap();
     assert!(curve[0].1.is_nan() && curve[1] == (2, f64::INFINITY));
+}
+
+/// The toy task with another training.
+struct Altered<F> {
+    toy: Toy,
+    evaluate: F,
+}
+
+impl<F> Altered<F>
+where
+    F: Fn(&Loss, &Job) -> Option<String> + Send + Sync,
+{
+    /// Trainings fail with the message that `evaluate` gives.
+    fn failing(evaluate: F) -> Self {
+        Self {
+            toy: Toy::new(),
+            evaluate,
+        }
+    }
+}
+
+impl<F> Task for Altered<F>
+where
+    F: Fn(&Loss, &Job) -> Option<String> + Send + Sync,
+{
+    fn name(&self) -> &str {
+        self.toy.name()
+    }
+    fn metric(&self) -> &str {
+        self.toy.metric()
+    }
+    fn branches(&self) -> &[BranchSpec] {
+        self.toy.branches()
+    }
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        self.toy.samples(count, seed)
+    }
+    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
+        match (self.evaluate)(loss, job) {
+            Some(message) => Err(TaskError::Failed(message)),
+            None => self.toy.evaluate(loss, job, stop),
+        }
+    }
+    fn baselines(&self) -> Vec<(String, Loss)> {
+        self.toy.baselines()
+    }
+}
+
+/// About a third of all losses, the baselines not among them.
+fn is_unlucky(loss: &Loss, _: &Job) -> Option<String> {
+    let text = loss.to_string();
+    let unlucky = !text.contains("log(yhat))") && text.len() % 3 == 1;
+    unlucky.then(|| "out of memory".to_owned())
+}
+
+#[test]
+fn a_failure_is_no_score_of_equivalents_and_no_member() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(25);
+    settings.search.depth = 2;
+    let task = Altered::failing(is_unlucky);
+    let (report, _) = whole(&task, &settings, dir.path());
+    let rows = contents(dir.path()).0;
+    let failed: Vec<&CandidateRow> = rows.iter().filter(|row| row.fate == Fate::Failed).collect();
+    assert_eq!(report.tally.failed, failed.len() as u64);
+    let key = |row: &CandidateRow| Key::new(&row.candidate.norms);
+    let trained = [Fate::Scored, Fate::Failed];
+    // Equivalents of a failed loss are trained themselves, and none has it as its parent or source.
+    let again = failed.iter().filter(|row| {
+        let mut later = rows
+            .iter()
+            .filter(|other| other.candidate.id > row.candidate.id);
+        later.any(|other| key(other) == key(row) && trained.contains(&other.fate))
+    });
+    assert!(again.count() > 0, "no equivalent of a failed loss");
+    let ids: Vec<u64> = failed.iter().map(|row| row.candidate.id).collect();
+    for row in &rows {
+        let used = [row.candidate.parent, row.equivalent_to];
+        assert!(used.iter().flatten().all(|id| !ids.contains(id)), "{row:?}");
+        assert_eq!(row.score.is_some(), row.joined.is_some(), "{row:?}");
+    }
+}
+
+#[test]
+fn those_that_wait_for_a_training_that_fails_are_settled_by_themselves() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(12);
+    settings.search.depth = 2;
+    settings.search.workers = 2;
+    let (parked, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    // After the reference the first training fails as soon as a candidate waits for it.
+    let task = Altered::failing(|_: &Loss, job: &Job| {
+        let first = job.pictures == 0 && failed.fetch_add(1, Ordering::SeqCst) == 1;
+        while first && parked.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        first.then(|| "out of memory".to_owned())
+    });
+    let mut recorder = create(dir.path(), &settings);
+    let report = run(&task, &mut recorder, &Interrupt::default(), &mut |event| {
+        if let Event::Parked { id, .. } = event {
+            let _ = parked.compare_exchange(0, *id as usize, Ordering::SeqCst, Ordering::SeqCst);
+        }
+    });
+    assert_eq!(report.unwrap().tally.failed, 1);
+    drop(recorder);
+    let id = parked.load(Ordering::SeqCst) as u64;
+    let store = Store::open(dir.path()).unwrap();
+    let waited = store.candidate(id).unwrap().expect("it has a fate");
+    assert!(
+        waited.joined.is_some() && waited.score.is_some(),
+        "{waited:?}"
+    );
+}
+
+#[test]
+fn a_final_training_that_fails_is_told_and_tried_again() {
+    let dir = TempDir::new().unwrap();
+    let settings = settings(8);
+    let bad = seed::final_seeds(settings.search.seed, 2)[1];
+    let fails = |loss: &Loss, job: &Job| {
+        let fails = job.seed == bad || loss.to_string().contains("square(yhat - y)");
+        fails.then(|| "cannot read img7.png".to_owned())
+    };
+    let (report, events) = whole(&Altered::failing(fails), &settings, dir.path());
+    let told = events.iter().any(|event| {
+        event.to_string()
+            == format!("compared cross entropy with seed {bad} failed: cannot read img7.png")
+    });
+    assert!(told && report.end == End::Evaluations);
+    let [entropy, squared, ..] = report.comparisons.as_slice() else {
+        panic!("the baselines come first");
+    };
+    assert_eq!((entropy.trainings.len(), entropy.failed.len()), (1, 1));
+    assert_eq!(entropy.mean, Some(entropy.trainings[0].score));
+    assert_eq!(
+        (squared.mean, squared.std, squared.failed.len()),
+        (None, None, 2)
+    );
+    assert_eq!(squared.against(entropy), None);
+    let stored = Store::open(dir.path()).unwrap().comparisons().unwrap();
+    assert_eq!(stored.last(), Some(squared));
+    assert_eq!(stored.iter().map(|c| c.failed.len()).sum::<usize>(), 5);
+    // With the fault mended the same run goes on.
+    let report = resume(&Toy::new(), dir.path());
+    assert!(report.comparisons.iter().all(|c| c.trainings.len() == 2));
+    let stored = Store::open(dir.path()).unwrap().comparisons().unwrap();
+    assert!(stored.iter().all(|c| c.failed.is_empty()));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use autoloss_search::{
-    Comparison, EvaluationSet, Job, Training, entries, final_seeds, summarise, train_all,
+    Comparison, Ended, EvaluationSet, Job, entries, final_seeds, summarise, train_all,
 };
 use serde_json::json;
 
-use super::show::{comparison_table, comparisons_json};
+use super::show::{comparisons_json, comparisons_text, ensure_scored};
 use super::{interrupt_on_ctrl_c, print, print_json};
 use crate::args::Compare;
 use crate::config::Config;
@@ -43,15 +43,8 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     };
     let entries = entries(&losses, &seeds, &base, 0);
     let total = entries.len();
-    let mut tell = |training: &Training, (made, of): (usize, usize)| {
-        let note = training
-            .note
-            .as_deref()
-            .map_or_else(String::new, |n| format!(" ({n})"));
-        eprintln!(
-            "{made} of {of}: {} {:.4} in {:.1} s{note}",
-            training.name, training.score, training.seconds
-        );
+    let mut tell = |ended: &Ended, (made, of): (usize, usize)| {
+        eprintln!("{made} of {of}: {}", in_words(ended));
     };
     let workers = config.search.search.worker_count();
     let trainings = match &arguments.out {
@@ -84,17 +77,32 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         settings.metric(),
         settings.training().steps,
         settings.network(),
-        comparison_table(&comparisons, None)
+        comparisons_text(&comparisons, None)
     ))?;
     complete(&comparisons, total)
 }
 
-/// An interrupted comparison has failed, whatever of it was printed.
+/// One line about a training that ended.
+pub(crate) fn in_words(ended: &Ended) -> String {
+    match ended {
+        Ok(training) => {
+            let note = training.note.as_ref();
+            let note = note.map_or_else(String::new, |note| format!(" ({note})"));
+            let (name, score, seconds) = (&training.name, training.score, training.seconds);
+            format!("{name} {score:.4} in {seconds:.1} s{note}")
+        }
+        Err(failed) => failed.to_string(),
+    }
+}
+
+/// A comparison has failed that was interrupted or has a loss without a score, whatever of it was
+/// printed.
 fn complete(comparisons: &[Comparison], total: usize) -> Result<()> {
-    let done: usize = comparisons.iter().map(|c| c.trainings.len()).sum();
+    let ended = |c: &Comparison| c.trainings.len() + c.failed.len();
+    let done: usize = comparisons.iter().map(ended).sum();
     anyhow::ensure!(
         done == total,
         "interrupted: {done} of {total} trainings were made"
     );
-    Ok(())
+    ensure_scored(comparisons)
 }

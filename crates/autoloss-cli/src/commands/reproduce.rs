@@ -9,7 +9,7 @@ mod trainings;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use autoloss_search::{Comparison, Interrupt, summarise};
+use autoloss_search::{Comparison, Interrupt, Training};
 use clap::ValueEnum;
 
 use super::{interrupt_on_ctrl_c, print, print_json};
@@ -107,30 +107,41 @@ fn of_plan(plan: &Plan, out: &Path, workers: usize, interrupt: &Interrupt) -> Re
     })
 }
 
-/// The scores of a loss's trainings in one metric; 0 where a training was stopped.
+/// A training's score in one metric; 0 where it was stopped.
+fn score(training: &Training, metric: &str) -> f64 {
+    let mut metrics = training.metrics.iter();
+    metrics
+        .find(|(name, _)| name == metric)
+        .map_or(0.0, |(_, score)| *score)
+}
+
+/// The scores of a loss's trainings in one metric.
 fn scores(comparison: &Comparison, metric: &str) -> Vec<f64> {
-    let of =
-        |metrics: &[(String, f64)]| metrics.iter().find(|(name, _)| name == metric).map(|m| m.1);
-    comparison
-        .trainings
-        .iter()
-        .map(|t| of(&t.metrics).unwrap_or(0.0))
-        .collect()
+    let trainings = comparison.trainings.iter();
+    trainings.map(|training| score(training, metric)).collect()
 }
 
 /// The same with that metric as the score.
 fn by_metric(comparison: &Comparison, metric: &str) -> Comparison {
-    let mut trainings = comparison.trainings.clone();
-    for (training, score) in trainings.iter_mut().zip(scores(comparison, metric)) {
-        training.score = score;
-    }
-    // All are of one loss.
-    summarise(trainings).swap_remove(0)
+    let comparison = comparison.clone();
+    comparison.scored_by(|training| score(training, metric))
+}
+
+/// The trainings that failed, which count in no cell.
+fn failures(trained: &[OfSetup]) -> Vec<String> {
+    let failed = trained
+        .iter()
+        .flatten()
+        .flatten()
+        .flat_map(|comparison| &comparison.failed);
+    failed
+        .map(|failed| format!("{failed}; the same command tries again."))
+        .collect()
 }
 
 /// For each searched loss whether it is at or above every hand-written one, in its metric.
 fn notes(plan: &Plan, trained: &[OfSetup]) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes = failures(trained);
     for (setup, comparisons) in plan.setups.iter().zip(trained) {
         for (row, comparison) in plan.rows.iter().zip(comparisons) {
             let Row::Found { name, metric, .. } = row else {
@@ -141,22 +152,26 @@ fn notes(plan: &Plan, trained: &[OfSetup]) -> Vec<String> {
                 continue;
             };
             let found = by_metric(found, metric);
+            let Some(mean) = found.mean else { continue };
             let written = plan
                 .rows
                 .iter()
                 .zip(comparisons)
                 .filter(|(row, _)| row.is_written());
             let written = written.filter_map(|(_, c)| Some(by_metric(c.as_ref()?, metric)));
-            let Some(best) = written.max_by(|a, b| a.mean.total_cmp(&b.mean)) else {
+            let best = written
+                .filter_map(|c| Some((c.mean?, c)))
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let Some((best_mean, best)) = best else {
                 continue;
             };
             let p = found.against(&best).and_then(|paired| paired.p);
             notes.push(format!(
                 "{name} ({}): {} every hand-written loss in {metric}: {:.4} against {:.4} of {}{}. `{}`",
                 setup.title,
-                if found.mean >= best.mean { "at or above" } else { "NOT above" },
-                found.mean,
-                best.mean,
+                if mean >= best_mean { "at or above" } else { "NOT above" },
+                mean,
+                best_mean,
                 best.name,
                 p.map_or_else(String::new, |p| format!(", paired t-test p = {p:.3}")),
                 found.formula

@@ -67,19 +67,54 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
     if !comparisons.is_empty() {
         text.push_str(&format!(
             "\nthe same training with fresh seeds\n{}",
-            comparison_table(&comparisons, store.reference()?.map(|r| r.name).as_deref())
+            comparisons_text(&comparisons, store.reference()?.map(|r| r.name).as_deref())
         ));
     }
     Ok(text)
 }
 
+/// A table of comparisons and below it the trainings that failed.
+pub(crate) fn comparisons_text(comparisons: &[Comparison], reference: Option<&str>) -> String {
+    let mut text = comparison_table(comparisons, reference).to_string();
+    let failed: Vec<_> = comparisons.iter().flat_map(|c| &c.failed).collect();
+    if failed.is_empty() {
+        return text;
+    }
+    let all = failed.len() + comparisons.iter().map(|c| c.trainings.len()).sum::<usize>();
+    text.push_str(&format!("\n{} of {all} trainings failed\n", failed.len()));
+    for failed in failed {
+        text.push_str(&format!(
+            "{} with seed {}: {}\n",
+            failed.name, failed.seed, failed.message
+        ));
+    }
+    text
+}
+
+/// Fails where a loss has no training with a score.
+pub(crate) fn ensure_scored(comparisons: &[Comparison]) -> Result<()> {
+    let without = comparisons.iter().filter(|c| c.trainings.is_empty());
+    let lines: Vec<String> = without
+        .filter_map(|c| {
+            let (count, first) = (c.failed.len(), c.failed.first()?);
+            let message = &first.message;
+            Some(format!(
+                "{}: all {count} trainings failed: {message}",
+                c.name
+            ))
+        })
+        .collect();
+    anyhow::ensure!(lines.is_empty(), "{}", lines.join("\n"));
+    Ok(())
+}
+
 /// Comparisons, best first, each against the one of that name, by default the first: the mean
 /// difference over the seeds, and the p of a paired t-test.
-pub(crate) fn comparison_table(comparisons: &[Comparison], reference: Option<&str>) -> Table {
+fn comparison_table(comparisons: &[Comparison], reference: Option<&str>) -> Table {
     let named = |c: &&Comparison| reference.is_some_and(|name| c.name == name);
     let reference = comparisons.iter().find(named).or(comparisons.first());
     let mut sorted: Vec<&Comparison> = comparisons.iter().collect();
-    sorted.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+    sorted.sort_by(|a, b| a.better_first(b));
     let against = reference.map_or_else(String::new, |r| format!(">against {}", r.name));
     let mut table = Table::new(&["name", ">mean ± std", &against, ">p", "scores", "loss"]);
     for c in sorted {
@@ -91,7 +126,10 @@ pub(crate) fn comparison_table(comparisons: &[Comparison], reference: Option<&st
             .collect();
         table.row([
             c.name.clone(),
-            format!("{:.4} ± {:.4}", c.mean, c.std),
+            match (c.mean, c.std) {
+                (Some(mean), Some(std)) => format!("{mean:.4} ± {std:.4}"),
+                _ => "failed".to_owned(),
+            },
             difference,
             p,
             scores.join(" "),
@@ -128,10 +166,13 @@ pub(crate) fn comparisons_json(comparisons: &[Comparison]) -> serde_json::Value 
                 })
             })
             .collect();
+        let failed = c.failed.iter();
+        let failed = failed.map(|f| json!({"seed": f.seed, "message": f.message}));
         json!({
             "name": c.name, "loss": c.formula, "mean": c.mean, "std": c.std,
             "against_first": paired(c),
             "trainings": trainings,
+            "failed": failed.collect::<Vec<_>>(),
         })
     };
     comparisons.iter().map(one).collect()

@@ -7,6 +7,7 @@
 
 mod round;
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +17,11 @@ use std::time::{Duration, Instant};
 
 use autoloss_expr::Loss;
 
-use self::round::{Found, Round};
-use super::{Trained, panic_message, train};
+use self::round::Round;
+use super::{Failure, Trained, panic_message, train};
 use crate::error::SearchError;
 use crate::event::{Candidate, End, Event, Fate, Tally};
-use crate::evolution::{Evolution, Known, Offspring, Proposal, Waiting};
+use crate::evolution::{Evolution, Found, Known, Offspring, Proposal};
 use crate::population::Member;
 use crate::predictor::Predictor;
 use crate::random::Space;
@@ -198,13 +199,13 @@ impl Search<'_> {
     }
 
     /// Ends the search, the first reason counts.
-    fn end(&self, shared: &mut Shared, end: End) -> ControlFlow<()> {
+    fn end<T>(&self, shared: &mut Shared, end: End) -> ControlFlow<(), T> {
         shared.end.get_or_insert(end);
         self.over.store(true, Ordering::Relaxed);
         ControlFlow::Break(())
     }
 
-    fn fail(&self, shared: &mut Shared, error: SearchError) -> ControlFlow<()> {
+    fn fail<T>(&self, shared: &mut Shared, error: SearchError) -> ControlFlow<(), T> {
         shared.error.get_or_insert(error);
         self.over.store(true, Ordering::Relaxed);
         ControlFlow::Break(())
@@ -224,7 +225,7 @@ impl Search<'_> {
             return;
         }
         if let Err(error) = on_event(event) {
-            let _ = self.fail(&mut self.lock(), error);
+            let _ = self.fail::<()>(&mut self.lock(), error);
             self.interrupt.set();
         }
     }
@@ -239,7 +240,7 @@ impl Search<'_> {
         };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
             let error = SearchError::Worker(panic_message(&*payload));
-            let _ = self.fail(&mut self.lock(), error);
+            let _ = self.fail::<()>(&mut self.lock(), error);
             self.interrupt.set();
         }
     }
@@ -268,10 +269,12 @@ impl Search<'_> {
             return ControlFlow::Break(());
         };
         let shared = &mut *self.lock();
-        if let (Fate::Failed, message) = (trained.fate, trained.reason.clone()) {
-            let message = message.unwrap_or_default();
-            return self.fail(shared, SearchError::Baseline { name, message });
-        }
+        let trained = match trained {
+            Ok(trained) => trained,
+            Err(Failure { message, .. }) => {
+                return self.fail(shared, SearchError::Baseline { name, message });
+            }
+        };
         if trained.fate == Fate::Scored {
             shared.full_trainings.0 += trained.seconds;
             shared.full_trainings.1 += 1;
@@ -445,11 +448,21 @@ impl Search<'_> {
         screened(&mut self.lock(), candidate, fate, reason);
     }
 
-    /// Gives a candidate that passed its score: that of an equivalent one, or its own.
-    fn settle(&self, mut found: Found, drawn: &mut Draws) -> ControlFlow<()> {
+    /// Gives a candidate that passed its score: that of an equivalent one, or its own. Where its
+    /// training fails, each candidate that waited for it is settled by itself.
+    fn settle(&self, found: Found, drawn: &mut Draws) -> ControlFlow<()> {
+        drawn.report(&mut self.lock());
+        let mut left = VecDeque::from([found]);
+        while let Some(found) = left.pop_front() {
+            left.extend(self.settle_one(found)?);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Settles one candidate; after a failure those that waited for its score are left.
+    fn settle_one(&self, mut found: Found) -> ControlFlow<(), Vec<Found>> {
         {
             let shared = &mut *self.lock();
-            drawn.report(shared);
             if self.is_over() {
                 return ControlFlow::Break(());
             }
@@ -460,22 +473,24 @@ impl Search<'_> {
             {
                 return self.end(shared, end);
             }
-            candidate.id = shared.evolution.next_id();
+            if candidate.id == 0 {
+                candidate.id = shared.evolution.next_id();
+            }
             match known {
                 Known::Scored(to, score) => {
-                    take_over(shared, found.waiting(), to, score);
+                    take_over(shared, found, to, score);
                     if shared.unproductive >= self.settings.search.max_draws {
                         return self.end(shared, End::NothingNew);
                     }
-                    return ControlFlow::Continue(());
+                    return ControlFlow::Continue(Vec::new());
                 }
                 Known::InTraining(waits_for) => {
                     shared.emit(Event::Parked {
                         id: candidate.id,
                         waits_for,
                     });
-                    shared.evolution.park(found.waiting());
-                    return ControlFlow::Continue(());
+                    shared.evolution.park(found);
+                    return ControlFlow::Continue(Vec::new());
                 }
                 Known::New => {}
             }
@@ -491,7 +506,11 @@ impl Search<'_> {
             });
         }
         match train(self.task, &found.loss, &self.job(), &self.interrupt) {
-            Some(trained) => self.evaluated(found, trained),
+            Some(Ok(trained)) => {
+                self.evaluated(found, trained);
+                ControlFlow::Continue(Vec::new())
+            }
+            Some(Err(failure)) => self.failed(found, failure),
             None => {
                 let shared = &mut *self.lock();
                 shared.begun -= 1;
@@ -501,14 +520,15 @@ impl Search<'_> {
         }
     }
 
-    fn evaluated(&self, found: Found, trained: Trained) -> ControlFlow<()> {
+    /// A training gave a score.
+    fn evaluated(&self, found: Found, trained: Trained) {
         let Found {
             candidate,
             loss,
             signature,
         } = found;
         let shared = &mut *self.lock();
-        if let Some(signature) = signature.filter(|_| trained.fate != Fate::Failed) {
+        if let Some(signature) = signature {
             shared.predictor.add(signature, trained.score);
         }
         let (id, score) = (candidate.id, trained.score);
@@ -520,7 +540,6 @@ impl Search<'_> {
         shared.unproductive = 0;
         let member = Member { id, loss, score };
         let (joined, waiting) = shared.evolution.tell(member, &candidate.norms);
-        let message = trained.reason.clone();
         shared.emit(Event::Evaluated {
             candidate,
             fate: trained.fate,
@@ -534,19 +553,29 @@ impl Search<'_> {
         for waiting in waiting {
             take_over(shared, waiting, id, score);
         }
+    }
+
+    /// A training failed: nothing is known of its candidate's score.
+    fn failed(&self, found: Found, failure: Failure) -> ControlFlow<(), Vec<Found>> {
+        let Found { candidate, .. } = found;
+        let Failure { message, seconds } = failure;
+        let shared = &mut *self.lock();
+        shared.in_training.retain(|(id, _)| *id != candidate.id);
+        let waited = shared.evolution.abandon(&candidate.norms);
+        shared.emit(Event::Failed {
+            candidate,
+            message: message.clone(),
+            seconds,
+        });
         let Tally {
             evaluations,
-            failed,
+            failed: count,
             ..
         } = shared.tally;
-        if failed == evaluations && failed >= FAILURES {
-            let error = SearchError::EvaluationsFail {
-                count: failed,
-                message: message.unwrap_or_default(),
-            };
-            return self.fail(shared, error);
+        if count == evaluations && count >= FAILURES {
+            return self.fail(shared, SearchError::EvaluationsFail { count, message });
         }
-        ControlFlow::Continue(())
+        ControlFlow::Continue(waited)
     }
 
     /// Why no further training may begin, if so.
@@ -574,8 +603,10 @@ impl Search<'_> {
 }
 
 /// An equivalent candidate joins with the score of `to`.
-fn take_over(shared: &mut Shared, waiting: Waiting, to: u64, score: f64) {
-    let Waiting { candidate, loss } = waiting;
+fn take_over(shared: &mut Shared, found: Found, to: u64, score: f64) {
+    let Found {
+        candidate, loss, ..
+    } = found;
     let joined = shared.evolution.join(Member {
         id: candidate.id,
         loss,

@@ -7,11 +7,13 @@ use std::time::Instant;
 
 use autoloss_expr::Loss;
 
-use crate::event::{Fate, Training};
+use crate::comparison::Entry;
+use crate::event::{Ended, FailedTraining, Fate, Training};
 use crate::task::{Evaluation, Interrupt, Job, Outcome, Task, TaskError};
 
-/// What came of a training.
+/// A training with a score.
 pub(crate) struct Trained {
+    /// [`Fate::Scored`] or [`Fate::Stopped`].
     pub(crate) fate: Fate,
     pub(crate) score: f64,
     pub(crate) reason: Option<String>,
@@ -39,50 +41,67 @@ impl Trained {
     }
 }
 
-/// Trains and scores a loss; `None` after an interrupt. Whatever goes wrong, a panic of the task
-/// included, is the fate of this loss alone.
+/// A training without a score.
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) seconds: f64,
+}
+
+/// Trains and scores a loss; `None` after an interrupt. A failure, a panic of the task included,
+/// concerns this training alone.
 pub(crate) fn train(
     task: &dyn Task,
     loss: &Loss,
     job: &Job,
     interrupt: &Interrupt,
-) -> Option<Trained> {
+) -> Option<Result<Trained, Failure>> {
     let start = Instant::now();
     let result = catch_unwind(AssertUnwindSafe(|| task.evaluate(loss, job, interrupt)));
-    let failed = |message: String| Trained {
-        fate: Fate::Failed,
-        score: 0.0,
-        reason: Some(message),
-        seconds: start.elapsed().as_secs_f64(),
-        curve: Vec::new(),
-        metrics: Vec::new(),
-        pictures: Vec::new(),
+    let scored = match result {
+        Ok(Ok(evaluation)) => finished(evaluation),
+        Ok(Err(TaskError::Interrupted)) => return None,
+        Ok(Err(TaskError::Failed(message))) => Err(message),
+        Err(payload) => Err(format!("the task panicked: {}", panic_message(&*payload))),
     };
-    match result {
-        Ok(Ok(evaluation)) => Some(finished(evaluation)),
-        Ok(Err(TaskError::Interrupted)) => None,
-        Ok(Err(TaskError::Failed(message))) => Some(failed(message)),
-        Err(payload) => Some(failed(format!(
-            "the task panicked: {}",
-            panic_message(&*payload)
-        ))),
-    }
+    Some(scored.map_err(|message| Failure {
+        message,
+        seconds: start.elapsed().as_secs_f64(),
+    }))
 }
 
-fn finished(evaluation: Evaluation) -> Trained {
+/// One training of a comparison; `None` after an interrupt.
+pub(crate) fn train_entry(
+    task: &dyn Task,
+    Entry { name, loss, job }: &Entry,
+    interrupt: &Interrupt,
+) -> Option<Ended> {
+    let formula = loss.to_string();
+    Some(match train(task, loss, job, interrupt)? {
+        Ok(trained) => Ok(trained.into_training(name, formula, job)),
+        Err(Failure { message, seconds }) => Err(FailedTraining {
+            name: name.clone(),
+            formula,
+            seed: job.seed,
+            message,
+            seconds,
+        }),
+    })
+}
+
+fn finished(evaluation: Evaluation) -> Result<Trained, String> {
     let (fate, score, reason) = match evaluation.outcome {
         Outcome::Stopped { update, what } => (
             Fate::Stopped,
             0.0,
             Some(format!("{what} at update {update}")),
         ),
-        Outcome::Finished if evaluation.score.is_nan() => {
-            let note = "the score was not a number and counts as 0";
-            (Fate::Scored, 0.0, Some(note.to_owned()))
+        Outcome::Finished if !evaluation.score.is_finite() => {
+            let score = evaluation.score;
+            return Err(format!("the score is {score}, expected a finite number"));
         }
         Outcome::Finished => (Fate::Scored, evaluation.score, None),
     };
-    Trained {
+    Ok(Trained {
         fate,
         score,
         reason,
@@ -90,7 +109,7 @@ fn finished(evaluation: Evaluation) -> Trained {
         curve: evaluation.curve,
         metrics: evaluation.metrics,
         pictures: evaluation.pictures,
-    }
+    })
 }
 
 /// The text of a panic.

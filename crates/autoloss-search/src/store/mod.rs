@@ -4,6 +4,7 @@
 //! write-ahead mode and syncs at every commit, so that a commit survives the process's and the
 //! machine's sudden end; commits are batched except for results of trainings.
 
+mod format;
 mod query;
 mod record;
 #[cfg(test)]
@@ -14,15 +15,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+pub use format::FORMAT;
 pub use query::{CandidateRow, RunInfo};
 pub use record::{NewRun, Recorder};
 
 use crate::settings::SettingsError;
-
-/// Version of the tables: a reader understands its own major version, any minor one.
-///
-/// Runs before 1.2 have no search set: their candidates were scored on the validation set.
-pub const FORMAT: (u32, u32) = (1, 2);
 
 /// Minor version of the first format whose candidates were scored on a search set.
 const FIRST_WITH_SEARCH_SET: u32 = 2;
@@ -31,81 +28,6 @@ const FIRST_WITH_SEARCH_SET: u32 = 2;
 const APPLICATION_ID: i32 = 0x414C_6F73;
 
 const FILE: &str = "run.sqlite";
-
-const SCHEMA: &str = "
-CREATE TABLE run (
-    program TEXT NOT NULL,
-    task TEXT NOT NULL,
-    metric TEXT NOT NULL,
-    settings TEXT NOT NULL,
-    task_settings TEXT NOT NULL,
-    seed INTEGER NOT NULL,
-    cores INTEGER NOT NULL,
-    arch TEXT NOT NULL,
-    created INTEGER NOT NULL,
-    elapsed REAL NOT NULL,
-    ended TEXT
-);
-CREATE TABLE candidate (
-    id INTEGER PRIMARY KEY,
-    proposal INTEGER NOT NULL,
-    draw INTEGER NOT NULL,
-    parent INTEGER,
-    origin TEXT NOT NULL,
-    formula TEXT NOT NULL,
-    canonical TEXT NOT NULL,
-    fate TEXT NOT NULL,
-    reason TEXT,
-    g REAL,
-    norms TEXT NOT NULL,
-    equivalent_to INTEGER,
-    score REAL,
-    joined INTEGER,
-    screening_seconds REAL NOT NULL,
-    training_seconds REAL,
-    metrics TEXT NOT NULL,
-    worker INTEGER NOT NULL,
-    UNIQUE (proposal, draw)
-);
-CREATE TABLE curve (
-    candidate INTEGER NOT NULL,
-    number INTEGER NOT NULL,
-    loss_value REAL,
-    PRIMARY KEY (candidate, number)
-) WITHOUT ROWID;
-CREATE TABLE drawn (
-    proposal INTEGER PRIMARY KEY,
-    drawn INTEGER NOT NULL,
-    structural INTEGER NOT NULL,
-    cached INTEGER NOT NULL
-);
-CREATE TABLE training (
-    purpose TEXT NOT NULL,
-    name TEXT NOT NULL,
-    formula TEXT NOT NULL,
-    seed INTEGER NOT NULL,
-    score REAL NOT NULL,
-    seconds REAL NOT NULL,
-    note TEXT,
-    curve TEXT NOT NULL,
-    metrics TEXT NOT NULL,
-    PRIMARY KEY (purpose, name, seed)
-);
-";
-
-/// Tables that runs of format 1.0 do not have.
-const SINCE_1_1: &str = "
-CREATE TABLE IF NOT EXISTS moment (
-    candidate INTEGER PRIMARY KEY,
-    elapsed REAL NOT NULL
-);
-CREATE TABLE IF NOT EXISTS picture (
-    name TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    png BLOB NOT NULL,
-    PRIMARY KEY (name, number)
-);
-";
 
 /// What is wrong with a run on disk.
 #[derive(Debug, thiserror::Error)]
@@ -243,10 +165,7 @@ impl Store {
         {
             return Err(StoreError::BeforeSplit(dir.to_owned()));
         }
-        if store.minor == 0 {
-            let tables = SINCE_1_1.replace("CREATE TABLE", "CREATE TEMPORARY TABLE");
-            store.sql(store.connection.execute_batch(&tables))?;
-        }
+        store.sql(format::show_upgraded(&store.connection, store.minor))?;
         Ok(store)
     }
 

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::{FIRST_WITH_SEARCH_SET, Store, StoreError};
 use crate::comparison::{Comparison, summarise};
-use crate::event::{Best, Candidate, Fate, Origin, Tally, Training};
+use crate::event::{Best, Candidate, Ended, FailedTraining, Fate, Origin, Tally, Training};
 use crate::mutation::Mutation;
 use crate::settings::Settings;
 use crate::task::EvaluationSet;
@@ -66,6 +66,13 @@ pub struct CandidateRow {
     pub metrics: Vec<(String, f64)>,
     /// Seconds into the run when it joined; `None` too where an earlier version ran.
     pub elapsed: Option<f64>,
+}
+
+impl CandidateRow {
+    /// Whether its proposal has an outcome by it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.joined.is_some() || self.fate == Fate::Failed
+    }
 }
 
 const CANDIDATES: &str = "SELECT id, proposal, draw, parent, origin, formula, canonical, fate, \
@@ -208,10 +215,12 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn best(&self) -> Result<Option<Best>, StoreError> {
-        Ok(self.top(1)?.into_iter().next().map(|row| Best {
-            id: row.candidate.id,
-            score: row.score.unwrap_or_default(),
-            formula: row.candidate.formula,
+        Ok(self.top(1)?.into_iter().next().and_then(|row| {
+            Some(Best {
+                id: row.candidate.id,
+                score: row.score?,
+                formula: row.candidate.formula,
+            })
         }))
     }
 
@@ -224,6 +233,7 @@ impl Store {
         let ids = self.comparisons()?;
         let id = ids
             .iter()
+            .filter(|c| c.mean.is_some())
             .find_map(|c| c.name.strip_prefix('#')?.parse().ok());
         match id {
             Some(id) => self.candidate(id),
@@ -266,21 +276,27 @@ impl Store {
         Ok(reference.into_iter().next())
     }
 
-    /// The trainings of the final comparison made so far.
+    /// The trainings of the final comparison made so far, the failed ones last.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn final_trainings(&self) -> Result<Vec<Training>, StoreError> {
-        self.trainings("final", EvaluationSet::Validation)
+    pub fn final_trainings(&self) -> Result<Vec<Ended>, StoreError> {
+        let scored = self.trainings("final", EvaluationSet::Validation)?;
+        let failed = self.failures("final")?;
+        Ok(scored
+            .into_iter()
+            .map(Ok)
+            .chain(failed.into_iter().map(Err))
+            .collect())
     }
 
-    /// The final comparison, as far as it was made; the highest mean first.
+    /// The final comparison, as far as it was made; the highest mean first, losses without a score last.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn comparisons(&self) -> Result<Vec<Comparison>, StoreError> {
         let mut comparisons = summarise(self.final_trainings()?);
-        comparisons.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+        comparisons.sort_by(Comparison::better_first);
         Ok(comparisons)
     }
 
@@ -294,6 +310,23 @@ impl Store {
             .connection
             .prepare(sql)
             .and_then(|mut statement| statement.query_map([name], |row| row.get(0))?.collect());
+        self.sql(rows)
+    }
+
+    fn failures(&self, purpose: &str) -> Result<Vec<FailedTraining>, StoreError> {
+        let sql = "SELECT * FROM failure WHERE purpose = ? ORDER BY rowid";
+        let rows = self.connection.prepare(sql).and_then(|mut statement| {
+            let failure = |row: &Row<'_>| {
+                Ok(FailedTraining {
+                    name: row.get("name")?,
+                    formula: row.get("formula")?,
+                    seed: number(row, "seed")?,
+                    message: row.get("message")?,
+                    seconds: row.get("seconds")?,
+                })
+            };
+            statement.query_map([purpose], failure)?.collect()
+        });
         self.sql(rows)
     }
 

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
+use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2};
 use super::query::json;
-use super::{APPLICATION_ID, FILE, FORMAT, SCHEMA, SINCE_1_1, Store, StoreError};
-use crate::event::{Candidate, Event, Fate, Training};
+use super::{APPLICATION_ID, FILE, Store, StoreError};
+use crate::event::{Candidate, Event, FailedTraining, Fate, Training};
 use crate::settings::Settings;
 
 /// At most this many events wait for the next commit, and none longer than [`PATIENCE`].
@@ -111,6 +112,7 @@ impl Recorder {
         let durable = match event {
             Event::Reference(_)
             | Event::Evaluated { .. }
+            | Event::Failed { .. }
             | Event::SearchEnded { .. }
             | Event::Compared(_) => true,
             Event::Drawn { .. } | Event::Screened { .. } | Event::Equivalent { .. } => false,
@@ -170,7 +172,7 @@ impl Recorder {
     /// As [`Recorder::record`].
     pub(crate) fn discard_unfinished(&mut self) -> Result<(), StoreError> {
         const UNFINISHED: &str = "proposal NOT IN \
-            (SELECT proposal FROM candidate WHERE joined IS NOT NULL)";
+            (SELECT proposal FROM candidate WHERE joined IS NOT NULL OR fate = 'failed')";
         let discarded = self.store.connection.execute_batch(&format!(
             "BEGIN; DELETE FROM candidate WHERE {UNFINISHED}; DELETE FROM drawn WHERE {UNFINISHED}; \
              UPDATE run SET ended = NULL; COMMIT;"
@@ -226,6 +228,7 @@ fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
     transaction.execute_batch(SINCE_1_1)?;
+    transaction.execute_batch(SINCE_1_2)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", (FORMAT.0 << 16) | FORMAT.1)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -339,8 +342,23 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
                 },
             )
         }
+        Event::Failed {
+            candidate,
+            message,
+            seconds,
+        } => write_candidate(
+            transaction,
+            candidate,
+            Fate::Failed,
+            &Outcome {
+                reason: Some(message),
+                seconds: Some(*seconds),
+                ..Outcome::default()
+            },
+        ),
         Event::Reference(training) => write_training(transaction, "reference", training),
-        Event::Compared(training) => {
+        Event::Compared(Err(failed)) => write_failed(transaction, "final", failed),
+        Event::Compared(Ok(training)) => {
             for (number, png) in training.pictures.iter().enumerate() {
                 transaction.execute(
                     "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
@@ -404,6 +422,11 @@ fn write_training(
     purpose: &str,
     training: &Training,
 ) -> Result<(), rusqlite::Error> {
+    // An earlier try may have failed.
+    transaction.execute(
+        "DELETE FROM failure WHERE purpose = ? AND name = ? AND seed = ?",
+        params![purpose, training.name, training.seed.cast_signed()],
+    )?;
     transaction.execute(
         "INSERT OR REPLACE INTO training VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
@@ -416,6 +439,25 @@ fn write_training(
             training.note,
             json(&training.curve),
             json(&training.metrics),
+        ],
+    )?;
+    Ok(())
+}
+
+fn write_failed(
+    transaction: &Transaction<'_>,
+    purpose: &str,
+    failed: &FailedTraining,
+) -> Result<(), rusqlite::Error> {
+    transaction.execute(
+        "INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?, ?, ?)",
+        params![
+            purpose,
+            failed.name,
+            failed.formula,
+            failed.seed.cast_signed(),
+            failed.seconds,
+            failed.message,
         ],
     )?;
     Ok(())

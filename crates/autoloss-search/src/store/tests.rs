@@ -169,6 +169,39 @@ fn runs_from_before_the_search_set_are_read_and_not_gone_on_with() {
 }
 
 #[test]
+fn failed_trainings_of_older_runs_have_no_score() {
+    let dir = TempDir::new().unwrap();
+    let path = finished_file(dir.path());
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let older = "
+        DROP TABLE failure;
+        UPDATE candidate SET fate = 'failed', score = 0, joined = 0 WHERE id = 1;
+        UPDATE candidate SET fate = 'equivalent', equivalent_to = 1, score = 0, joined = 1 WHERE id = 2;
+        UPDATE candidate SET fate = 'scored', score = 0.5, joined = 2 WHERE id = 3;
+        UPDATE candidate SET fate = 'equivalent', equivalent_to = 3, score = 0.5, joined = 3 WHERE id = 4;
+        INSERT INTO training VALUES ('final', 'a', 'y', 1, 0, 1, 'out of memory', '[]', '[]');
+        INSERT INTO training VALUES ('final', 'a', 'y', 2, 0, 1, 'not finite at update 1', '[]', '[]');
+        INSERT INTO training VALUES ('final', 'a', 'y', 3, 0.5, 1, NULL, '[[1, 0.5]]', '[]');
+        PRAGMA user_version = 65537;";
+    file.execute_batch(older).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let rows = store.candidates().unwrap();
+    let scores: Vec<_> = rows[..5]
+        .iter()
+        .map(|row| (row.score, row.joined))
+        .collect();
+    let (none, half) = ((None, None), |n| (Some(0.5), Some(n)));
+    assert_eq!(scores, [none, none, half(2), half(3), none]);
+    let comparison = &store.comparisons().unwrap()[0];
+    assert_eq!(
+        (comparison.mean, comparison.trainings.len()),
+        (Some(0.25), 2)
+    );
+    let failed = &comparison.failed[0];
+    assert_eq!((failed.seed, failed.message.as_str()), (1, "out of memory"));
+}
+
+#[test]
 fn other_format_versions_are_named() {
     let dir = TempDir::new().unwrap();
     let path = finished_file(dir.path());

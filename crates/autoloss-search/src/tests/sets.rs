@@ -60,7 +60,9 @@ fn candidates_are_scored_on_the_search_set_and_the_comparison_on_the_validation_
         for event in &events {
             match event {
                 Event::Reference(training) => assert_eq!(training.set, EvaluationSet::Search),
-                Event::Compared(training) => assert_eq!(training.set, EvaluationSet::Validation),
+                Event::Compared(ended) => {
+                    assert_eq!(ended.as_ref().unwrap().set, EvaluationSet::Validation);
+                }
                 _ => {}
             }
         }
@@ -71,7 +73,12 @@ fn candidates_are_scored_on_the_search_set_and_the_comparison_on_the_validation_
             EvaluationSet::Search
         );
         let trainings = store.final_trainings().unwrap();
-        assert!(trainings.iter().all(|t| t.set == EvaluationSet::Validation));
+        let set = |ended: &Ended| ended.as_ref().unwrap().set;
+        assert!(
+            trainings
+                .iter()
+                .all(|t| set(t) == EvaluationSet::Validation)
+        );
         assert_eq!(resume(&Toy::new(), &dir).comparisons, report.comparisons);
     }
 }

@@ -135,8 +135,8 @@ fn comparison(run: &Run) -> String {
             rows,
             "<tr><td>{}</td><td class=\"number\">{} ± {}</td><td class=\"number\">{}</td><td><code>{}</code></td></tr>",
             escape(&c.name),
-            short(c.mean),
-            short(c.std),
+            c.mean.map_or_else(|| "failed".to_owned(), short),
+            c.std.map_or_else(|| "-".to_owned(), short),
             c.trainings.len(),
             escape(&c.formula)
         );

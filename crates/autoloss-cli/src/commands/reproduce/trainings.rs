@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::Result;
 use autoloss_expr::Loss;
 use autoloss_search::{
-    Comparison, Entry, EvaluationSet, Interrupt, Job, Store, Training, final_seeds, summarise,
+    Comparison, Ended, Entry, EvaluationSet, Interrupt, Job, Store, final_seeds, summarise,
 };
 
 use super::plan::{Plan, Row, Setup};
 use super::searches::folder;
+use crate::commands::compare::in_words;
 use crate::config::open_task;
 use crate::formula::for_task;
 use crate::kept::Kept;
@@ -66,11 +67,8 @@ fn of_setup(
             },
         }));
     }
-    let mut tell = |training: &Training, (made, total): (usize, usize)| {
-        eprintln!(
-            "{}: {made} of {total}: {} {:.4} in {:.1} s",
-            setup.key, training.name, training.score, training.seconds
-        );
+    let mut tell = |ended: &Ended, (made, total): (usize, usize)| {
+        eprintln!("{}: {made} of {total}: {}", setup.key, in_words(ended));
     };
     let trainings = kept.train(&*task, &entries, workers, interrupt, &mut tell)?;
     anyhow::ensure!(

@@ -4,42 +4,14 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use autoloss_expr::Loss;
-
 use super::{Draws, Search, screened};
-use crate::event::{Candidate, Fate};
-use crate::evolution::{Known, Waiting};
+use crate::event::Fate;
+use crate::evolution::{Found, Known};
 use crate::screening::{Judgement, Open, Scratch, Signature};
 use crate::settings::SearchSettings;
 
 /// Losses nearer to each other than this train alike: they differ in scale and rounding.
 const ALIKE: f64 = 1e-5;
-
-/// A candidate that passed.
-pub(super) struct Found {
-    pub(super) candidate: Candidate,
-    pub(super) loss: Loss,
-    /// For predictions from its score, where any are made.
-    pub(super) signature: Option<Arc<Signature>>,
-}
-
-impl Found {
-    pub(super) const fn new(candidate: Candidate, loss: Loss) -> Self {
-        Self {
-            candidate,
-            loss,
-            signature: None,
-        }
-    }
-
-    /// To take over the score of an equivalent one.
-    pub(super) fn waiting(self) -> Waiting {
-        Waiting {
-            candidate: self.candidate,
-            loss: self.loss,
-        }
-    }
-}
 
 /// A candidate that may be trained.
 struct Choice {
