@@ -127,7 +127,7 @@ fn ended(dir: &Path, report: &RunReport) -> Result<()> {
         }
         _ => {
             eprintln!("more: `autoloss show {dir}`; the best loss is `--loss @{dir}`");
-            Ok(())
+            show::ensure_scored(&report.comparisons)
         }
     }
 }

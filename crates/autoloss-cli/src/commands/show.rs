@@ -217,3 +217,60 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
         "comparisons": comparisons_json(&store.comparisons()?),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use autoloss_search::{EvaluationSet, FailedTraining, Training, summarise};
+
+    use super::*;
+
+    fn scored(name: &str, seed: u64, score: f64) -> Training {
+        Training {
+            name: name.to_owned(),
+            formula: "y".to_owned(),
+            seed,
+            set: EvaluationSet::Validation,
+            score,
+            seconds: 1.0,
+            note: None,
+            curve: Vec::new(),
+            metrics: Vec::new(),
+            pictures: Vec::new(),
+        }
+    }
+
+    fn failed(name: &str, seed: u64) -> FailedTraining {
+        FailedTraining {
+            name: name.to_owned(),
+            formula: "yhat".to_owned(),
+            seed,
+            message: "out of memory".to_owned(),
+            seconds: 1.0,
+        }
+    }
+
+    #[test]
+    fn a_failed_training_is_told_and_enters_no_number() {
+        let comparisons = summarise(vec![
+            Ok(scored("a", 1, 0.25)),
+            Ok(scored("a", 2, 0.75)),
+            Err(failed("a", 3)),
+            Err(failed("b", 1)),
+            Err(failed("b", 2)),
+            Ok(scored("c", 3, 0.5)),
+        ]);
+        let text = comparisons_text(&comparisons, None);
+        insta::assert_snapshot!(text);
+        let json = comparisons_json(&comparisons);
+        assert_eq!(json[0]["mean"], 0.5);
+        assert_eq!(json[0]["trainings"].as_array().unwrap().len(), 2);
+        assert_eq!(json[0]["failed"][0]["seed"], 3);
+        assert_eq!(json[0]["failed"][0]["message"], "out of memory");
+        assert!(json[1]["mean"].is_null() && json[1]["against_first"].is_null());
+        // The seeds that both have are none.
+        assert!(json[2]["against_first"].is_null());
+        let error = ensure_scored(&comparisons).unwrap_err().to_string();
+        assert_eq!(error, "b: all 2 trainings failed: out of memory");
+        assert!(ensure_scored(&comparisons[..1]).is_ok());
+    }
+}
