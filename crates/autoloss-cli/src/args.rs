@@ -57,6 +57,11 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   autoloss compare --task digits --loss @runs/digits-miou-1 --loss zoo:cross_entropy --loss zoo:dice")]
     Compare(Compare),
+    /// Read and check a data set: images, classes, and how many pixels or objects each has.
+    #[command(after_help = "Examples:
+  autoloss data --task voc --data VOC2012
+  autoloss data --task coco-detection --data coco --json")]
+    Data(Data),
     /// Compute a loss on arrays: its value and, if asked for, its gradient.
     #[command(after_help = "Example:
   autoloss eval --loss '-(y * log(yhat))' --yhat yhat.npy --y y.npy --grad gradient.npy")]
@@ -266,6 +271,15 @@ pub(crate) struct Compare {
     /// Worker threads; default: one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Data {
+    #[command(flatten)]
+    pub(crate) task: TaskArguments,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

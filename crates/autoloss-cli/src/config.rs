@@ -135,18 +135,31 @@ impl Config {
     }
 }
 
-/// Opens a task; what is wrong with a name or a setting is a usage error.
+/// Opens a task and says what was read: a line a set, and warnings. What is wrong with a name or a
+/// setting is a usage error.
 pub(crate) fn open_task(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
-    let device = device::named(settings.device()).map_err(usage)?;
-    let task = settings.open(&device).map_err(|error| match error {
-        SetupError::Data(error @ DataError::Setting { .. }) => usage(error),
-        SetupError::Data(error) => anyhow::Error::new(error),
-        other => usage(other),
-    })?;
+    let task = open_silently(settings)?;
     if let Some(note) = task.note() {
         eprintln!("{note}");
     }
+    let summary = task.summary()?;
+    for set in &summary.sets {
+        eprintln!("{}", set.line());
+    }
+    for warning in &summary.warnings {
+        eprintln!("warning: {warning}");
+    }
     Ok(task)
+}
+
+/// Opens a task as [`open_task`] does, without a word.
+pub(crate) fn open_silently(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
+    let device = device::named(settings.device()).map_err(usage)?;
+    settings.open(&device).map_err(|error| match error {
+        SetupError::Data(error @ DataError::Setting { .. }) => usage(error),
+        SetupError::Data(error) => anyhow::Error::new(error),
+        other => usage(other),
+    })
 }
 
 /// The defaults of a task as a file of settings, with comments.

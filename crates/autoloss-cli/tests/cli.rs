@@ -9,6 +9,8 @@ use ndarray::{Array, Array4, ArrayD, Ix4};
 use ndarray_npy::{read_npy, write_npy};
 use serde_json::Value;
 
+#[path = "cli/data.rs"]
+mod data;
 #[path = "cli/objects.rs"]
 mod objects;
 #[path = "cli/reports.rs"]
@@ -122,6 +124,7 @@ fn every_command_explains_itself() {
         &["reproduce"],
         &["retrain"],
         &["compare"],
+        &["data"],
         &["eval"],
         &["screen"],
         &["score", "segmentation"],

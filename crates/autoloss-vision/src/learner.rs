@@ -9,6 +9,7 @@ use autoloss_search::{Evaluation, Interrupt, Job, Outcome, TaskError};
 use burn::module::Module;
 
 use crate::checkpoint::{Checkpoints, load_network, save_network};
+use crate::data::{DataError, Summary};
 use crate::train::{Begin, Course, LossOf, Progress, TrainError, Trained, TrainingSettings, train};
 
 /// What is trained, and how it is scored.
@@ -26,6 +27,9 @@ pub(crate) trait Learner: Send + Sync {
     fn note(&self) -> Option<String> {
         None
     }
+
+    /// Summary of the data: images, and how often each class occurs, set by set.
+    fn summary(&self) -> Result<Summary, DataError>;
 
     /// A fresh network, and what computes the loss of it at each update after the first `done`.
     fn start(

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod compare;
+mod data;
 mod eval;
 mod report;
 mod reproduce;
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Reproduce(arguments) => reproduce::reproduce(&arguments),
         Command::Retrain(arguments) => retrain::retrain(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Data(arguments) => data::data(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Screen(arguments) => screen::screen(&arguments),
         Command::Score(score) => score::score(score),

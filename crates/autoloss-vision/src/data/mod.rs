@@ -18,6 +18,7 @@ mod labels;
 mod loader;
 mod objects;
 mod resized;
+mod summary;
 #[cfg(test)]
 mod testing;
 mod voc;
@@ -44,6 +45,8 @@ pub use objects::{
 };
 pub(crate) use objects::{keypoint_to_coco, target};
 pub use resized::Resized;
+pub use summary::{ClassCount, SetSummary, Summary, Unit};
+pub(crate) use summary::{of_label_maps, of_scenes};
 pub use voc::Voc;
 
 /// The label of pixels that take part neither in training nor in scoring.
@@ -71,6 +74,11 @@ pub enum Split {
     Train,
     /// What trained networks are scored on.
     Val,
+}
+
+impl Split {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Train, Self::Val];
 }
 
 impl fmt::Display for Split {

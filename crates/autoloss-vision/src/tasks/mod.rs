@@ -14,7 +14,7 @@ mod tests;
 use autoloss_expr::{Loss, ZooLoss};
 use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Task, TaskError};
 
-use crate::data::DataError;
+use crate::data::{DataError, Summary};
 pub use crate::learner::Keeping;
 use crate::learner::{self, Learner};
 use crate::nets::NetworkError;
@@ -30,6 +30,12 @@ pub use settings::{SettingsError, TaskSettings};
 pub trait VisionTask: Task {
     /// What a user should know before a run, such as a setting that was adapted to the data.
     fn note(&self) -> Option<String>;
+
+    /// Summary of the data: images, and how often each class occurs, set by set.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    fn summary(&self) -> Result<Summary, DataError>;
 
     /// Full training with one loss: keeps a checkpoint every so many updates, goes on from one that is
     /// there, writes `network.safetensors` at the end, calls `on_update` after each update with the
@@ -52,6 +58,10 @@ impl<T: Task + Learner> VisionTask for T {
         Learner::note(self)
     }
 
+    fn summary(&self) -> Result<Summary, DataError> {
+        Learner::summary(self)
+    }
+
     fn retrain(
         &self,
         loss: &Loss,
@@ -63,6 +73,10 @@ impl<T: Task + Learner> VisionTask for T {
         learner::retrain(self, loss, job, keeping, interrupt, on_update)
     }
 }
+
+/// Images of each set whose classes are counted where the data are embedded: they never surprise, and
+/// making all of them takes a while.
+const EMBEDDED_COUNTED: usize = 200;
 
 /// Hand-written losses of a task with one branch.
 fn zoo_baselines<const N: usize>(branch: &BranchSpec, names: [&str; N]) -> Vec<(String, Loss)> {

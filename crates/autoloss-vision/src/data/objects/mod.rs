@@ -114,7 +114,11 @@ pub trait ObjectData: Send + Sync {
 ///
 /// # Errors
 /// The first image whose objects cannot be read.
-fn outlines(data: &dyn ObjectData, split: Split, count: usize) -> Result<Vec<Scene>, DataError> {
+pub(super) fn outlines(
+    data: &dyn ObjectData,
+    split: Split,
+    count: usize,
+) -> Result<Vec<Scene>, DataError> {
     // All are made, so that the first error is the one that is told.
     let outlines: Vec<Result<Scene, DataError>> = (0..count)
         .into_par_iter()

@@ -28,10 +28,10 @@ use rand_chacha::rand_core::SeedableRng;
 pub use settings::{DetectionSettings, DetectorSettings};
 
 use super::coco_metric::{CocoMetric, scored};
-use super::{SetupError, pictures};
+use super::{EMBEDDED_COUNTED, SetupError, pictures};
 use crate::data::{
-    Augmentation, CachedScenes, CocoData, Digits, ObjectData, PreparedScene, SceneBatch,
-    SceneLoader, SceneSize, Split, targets,
+    self, Augmentation, CachedScenes, CocoData, DataError, Digits, ObjectData, PreparedScene,
+    SceneBatch, SceneLoader, SceneSize, Split, Summary, targets,
 };
 use crate::learner::{self, Learner, failed, on_threads};
 use crate::nets::{DetectionNet, NetworkError};
@@ -163,6 +163,14 @@ impl Learner for Detection {
 
     fn searched_metric(&self) -> &str {
         self.metric.name()
+    }
+
+    fn summary(&self) -> Result<Summary, DataError> {
+        let most = match self.settings.name.is_embedded() {
+            true => EMBEDDED_COUNTED,
+            false => usize::MAX,
+        };
+        data::of_scenes(&*self.data, most)
     }
 
     fn start(

@@ -25,11 +25,11 @@ use rand_chacha::rand_core::SeedableRng;
 pub use settings::PoseSettings;
 
 use super::coco_metric::{CocoMetric, scored};
-use super::{SetupError, pictures, zoo_baselines};
+use super::{EMBEDDED_COUNTED, SetupError, pictures, zoo_baselines};
 use crate::data::{
-    CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person, PersonAugmentation,
-    PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Split, decode_heatmaps,
-    keypoint_to_coco, persons, target, targets,
+    self, CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person,
+    PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Split,
+    Summary, decode_heatmaps, keypoint_to_coco, persons, target, targets,
 };
 use crate::learner::{self, Learner, failed, on_threads, only_tree};
 use crate::loss::{BranchFields, BranchLoss, LossAt, all_finite, carrier, host_values};
@@ -235,6 +235,14 @@ impl Learner for Pose {
 
     fn searched_metric(&self) -> &str {
         self.metric.name()
+    }
+
+    fn summary(&self) -> Result<Summary, DataError> {
+        let most = match self.settings.name.is_embedded() {
+            true => EMBEDDED_COUNTED,
+            false => usize::MAX,
+        };
+        data::of_scenes(&*self.data, most)
     }
 
     fn start(

@@ -22,10 +22,10 @@ use rand_chacha::rand_core::SeedableRng;
 pub use settings::SegmentationSettings;
 
 use super::pictures::Panel;
-use super::{SetupError, TaskName, pictures, zoo_baselines};
+use super::{EMBEDDED_COUNTED, SetupError, TaskName, pictures, zoo_baselines};
 use crate::data::{
     self, Augmentation, Batch, Cached, Cityscapes, DataError, Digits, Loader, LoaderSettings,
-    Prepared, Resized, SegmentationData, Split, Voc,
+    Prepared, Resized, SegmentationData, Split, Summary, Voc,
 };
 use crate::learner::{self, Learner, failed, on_threads, only_tree};
 use crate::loss::{ClassLoss, for_ignored, host_values, one_hot};
@@ -37,6 +37,7 @@ pub struct Segmentation {
     settings: SegmentationSettings,
     metric: Metric,
     data: Arc<dyn SegmentationData>,
+    summary: Summary,
     /// The boundary distance in the pixels of the images as they are used.
     distance: u32,
     /// With autodiff.
@@ -52,10 +53,11 @@ impl Segmentation {
     pub fn new(settings: SegmentationSettings, device: &Device) -> Result<Self, SetupError> {
         settings.check()?;
         let metric = Metric::from_name(&settings.metric)?;
-        let data = open(&settings)?;
+        let (data, summary) = open(&settings)?;
         let task = Self {
             metric,
             data,
+            summary,
             distance: boundary_distance(&settings)?,
             device: device.clone().autodiff(),
             branches: vec![BranchSpec {
@@ -198,6 +200,10 @@ impl Learner for Segmentation {
         })
     }
 
+    fn summary(&self) -> Result<Summary, DataError> {
+        Ok(self.summary.clone())
+    }
+
     fn start(
         &self,
         loss: &Loss,
@@ -311,17 +317,20 @@ impl Task for Segmentation {
 }
 
 /// The data set as trainings see it: checked, reduced, kept in memory.
-fn open(settings: &SegmentationSettings) -> Result<Arc<dyn SegmentationData>, SetupError> {
+fn open(
+    settings: &SegmentationSettings,
+) -> Result<(Arc<dyn SegmentationData>, Summary), SetupError> {
     let mut data = open_original(settings)?;
     if settings.longest_side > 0 {
         data = Arc::new(Resized::new(data, settings.longest_side));
     }
     let cached: Arc<dyn SegmentationData> =
         Arc::new(Cached::new(data, settings.cache_mb.saturating_mul(1 << 20)));
-    if settings.name != TaskName::Digits {
-        data::check(&*cached)?;
-    }
-    Ok(cached)
+    let summary = match settings.name.is_embedded() {
+        true => data::of_label_maps(&*cached, EMBEDDED_COUNTED)?,
+        false => data::check(&*cached)?,
+    };
+    Ok((cached, summary))
 }
 
 fn open_original(settings: &SegmentationSettings) -> Result<Arc<dyn SegmentationData>, DataError> {
