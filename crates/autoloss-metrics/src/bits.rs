@@ -50,8 +50,7 @@ pub(crate) struct EdgeMap {
     /// Bits of a label that tell the classes apart.
     label_bits: usize,
     /// One set for each of these bits of the label, then one of the pixels that
-    /// are no class for having a higher bit, for being left out, or for lying
-    /// in the padding.
+    /// are no class for having a higher bit or for lying in the padding.
     planes: Vec<u64>,
     /// Pixels with another label in their 3×3 neighbourhood.
     edges: Vec<u64>,
@@ -60,12 +59,11 @@ pub(crate) struct EdgeMap {
 }
 
 impl EdgeMap {
-    /// Reads a label map; the pixels in `left_out` become pixels of no class.
+    /// Reads a label map.
     ///
     /// # Shapes
-    /// `labels` has `shape.width · shape.height` elements, `left_out` has
-    /// `shape.words()` or none.
-    pub(crate) fn read(&mut self, labels: &[u8], shape: Shape, classes: usize, left_out: &[u64]) {
+    /// `labels` has `shape.width · shape.height` elements.
+    pub(crate) fn read(&mut self, labels: &[u8], shape: Shape, classes: usize) {
         self.shape = shape;
         self.label_bits = (usize::BITS - (classes - 1).leading_zeros()) as usize;
         for buffer in [&mut self.edges, &mut self.some, &mut self.every] {
@@ -76,9 +74,6 @@ impl EdgeMap {
         self.planes.resize(shape.words() * (self.label_bits + 1), 0);
         self.pack(labels);
         let outside = &mut self.planes[shape.words() * self.label_bits..];
-        for (word, &left_out) in outside.iter_mut().zip(left_out) {
-            *word |= left_out;
-        }
         for row in outside.chunks_exact_mut(shape.stride) {
             row[shape.stride - 1] |= !shape.last_word();
         }
@@ -297,14 +292,13 @@ mod tests {
             let shape = Shape::new(width, 3);
             let labels = &labels[..3 * width];
             let mut map = EdgeMap::default();
-            let left_out = set(shape, &[(width / 2, 1)]);
-            map.read(labels, shape, classes, &left_out);
+            map.read(labels, shape, classes);
             let mut pixels = Vec::new();
             for class in 0..classes as u8 {
                 map.select(class, &mut pixels);
                 let expected: Vec<_> = (0..3)
                     .flat_map(|y| (0..width).map(move |x| (x, y)))
-                    .filter(|&(x, y)| labels[y * width + x] == class && (x, y) != (width / 2, 1))
+                    .filter(|&(x, y)| labels[y * width + x] == class)
                     .collect();
                 prop_assert_eq!(&pixels, &set(shape, &expected));
             }

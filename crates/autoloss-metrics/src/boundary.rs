@@ -26,8 +26,6 @@ pub struct TargetEdges {
     distance: u32,
     /// The label map with everything away from the edges ignored.
     near_labels: Vec<u8>,
-    /// The pixels of no class.
-    ignored: Vec<u64>,
     /// One for each class, none where it has no edges.
     edges: Vec<Option<ClassEdges>>,
 }
@@ -65,16 +63,11 @@ impl TargetEdges {
         let shape = Shape::new(width, height);
         let reach = distance as usize;
         let mut map = EdgeMap::default();
-        map.read(labels, shape, classes, &[]);
-        let mut ignored = vec![u64::MAX; shape.words()];
+        map.read(labels, shape, classes);
         let mut near = vec![0; shape.words()];
         let mut pixels = Vec::new();
         let mut edges = Vec::new();
         for class in 0..classes as u8 {
-            map.select(class, &mut pixels);
-            for (ignored, pixels) in ignored.iter_mut().zip(&pixels) {
-                *ignored &= !pixels;
-            }
             if background == Some(class) {
                 edges.push(None);
                 continue;
@@ -102,7 +95,6 @@ impl TargetEdges {
             background,
             distance,
             near_labels,
-            ignored,
             edges,
         })
     }
@@ -170,10 +162,9 @@ struct EdgeCounts {
 /// classes that have target edges. A class with target edges and no predicted
 /// ones counts 0. Without any target edge BF1 is 0.
 ///
-/// Pixels whose target is ignored are made ignored in the prediction before its
-/// edges are taken. So a prediction there never matters, and where a region of
-/// the prediction ends at ignored pixels it has an edge, as the target has.
-/// Predicted labels outside the classes are of no class, like ignored ones.
+/// Predicted edges are those of the prediction as it is, over the whole image:
+/// ignored pixels of the target neither hide nor make any, as in Auto Seg-Loss's
+/// published evaluation. Predicted labels outside the classes are of no class.
 #[derive(Debug, Clone)]
 pub struct BoundaryF1 {
     classes: usize,
@@ -215,8 +206,7 @@ impl BoundaryF1 {
             prediction.len(),
             shape.width * shape.height,
         )?;
-        self.map
-            .read(prediction, shape, self.classes, &target.ignored);
+        self.map.read(prediction, shape, self.classes);
         for (class, (counts, edges)) in self.counts.iter_mut().zip(&target.edges).enumerate() {
             let class = class as u8;
             if self.background == Some(class) {
@@ -364,15 +354,22 @@ mod tests {
         assert!(close(score.mean(), 0.0));
     }
 
-    /// What is predicted on ignored pixels does not matter.
+    /// Target edges: class 0 at 1, class 1 at 2 and, beside ignored pixels, at 3 and 6.
     #[test]
-    fn ignored_pixels_in_the_prediction() {
+    fn ignored_pixels_neither_hide_nor_make_predicted_edges() {
         let target = [0, 0, 1, 1, 255, 255, 1, 1];
         let edges = TargetEdges::new(&target, 8, 1, 2, 0, None).unwrap();
-        for filler in [0, 1, 7, 255] {
-            let prediction = [0, 0, 1, 1, filler, 1, 1, 1];
-            assert!(close(bf1(&edges, &prediction).mean(), 1.0));
-        }
+        let f1 = |prediction: &[u8]| {
+            let score = bf1(&edges, prediction);
+            (score.f1(0).unwrap(), score.f1(1).unwrap())
+        };
+        // Predicted edges of class 1: 2 alone, so recall is 1/3.
+        assert_eq!(f1(&[0, 0, 1, 1, 1, 1, 1, 1]), (1.0, 0.5));
+        // Predicted edges: class 0 at 1 and 4, class 1 at 2, 3 and 5.
+        let (zero, one) = f1(&[0, 0, 1, 1, 0, 1, 1, 1]);
+        assert!(close(zero, 2.0 / 3.0) && close(one, 2.0 / 3.0));
+        // A prediction of no class there has the target's edges.
+        assert_eq!(f1(&target), (1.0, 1.0));
     }
 
     #[test]

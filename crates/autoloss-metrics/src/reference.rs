@@ -91,14 +91,8 @@ impl Scene {
         if self.background.map(usize::from) == Some(class) {
             return None;
         }
-        let mut prediction = self.prediction.clone();
-        for (label, &target) in prediction.iter_mut().zip(&self.target) {
-            if usize::from(target) >= self.classes {
-                *label = 255;
-            }
-        }
         let target = self.edges(&self.target, class);
-        let predicted = self.edges(&prediction, class);
+        let predicted = self.edges(&self.prediction, class);
         if target.is_empty() {
             return None;
         }
