@@ -89,7 +89,16 @@ impl Config {
             Some(_) => return Err(usage("`task` is a table: write [task] and its keys below")),
         };
         let mut task = TaskSettings::from_table(&task).map_err(usage)?;
-        let defaults: Table = toml::from_str(task.name().search_settings()).map_err(usage)?;
+        let mut defaults: Table = toml::from_str(task.name().search_settings()).map_err(usage)?;
+        let strategy = table
+            .get("search")
+            .and_then(|search| search.get("strategy"));
+        if strategy.is_some_and(|strategy| strategy.as_str() != Some("evolution"))
+            && let Some(Value::Table(search)) = defaults.get_mut("search")
+        {
+            // Other strategies choose among candidates only where they are told to.
+            search.remove("choices");
+        }
         for (section, defaults) in defaults {
             let own = table
                 .entry(section)
@@ -255,6 +264,25 @@ mod tests {
             assert_eq!(config.search, want);
             assert_eq!(config.task.name(), task);
         }
+    }
+
+    #[test]
+    fn a_tasks_number_of_choices_is_for_evolution() {
+        let choices = |text: &str| {
+            let table = toml::from_str(&format!("task.name = \"digits-detection\"\n{text}"));
+            Config::from_table(table.unwrap())
+                .unwrap()
+                .search
+                .search
+                .choices
+        };
+        assert_eq!(choices(""), 30);
+        assert_eq!(choices("search.strategy = \"evolution\""), 30);
+        assert_eq!(choices("search.strategy = \"random\""), 1);
+        assert_eq!(
+            choices("search.strategy = \"random\"\nsearch.choices = 7"),
+            7
+        );
     }
 
     #[test]

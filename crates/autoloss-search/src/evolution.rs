@@ -31,6 +31,8 @@ pub struct Proposal {
     rng: ChaCha8Rng,
     /// The branches of the fresh random loss that passed so far.
     draft: Vec<Branch>,
+    /// Whether the next draw is a plain copy of the parent.
+    copy: bool,
     /// Whether all offspring are to be fresh random losses, or none, until one passes; `None` where
     /// that is drawn for each.
     restart: Option<bool>,
@@ -47,8 +49,9 @@ pub struct Offspring {
 }
 
 impl Proposal {
-    /// The next offspring: a copy, a restart or a mutation; a fresh random loss where there is no
-    /// parent. Drawn again, from the same generator, until one passes.
+    /// The next offspring: the copy that the proposal may begin with, else a restart or a mutation; a
+    /// fresh random loss where there is no parent. Drawn again, from the same generator, until one
+    /// passes.
     pub fn draw(&mut self, space: &Space, settings: &SearchSettings) -> Offspring {
         let rng = &mut self.rng;
         let parent = match &self.start {
@@ -63,7 +66,7 @@ impl Proposal {
             }
         };
         if let Some(parent) = parent {
-            if self.restart.is_none() && rng.random_bool(settings.copy) {
+            if std::mem::take(&mut self.copy) {
                 return Offspring {
                     loss: parent.loss.clone(),
                     origin: Origin::Copy,
@@ -95,6 +98,13 @@ impl Proposal {
             origin: Origin::Random,
             parent,
         }
+    }
+
+    /// Whether a plain copy of its parent is drawn next. The copy has its parent's score: there is
+    /// nothing to choose from.
+    #[must_use]
+    pub const fn is_copy(&self) -> bool {
+        self.copy
     }
 
     /// Whether its loss is evaluated as it is, without screening.
@@ -181,16 +191,20 @@ impl Evolution {
         self.joined = joined;
     }
 
-    /// The next proposal.
+    /// The next proposal. Whether it makes a copy is drawn here and not for each draw: a copy always
+    /// passes and little else does, so most members would be copies. (ours)
     pub fn propose(&mut self) -> Proposal {
         let number = self.again.pop_front().unwrap_or_else(|| {
             self.next_proposal += 1;
             self.next_proposal - 1
         });
         let mut rng = generator(self.settings.seed, Stream::Proposal, number);
+        let start = self.sampler.start(number, &mut rng);
+        let has_parent = matches!(start, Start::Parent(_));
         Proposal {
             number,
-            start: self.sampler.start(number, &mut rng),
+            copy: has_parent && rng.random_bool(self.settings.copy),
+            start,
             rng,
             draft: Vec::new(),
             restart: None,
@@ -284,6 +298,7 @@ impl Evolution {
 mod tests {
     use super::*;
     use crate::random::tests::space;
+    use crate::settings::Strategy;
     use crate::strategy::AgeingEvolution;
 
     fn evolution() -> Evolution {
@@ -376,6 +391,65 @@ mod tests {
         }
     }
 
+    /// How often each kind of offspring is drawn first by 2000 proposals, among candidates to choose from
+    /// or not.
+    fn origins(strategy: Strategy, choices: usize, (copy, restart): (f64, f64)) -> [f64; 3] {
+        let settings = SearchSettings {
+            strategy,
+            choices,
+            copy,
+            restart,
+            initial: 1,
+            ..SearchSettings::default()
+        };
+        let sampler = crate::strategy::sampler(&settings, &crate::toy::Toy::new()).unwrap();
+        let mut evolution = Evolution::new(&settings, sampler);
+        evolution.propose();
+        evolution.join(member(1));
+        let space = space(3, 1);
+        let mut counts = [0.0; 3];
+        for _ in 0..2000 {
+            let mut proposal = evolution.propose();
+            if choices > 1 && !proposal.is_copy() {
+                evolution.propose_further(&mut proposal);
+            }
+            counts[match proposal.draw(&space, &settings).origin {
+                Origin::Copy => 0,
+                Origin::Random => 1,
+                _ => 2,
+            }] += 1.0 / 2000.0;
+            assert!(
+                !proposal.is_copy(),
+                "a copy that is rejected is not drawn again"
+            );
+        }
+        counts
+    }
+
+    #[test]
+    fn each_setting_does_what_it_says_in_every_combination() {
+        let shares = [0.0, 0.1, 0.5, 1.0];
+        let settings = shares.iter().flat_map(|c| shares.map(|r| (*c, r)));
+        for ((copy, restart), choices) in settings.flat_map(|s| [(s, 1), (s, 100)]) {
+            for strategy in [Strategy::Evolution, Strategy::Cse, Strategy::Random] {
+                let counts = origins(strategy, choices, (copy, restart));
+                let new = 1.0 - copy;
+                let expected = match strategy {
+                    Strategy::Random => [0.0, 1.0, 0.0],
+                    _ => [copy, new * restart, new * (1.0 - restart)],
+                };
+                for (count, share) in counts.iter().zip(expected) {
+                    // Five standard deviations.
+                    let chance = 5.0 * (share * (1.0 - share) / 2000.0).sqrt() + 1e-9;
+                    assert!(
+                        (count - share).abs() <= chance,
+                        "{strategy:?} {choices} {copy} {restart}: {counts:?}, not {expected:?}"
+                    );
+                }
+            }
+        }
+    }
+
     #[test]
     fn branches_that_passed_are_kept_until_all_pass() {
         let mut proposal = evolution().propose();
@@ -403,7 +477,10 @@ mod tests {
                 ..SearchSettings::default()
             };
             let space = space(3, 3);
-            let mut evolution = evolution();
+            let mut evolution = Evolution {
+                settings: settings.clone(),
+                ..evolution()
+            };
             let loss = space.random_loss(&mut generator(1, Stream::Screening, 0));
             let parent = Member {
                 loss: loss.clone(),

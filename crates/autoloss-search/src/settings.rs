@@ -34,6 +34,16 @@ pub enum Strategy {
     Cse,
 }
 
+impl Strategy {
+    /// Candidates that are found for each training where the settings do not say it.
+    const fn choices(self) -> usize {
+        match self {
+            Self::Evolution => 100,
+            Self::Random | Self::Asl | Self::Cse => 1,
+        }
+    }
+}
+
 /// What a restart in the course of evolution makes anew. The paper speaks of a fresh random tree and
 /// is silent about losses of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,8 +240,13 @@ impl Settings {
     /// # Errors
     /// If the text is not TOML, has unknown keys, or values that [`Settings::validate`] refuses.
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
-        let settings: Self = toml::from_str(text)
+        let mut settings: Self = toml::from_str(text)
             .map_err(|e| SettingsError::Toml(e.to_string().trim().to_owned()))?;
+        let given = text.parse::<toml::Table>().unwrap_or_default();
+        let search = given.get("search");
+        if search.and_then(|search| search.get("choices")).is_none() {
+            settings.search.choices = settings.search.strategy.choices();
+        }
         settings.validate()?;
         Ok(settings)
     }
@@ -315,6 +330,12 @@ impl SearchSettings {
             "search.choices",
             self.choices,
             "from 1 to 100000",
+        )?;
+        check(
+            self.strategy != Strategy::Asl || self.choices == 1,
+            "search.choices",
+            self.choices,
+            "1 with the strategy `asl`, whose losses are trained as they are",
         )?;
         check(
             self.max_draws >= 1,
@@ -453,6 +474,22 @@ mod tests {
                 .position(starts)
                 .unwrap_or_else(|| panic!("{key} is missing"));
             assert!(lines[number - 1].starts_with("# "), "{key} has no comment");
+        }
+    }
+
+    #[test]
+    fn other_strategies_than_evolution_choose_only_where_they_are_told_to() {
+        let choices = |text: &str| Settings::from_toml(text).unwrap().search.choices;
+        assert_eq!(choices(""), 100);
+        assert_eq!(choices("[search]\nstrategy = \"evolution\""), 100);
+        for strategy in ["random", "cse", "asl"] {
+            let told = format!("[search]\nstrategy = \"{strategy}\"\n");
+            assert_eq!(choices(&told), 1, "{strategy}");
+            let told = format!("{told}choices = 30");
+            match strategy {
+                "asl" => assert!(error(&told).contains("`search.choices` is 30, expected 1 with")),
+                _ => assert_eq!(choices(&told), 30, "{strategy}"),
+            }
         }
     }
 

@@ -92,7 +92,7 @@ fn resume(task: &dyn Task, dir: &Path) -> RunReport {
 #[test]
 fn the_log_of_a_seeded_run() {
     let dir = TempDir::new().unwrap();
-    let mut settings = settings(32);
+    let mut settings = settings(56);
     settings.search.depth = 2;
     let (report, events) = whole(&Toy::new(), &settings, dir.path());
     assert!(report.tally.best.is_some());
@@ -475,7 +475,7 @@ fn is_unlucky(loss: &Loss, _: &Job) -> Option<String> {
 #[test]
 fn a_failure_is_no_score_of_equivalents_and_no_member() {
     let dir = TempDir::new().unwrap();
-    let mut settings = settings(25);
+    let mut settings = settings(40);
     settings.search.depth = 2;
     let task = Altered::failing(is_unlucky);
     let (report, _) = whole(&task, &settings, dir.path());
@@ -706,6 +706,65 @@ fn of_several_candidates_one_is_trained() {
                 .into_iter()
                 .all(|row| row.candidate.g.unwrap() >= threshold)
         );
+    }
+}
+
+#[test]
+fn copies_and_restarts_have_their_shares_whether_there_is_a_choice_or_not() {
+    let dir = TempDir::new().unwrap();
+    let strategies = [Strategy::Evolution, Strategy::Random];
+    let shares = [(0.0, 0.0), (0.4, 0.5), (0.4, 1.0), (1.0, 0.5)];
+    let all = strategies
+        .iter()
+        .flat_map(|s| shares.map(|share| (*s, share)));
+    for (number, (strategy, (copy, restart))) in all.enumerate() {
+        for choices in [1, 8] {
+            let mut settings = settings(25);
+            settings.search.depth = 2;
+            settings.search.max_draws = 300;
+            settings.search.strategy = strategy;
+            settings.search.choices = choices;
+            (settings.search.copy, settings.search.restart) = (copy, restart);
+            let dir = dir.path().join(format!("{number}-{choices}"));
+            let (report, _) = whole(&Toy::new(), &settings, &dir);
+            let rows = contents(&dir).0;
+            let first = settings.search.initial as u64;
+            let of_parents = rows.iter().filter(|row| row.candidate.proposal >= first);
+            let count = |of: &dyn Fn(&Origin) -> bool| {
+                let all = of_parents.clone().map(|row| &row.candidate.origin);
+                all.filter(|origin| of(origin)).count()
+            };
+            let joined = of_parents.clone().filter(|row| row.joined.is_some());
+            let copies = joined
+                .clone()
+                .filter(|row| row.candidate.origin == Origin::Copy);
+            let (joined, copies) = (joined.count() as f64, copies.count() as f64);
+            let with_parents = strategy == Strategy::Evolution;
+            let expected = if with_parents { copy } else { 0.0 };
+            let chance = 4.0 * (expected * (1.0 - expected) / joined).sqrt();
+            let what = format!("{strategy:?} {choices} {copy} {restart}: {copies} of {joined}");
+            assert!((copies / joined - expected).abs() <= chance, "{what}");
+            // Every copy joins at once.
+            assert_eq!(count(&|o| *o == Origin::Copy) as f64, copies, "{what}");
+            let random = count(&|o| *o == Origin::Random);
+            let mutated = count(&|o| matches!(o, Origin::Mutation(_)));
+            let makes_new = !with_parents || copy < 1.0;
+            assert_eq!(
+                random > 0,
+                makes_new && (!with_parents || restart > 0.0),
+                "{what}"
+            );
+            assert_eq!(
+                mutated > 0,
+                makes_new && with_parents && restart < 1.0,
+                "{what}"
+            );
+            assert_eq!(
+                report.tally.not_chosen > 0,
+                choices > 1 && makes_new,
+                "{what}"
+            );
+        }
     }
 }
 

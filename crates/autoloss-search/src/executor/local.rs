@@ -317,7 +317,8 @@ impl Search<'_> {
                 drawn.report(&mut self.lock());
                 return ControlFlow::Break(());
             }
-            let found = self.draw(&mut proposal, (draw, worker), &mut drawn, scratch);
+            let place = (draw, worker);
+            let found = self.draw(&mut proposal, chooses, place, &mut drawn, scratch);
             match found {
                 None if chooses && draw % RETRIES == 0 => {
                     self.lock().evolution.propose_further(&mut proposal);
@@ -371,13 +372,14 @@ impl Search<'_> {
     fn draw(
         &self,
         proposal: &mut Proposal,
+        chooses: bool,
         place: (u64, usize),
         drawn: &mut Draws,
         scratch: &mut Scratch,
     ) -> Option<(Found, Option<Box<Open>>)> {
         let start = Instant::now();
         let offspring = proposal.draw(&self.space, &self.settings.search);
-        let (looked, passed) = self.look(&offspring, self.chooses(proposal), drawn, scratch);
+        let (looked, passed) = self.look(&offspring, chooses, drawn, scratch);
         let (verdict, open) = match looked {
             Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
             Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
@@ -411,7 +413,8 @@ impl Search<'_> {
     /// Whether what a proposal trains is chosen among several candidates. The first ones are not:
     /// predictions need scores of ordinary losses, and know only that the odd ones are unlike them.
     fn chooses(&self, proposal: &Proposal) -> bool {
-        self.predicts() && proposal.number >= self.settings.search.initial as u64
+        let is_first = proposal.number < self.settings.search.initial as u64;
+        self.predicts() && !is_first && !proposal.is_copy()
     }
 
     /// What screening makes of an offspring, `None` where it is hopeless or known as rejected; and how
