@@ -343,9 +343,9 @@ pub(crate) struct Screen {
     /// Screen on made-up predictions of this shape instead of the task's: 21x128x128.
     #[arg(long, value_name = "CxHxW", value_parser = shape)]
     pub(crate) made_up: Option<[usize; 3]>,
-    /// Seed of the candidates and of the stored predictions.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
+    /// Seed of the candidates and of the stored predictions; default: the setting search.seed.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
     /// Worker threads; default: one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,

@@ -131,6 +131,18 @@ impl Config {
         flags.iter().map(setting).collect()
     }
 
+    /// The flag `--NAME` with a whole number as the setting `search.NAME`.
+    pub(crate) fn integer(name: &str, value: Option<u64>) -> Result<(String, Option<Value>)> {
+        let value = value.map(i64::try_from).transpose();
+        let value = value.map_err(|_| {
+            usage(format!(
+                "--{name}: too large, expected at most {}",
+                i64::MAX
+            ))
+        })?;
+        Ok((format!("search.{name}"), value.map(Value::Integer)))
+    }
+
     /// The flag `--workers` as a setting.
     pub(crate) fn workers(workers: Option<usize>) -> Result<(String, Option<Value>)> {
         let value = workers.map(i64::try_from).transpose();

@@ -17,6 +17,8 @@ mod objects;
 mod reports;
 #[path = "cli/score_coco.rs"]
 mod score_coco;
+#[path = "cli/trainings.rs"]
+mod trainings;
 
 /// A folder of its own for a test, in which the program runs.
 struct Dir(tempfile::TempDir);

@@ -110,6 +110,7 @@ pub fn train_all(
     let mut done = Vec::new();
     let mut error = None;
     std::thread::scope(|scope| {
+        let _stop = stop.set_on_panic();
         let mut threads = Vec::new();
         for _ in 0..workers.clamp(1, jobs.len().max(1)) {
             let sender = sender.clone();
@@ -344,10 +345,40 @@ mod tests {
     fn an_interrupt_leaves_what_was_done() {
         let toy = Toy::new();
         let interrupt = Interrupt::default();
-        interrupt.set();
         let losses = crate::Task::baselines(&toy);
-        let entries = entries(&losses, &[1], &Job::default(), 0);
-        let result = train_all(&toy, &entries, 2, &interrupt, &mut |_| Ok(())).unwrap();
-        assert!(result.len() <= losses.len());
+        let seeds: Vec<u64> = (0..2000).collect();
+        let entries = entries(&losses, &seeds, &Job::default(), 0);
+        let mut told = Vec::new();
+        let result = train_all(&toy, &entries, 1, &interrupt, &mut |ended| {
+            told.push(ended.clone());
+            if told.len() == 3 {
+                interrupt.set();
+            }
+            Ok(())
+        });
+        let result = result.unwrap();
+        assert_eq!(result, told);
+        assert!(
+            (3..entries.len()).contains(&result.len()),
+            "{}",
+            result.len()
+        );
+    }
+
+    #[test]
+    fn trainings_end_when_whoever_is_told_of_them_panics() {
+        let toy = Toy::new();
+        let losses = crate::Task::baselines(&toy);
+        let seeds: Vec<u64> = (0..1_000_000).collect();
+        let entries = entries(&losses, &seeds, &Job::default(), 0);
+        let panics = || {
+            train_all(&toy, &entries, 2, &Interrupt::default(), &mut |_| {
+                panic!("nobody reads")
+            })
+        };
+        let start = std::time::Instant::now();
+        assert!(std::panic::catch_unwind(panics).is_err());
+        // Two million trainings take minutes.
+        assert!(start.elapsed() < Duration::from_secs(5));
     }
 }

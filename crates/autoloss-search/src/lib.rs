@@ -77,12 +77,12 @@ pub use run::{RunReport, parse_loss, run};
 pub use screening::{
     Judgement, Prepared, Scratch, Screened, Screener, Screening, Stage, Stages, Verdict,
 };
-pub use seed::final_seeds;
+pub use seed::{comparison_seeds, final_seeds, reproduction_seeds};
 pub use settings::{
     Branches, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
 };
 pub use store::{CandidateRow, FORMAT, NewRun, Recorder, RunInfo, Store, StoreError};
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
-    Interrupt, Job, Outcome, Role, Sample, Scorer, Task, TaskError,
+    Interrupt, Job, Outcome, Role, Sample, Scorer, SetOnPanic, Task, TaskError,
 };

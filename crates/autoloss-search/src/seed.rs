@@ -1,6 +1,8 @@
 //! Every random number of a run is a function of the run's seed, what it is for, and a counter,
 //! so that nothing depends on which thread came first.
 
+use std::collections::HashSet;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -19,6 +21,10 @@ pub enum Stream {
     Final,
     /// Made-up predictions of screening sample n.
     Simulation,
+    /// Training n of `autoloss compare`.
+    Comparison,
+    /// Training n of `autoloss reproduce`.
+    Reproduction,
 }
 
 /// The generator of item `n` of a stream.
@@ -31,7 +37,7 @@ pub fn generator(run_seed: u64, stream: Stream, n: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// A short seed, easy to type on a command line.
+/// A seed below 2³².
 fn short(run_seed: u64, stream: Stream, n: u64) -> u64 {
     u64::from(generator(run_seed, stream, n).random::<u32>())
 }
@@ -46,17 +52,34 @@ pub fn evaluation_seed(run_seed: u64) -> u64 {
 #[must_use]
 pub fn final_seeds(run_seed: u64, count: usize) -> Vec<u64> {
     let seen = evaluation_seed(run_seed);
-    let mut seeds = Vec::with_capacity(count);
-    for n in 0.. {
-        if seeds.len() == count {
-            break;
-        }
-        let seed = short(run_seed, Stream::Final, n);
-        if seed != seen && !seeds.contains(&seed) {
-            seeds.push(seed);
-        }
-    }
-    seeds
+    distinct(count, Some(seen), |n| short(run_seed, Stream::Final, n))
+}
+
+/// Seeds that no search and no final comparison has, whatever its run's seed, for `autoloss compare`:
+/// theirs are below 2³², these from 2³² to 2·2³².
+#[must_use]
+pub fn comparison_seeds(seed: u64, count: usize) -> Vec<u64> {
+    distinct(count, None, |n| {
+        (1 << 32) | short(seed, Stream::Comparison, n)
+    })
+}
+
+/// Seeds that no search and no comparison has, for `autoloss reproduce`: from 2·2³² to 3·2³².
+#[must_use]
+pub fn reproduction_seeds(count: usize) -> Vec<u64> {
+    distinct(count, None, |n| {
+        (2 << 32) | short(0, Stream::Reproduction, n)
+    })
+}
+
+/// The first `count` seeds of a sequence that differ from each other and from those seen.
+fn distinct(count: usize, seen: Option<u64>, seed: impl Fn(u64) -> u64) -> Vec<u64> {
+    let mut known: HashSet<u64> = seen.into_iter().collect();
+    (0..)
+        .map(seed)
+        .filter(|seed| known.insert(*seed))
+        .take(count)
+        .collect()
 }
 
 /// The seed of the screening samples.
@@ -80,11 +103,33 @@ mod tests {
     }
 
     #[test]
+    fn no_comparison_repeats_a_seed_that_a_loss_was_chosen_by() {
+        let compared = |seed| comparison_seeds(seed, 300);
+        let reproduced = reproduction_seeds(300);
+        for run_seed in [0, 1, 7, u64::MAX] {
+            let mut all = final_seeds(run_seed, 300);
+            all.push(evaluation_seed(run_seed));
+            for seed in [0, 1, 7, u64::MAX] {
+                all.extend(compared(seed));
+            }
+            all.extend(&reproduced);
+            let distinct: HashSet<&u64> = all.iter().collect();
+            assert_eq!(distinct.len(), 6 * 300 + 1);
+        }
+        assert_eq!(compared(3)[..5], comparison_seeds(3, 5));
+        // By their ranges, not by luck.
+        let place = |seeds: &[u64]| -> HashSet<u64> { seeds.iter().map(|s| s >> 32).collect() };
+        assert_eq!(place(&final_seeds(3, 300)), HashSet::from([0]));
+        assert_eq!(place(&compared(3)), HashSet::from([1]));
+        assert_eq!(place(&reproduced), HashSet::from([2]));
+    }
+
+    #[test]
     fn final_seeds_are_fresh_and_begin_alike() {
         let seeds = final_seeds(3, 50);
         assert_eq!(seeds[..5], final_seeds(3, 5));
         assert!(!seeds.contains(&evaluation_seed(3)));
-        let distinct: std::collections::HashSet<_> = seeds.iter().collect();
+        let distinct: HashSet<_> = seeds.iter().collect();
         assert_eq!(distinct.len(), 50);
     }
 }

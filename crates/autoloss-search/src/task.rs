@@ -271,6 +271,25 @@ impl Interrupt {
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// Asks everything to end if this thread panics before the guard goes out of scope. A thread that
+    /// records what others do holds one, so that they do not go on unrecorded.
+    #[must_use]
+    pub fn set_on_panic(&self) -> SetOnPanic<'_> {
+        SetOnPanic(self)
+    }
+}
+
+/// See [`Interrupt::set_on_panic`].
+#[derive(Debug)]
+pub struct SetOnPanic<'a>(&'a Interrupt);
+
+impl Drop for SetOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set();
+        }
+    }
 }
 
 /// What a task could not do.

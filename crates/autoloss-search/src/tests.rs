@@ -142,6 +142,25 @@ fn a_run_cut_anywhere_goes_on_as_if_it_had_not_been() {
     }
 }
 
+#[test]
+fn a_candidate_that_overflows_while_it_is_optimised_is_known_after_a_resume_too() {
+    let mut settings = settings(10);
+    settings.search.initial = 3;
+    settings.search.operators = ["exp", "square", "mul", "neg", "add", "mean_c"]
+        .map(str::to_owned)
+        .to_vec();
+    // Squares of predictions so far away are infinite.
+    settings.screening.step_size = 1e20;
+    settings.screening.threshold = 0.45;
+    settings.search.final_losses = 0;
+    let uncut = cut_every(1, &Toy::new(), &settings, 1);
+    let overflows = |row: &&CandidateRow| {
+        let reason = row.reason.as_deref().unwrap_or_default();
+        row.fate == Fate::Invalid && reason.contains("at step")
+    };
+    assert!(uncut.0.iter().filter(overflows).count() > 3);
+}
+
 /// Everything in a store that does not depend on time.
 type Contents = (Vec<CandidateRow>, Tally, Vec<Ended>, Option<String>);
 
@@ -191,6 +210,30 @@ fn an_interrupt_loses_nothing() {
     let report = resume(&Toy::new(), &part);
     assert_eq!(report.end, End::Evaluations);
     assert_eq!(contents(&part), contents(&dir.path().join("whole")));
+}
+
+#[test]
+fn a_search_ends_when_whoever_is_told_of_it_panics() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(1_000_000);
+    settings.search.workers = 2;
+    let mut recorder = create(dir.path(), &settings);
+    let start = std::time::Instant::now();
+    let panics = std::panic::AssertUnwindSafe(|| {
+        run(
+            &Toy::new(),
+            &mut recorder,
+            &Interrupt::default(),
+            &mut |event| {
+                assert!(!matches!(event, Event::Evaluated { .. }), "nobody reads");
+            },
+        )
+    });
+    assert!(std::panic::catch_unwind(panics).is_err());
+    assert!(start.elapsed().as_secs() < 20);
+    drop(recorder);
+    // Recorded before it was told, so that nothing is lost.
+    assert!(!contents(dir.path()).0.is_empty());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use autoloss_search::{
-    Comparison, Ended, EvaluationSet, Job, entries, final_seeds, summarise, train_all,
+    Comparison, Ended, EvaluationSet, Job, comparison_seeds, entries, summarise, train_all,
 };
 use serde_json::json;
 
@@ -34,7 +34,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         Some(_) => "the same command goes on",
         None => "what is done is printed",
     })?;
-    let seeds = final_seeds(arguments.seed, arguments.seeds);
+    let seeds = comparison_seeds(arguments.seed, arguments.seeds);
     let base = Job {
         set: EvaluationSet::Validation,
         stop_on_invalid: config.search.search.stop_on_invalid,

@@ -22,7 +22,10 @@ use crate::table::Table;
 const SHOWN: usize = 10;
 
 pub(crate) fn screen(arguments: &Screen) -> Result<()> {
-    let mut flags = vec![Config::workers(arguments.workers)?];
+    let mut flags = vec![
+        Config::integer("seed", arguments.seed)?,
+        Config::workers(arguments.workers)?,
+    ];
     flags.extend(Config::fixed(&arguments.fix)?);
     let config = Config::read(&arguments.task, flags)?;
     let task: Box<dyn Task> = match arguments.made_up {
@@ -45,7 +48,7 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
         &config.search,
         RandomScreening {
             count: arguments.count,
-            seed: arguments.seed,
+            seed: config.search.search.seed,
             workers: config.search.search.worker_count(),
             procedure: procedure(arguments),
         },

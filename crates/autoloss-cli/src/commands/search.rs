@@ -54,20 +54,10 @@ pub(crate) fn search(arguments: Search) -> Result<()> {
 }
 
 fn flags(arguments: &Search) -> Result<Vec<(String, Option<Value>)>> {
-    let integer = |name: &str, value: Option<u64>| {
-        let value = value.map(i64::try_from).transpose();
-        let value = value.map_err(|_| {
-            usage(format!(
-                "--{name}: too large, expected at most {}",
-                i64::MAX
-            ))
-        })?;
-        anyhow::Ok((format!("search.{name}"), value.map(Value::Integer)))
-    };
     let time = arguments.time.map(|t| Value::Float(t.as_secs_f64()));
     let mut flags = vec![
-        integer("seed", arguments.seed)?,
-        integer("evaluations", arguments.evaluations)?,
+        Config::integer("seed", arguments.seed)?,
+        Config::integer("evaluations", arguments.evaluations)?,
         Config::workers(arguments.workers)?,
         ("search.time".to_owned(), time),
     ];

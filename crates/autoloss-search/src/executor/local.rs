@@ -149,6 +149,7 @@ pub(crate) fn search(
     };
     let mut running = workers;
     std::thread::scope(|scope| {
+        let _stop = search.interrupt.set_on_panic();
         for worker in 0..workers {
             let search = &search;
             scope.spawn(move || {

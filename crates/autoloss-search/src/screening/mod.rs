@@ -564,19 +564,23 @@ impl Screener {
         let Ok(flat) = self.programs(loss) else {
             return;
         };
-        // What was invalid has no direction to compare.
-        let fingerprint = match verdict.judgement {
-            Judgement::Passed | Judgement::Rejected if self.settings.same_gradient => {
-                self.descend(&flat.programs, 0, scratch).1.fingerprint()
+        let canonical = flat.canonical.clone();
+        // The stages of the first time tell whether there is a direction to compare: a candidate can
+        // also be invalid because its predictions overflowed while they were optimised.
+        let fingerprint = match self.pull(flat, scratch) {
+            Ok(pulled) if verdict.judgement == Judgement::Invalid => {
+                let open = self.gradients(pulled, scratch);
+                open.ok().and_then(|open| open.fingerprint)
             }
-            _ => None,
+            Ok(pulled) => pulled.fingerprint,
+            Err(_) => None,
         };
         self.remember(Verdict {
             judgement: verdict.judgement,
             reason: verdict.reason,
             g: verdict.g,
             norms: verdict.norms,
-            canonical: flat.canonical,
+            canonical,
             fingerprint,
         });
     }

@@ -37,6 +37,7 @@ pub(super) fn run_all(
     std::thread::scope(|scope| {
         for _ in 0..side_by_side {
             scope.spawn(|| {
+                let _stop = interrupt.set_on_panic();
                 while let Some(search) = searches.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if interrupt.is_set() {
                         break;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use autoloss_expr::Loss;
 use autoloss_search::{
-    Comparison, Ended, Entry, EvaluationSet, Interrupt, Job, Store, final_seeds, summarise,
+    Comparison, Ended, Entry, EvaluationSet, Interrupt, Job, Store, reproduction_seeds, summarise,
 };
 
 use super::plan::{Plan, Row, Setup};
@@ -17,10 +17,6 @@ use crate::kept::Kept;
 
 /// The trainings of one setup, a comparison a row; `None` for a search that found nothing.
 pub(super) type OfSetup = Vec<Option<Comparison>>;
-
-/// Seeds of the tables' trainings are drawn from this number: no search uses it, so no loss was chosen
-/// by them.
-const SEED: u64 = 0x7AB1E;
 
 /// Makes the trainings that are not made yet.
 ///
@@ -49,7 +45,7 @@ fn of_setup(
     let dir = out.join("trainings").join(setup.key);
     let kept = Kept::new(&dir, config.task.to_toml())?;
     let task = open_task(config.task)?;
-    let seeds = final_seeds(SEED, plan.seeds);
+    let seeds = reproduction_seeds(plan.seeds);
     let mut entries = Vec::new();
     for row in &plan.rows {
         let Some((name, loss)) = loss_of(row, plan, out, &*task)? else {

@@ -19,7 +19,7 @@ pub(super) fn compare(
 ) -> Result<()> {
     let what = (
         arguments.count,
-        arguments.seed,
+        settings.search.seed,
         settings.search.worker_count(),
     );
     let agreement = compare_branches(task, settings, what, interrupt, &|_| bar.inc(1));

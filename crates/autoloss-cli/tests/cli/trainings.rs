@@ -1,0 +1,111 @@
+//! Seeds and kept trainings.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use autoloss_search::Store;
+use serde_json::Value;
+
+use super::{Dir, borrowed, tiny};
+
+/// The seeds of all trainings of the comparisons in an answer.
+fn seeds(answer: &Value) -> BTreeSet<u64> {
+    let comparisons = answer["comparisons"].as_array().unwrap();
+    let trainings = comparisons
+        .iter()
+        .flat_map(|c| c["trainings"].as_array().unwrap());
+    trainings.map(|t| t["seed"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn compare_repeats_no_seed_that_its_loss_was_chosen_by() {
+    let dir = Dir::new();
+    let head = [
+        "search",
+        "--run",
+        "run",
+        "--seed",
+        "5",
+        "--evaluations",
+        "2",
+        "--json",
+    ];
+    let found = dir.json(&borrowed(&tiny(&head)));
+    let store = Store::open(&dir.path("run")).unwrap();
+    let mut chosen_by = seeds(&found);
+    chosen_by.insert(store.reference().unwrap().unwrap().seed);
+    assert!(chosen_by.len() > 1);
+    let compare = [
+        "compare", "--loss", "@run", "--seed", "5", "--seeds", "3", "--json",
+    ];
+    let compared = seeds(&dir.json(&borrowed(&tiny(&compare))));
+    assert_eq!(compared.len(), 3);
+    assert!(
+        compared.is_disjoint(&chosen_by),
+        "{compared:?} {chosen_by:?}"
+    );
+}
+
+#[test]
+fn trainings_with_other_settings_are_kept_beside_each_other() {
+    let dir = Dir::new();
+    let head = [
+        "compare", "--loss", "zoo:dice", "--seeds", "1", "--out", "kept", "--json",
+    ];
+    let count = || fs::read_dir(dir.path("kept")).unwrap().count();
+    for (number, setting) in [
+        "task.training.steps=3",
+        "task.training.steps=4",
+        "search.stop_on_invalid=false",
+        "task.training.learning_rate=0.5",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let mut arguments = tiny(&head);
+        arguments.extend(["--set".to_owned(), (*setting).to_owned()]);
+        let first = dir.json(&borrowed(&arguments));
+        assert_eq!(count(), number + 1, "{setting}");
+        // The same again is read, seconds and all.
+        assert_eq!(dir.json(&borrowed(&arguments)), first);
+        assert_eq!(count(), number + 1);
+    }
+}
+
+#[test]
+fn the_seed_of_a_screening_is_that_of_its_stored_predictions() {
+    let dir = Dir::new();
+    // All candidates are products, so that one is among them whatever the seed is.
+    let fixed = [
+        "screen",
+        "--made-up",
+        "3x8x8",
+        "--count",
+        "60",
+        "--json",
+        "--set",
+        "search.depth=1",
+        "--set",
+        "search.operators=[\"mul\"]",
+        "--set",
+        "screening.threshold=-9",
+        "--set",
+        "screening.steps=20",
+        "--set",
+        "screening.early_share=0",
+    ];
+    let g = |seed: &[&str]| {
+        let report = dir.json(&[&fixed, seed].concat());
+        let best = report["best"].as_array().unwrap();
+        let product = |one: &&Value| one["loss"] == "yhat * y" || one["loss"] == "y * yhat";
+        best.iter().find(product).unwrap()["g"].as_f64().unwrap()
+    };
+    let one = g(&["--seed", "1"]);
+    assert_eq!(one, g(&["--set", "search.seed=1"]));
+    assert_ne!(one, g(&["--seed", "2"]));
+    let said = dir.fails(
+        2,
+        &["screen", "--count", "1", "--seed", "9223372036854775808"],
+    );
+    assert!(said.contains("--seed: too large"), "{said}");
+}
