@@ -258,3 +258,6 @@ fn ended(error: TrainError) -> TaskError {
         other => failed(other),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,7 @@ pub struct DeepLabV3Plus {
     atrous: [ConvBnRelu; 3],
     pooled: ConvBnRelu,
     project: ConvBnRelu,
-    low_level: ConvBnRelu,
+    pub(super) low_level: ConvBnRelu,
     decoder: [ConvBnRelu; 2],
     classifier: Conv2d,
 }
@@ -76,26 +76,35 @@ impl DeepLabV3Plus {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = images.dims();
         let [low, _, _, deep] = self.backbone.forward(images);
-        let [_, _, low_height, low_width] = low.dims();
-
-        let deep = ops::resize(self.pyramid(&deep), [low_height, low_width]);
-        let low = self.low_level.forward(low);
-        let mut x = Tensor::cat(vec![deep, low], 1);
-        for layer in &self.decoder {
-            x = layer.forward(x);
-        }
+        let x = self.decoded(self.pyramid(&deep), self.low_level.forward(low));
         ops::resize(ops::conv2d(&self.classifier, x), [height, width])
     }
 
     /// Atrous spatial pyramid pooling.
-    fn pyramid(&self, x: &Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
-        let mean = x.clone().mean_dim(3).mean_dim(2);
-        let mut branches = vec![self.pointwise.forward(x.clone())];
+    pub(super) fn pyramid(&self, deep: &Tensor<4>) -> Tensor<4> {
+        self.project.forward(Tensor::cat(self.branches(deep), 1))
+    }
+
+    /// The pyramid's branches: pointwise, atrous by rising rate, pooled.
+    pub(super) fn branches(&self, deep: &Tensor<4>) -> Vec<Tensor<4>> {
+        let [_, _, height, width] = deep.dims();
+        let mean = deep.clone().mean_dim(3).mean_dim(2);
+        let mut branches = vec![self.pointwise.forward(deep.clone())];
         for layer in &self.atrous {
-            branches.push(layer.forward(x.clone()));
+            branches.push(layer.forward(deep.clone()));
         }
         branches.push(ops::resize(self.pooled.forward(mean), [height, width]));
-        self.project.forward(Tensor::cat(branches, 1))
+        branches
+    }
+
+    /// The pyramid's features, joined with the low-level ones at their size.
+    pub(super) fn decoded(&self, pyramid: Tensor<4>, low: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = low.dims();
+        let pyramid = ops::resize(pyramid, [height, width]);
+        let mut x = Tensor::cat(vec![pyramid, low], 1);
+        for layer in &self.decoder {
+            x = layer.forward(x);
+        }
+        x
     }
 }

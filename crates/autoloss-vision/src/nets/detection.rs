@@ -48,9 +48,10 @@ pub struct DetectionNetSettings {
     /// Weights of the backbone, a state dict of the torchvision ResNet of the
     /// same depth (.safetensors, .pth or .pt). None (default): random.
     pub weights: Option<PathBuf>,
-    /// Square root of the anchors' area in pixels, for each pyramid level
-    /// finest first. Default 32, 64, 128, 256, 512 for strides 4 to 64, for
-    /// the slim networks 8, 16, 32 for strides 4, 8, 16.
+    /// Square root of the anchors' area in pixels, for the pyramid's levels of
+    /// strides 4, 8, 16 and so on; levels beyond grow by the last two sizes'
+    /// ratio, or double. Default 32, doubling up to 512 at stride 64, for the
+    /// slim networks 8, doubling up to 32 at stride 16.
     pub anchor_sizes: Option<Vec<f32>>,
     /// Square root of the area, in pixels, from which a region is pooled from
     /// the level of stride 16, for the slim networks of stride 8; a level
@@ -93,17 +94,13 @@ impl DetectionNetSettings {
             channels: if slim { 32 } else { 256 },
             pooled: if slim { 12 } else { 14 },
         });
-        let default_sizes: &[f32] = if slim {
-            &[8.0, 16.0, 32.0]
-        } else {
-            &[32.0, 64.0, 128.0, 256.0, 512.0]
-        };
+        let levels = if slim { 3 } else { 5 };
         Ok(DetectionConfig {
             backbone,
             first_stage: usize::from(slim),
             channels: if slim { 32 } else { 256 },
             extra_level: !slim,
-            anchor_sizes: self.checked_anchor_sizes(default_sizes)?,
+            anchor_sizes: self.sizes_of_anchors(levels, if slim { 8.0 } else { 32.0 })?,
             aspect_ratios: vec![0.5, 1.0, 2.0],
             canonical_size: self.checked_canonical_size(if slim { 32.0 } else { 224.0 })?,
             canonical_level: if slim { 1 } else { 2 },
@@ -113,18 +110,25 @@ impl DetectionNetSettings {
         })
     }
 
-    fn checked_anchor_sizes(&self, default: &[f32]) -> Result<Vec<f32>, NetworkError> {
-        let sizes = self.anchor_sizes.clone().unwrap_or(default.to_vec());
+    /// The anchors' sizes level by level; `finest` is the default of the first.
+    fn sizes_of_anchors(&self, levels: usize, finest: f32) -> Result<Vec<f32>, NetworkError> {
+        let mut sizes = self.anchor_sizes.clone().unwrap_or(vec![finest]);
         let positive = sizes.iter().all(|size| *size > 0.0 && size.is_finite());
-        if positive && sizes.len() == default.len() {
-            Ok(sizes)
-        } else {
-            Err(NetworkError::AnchorSizes {
+        if !positive || !(1..=levels).contains(&sizes.len()) {
+            return Err(NetworkError::AnchorSizes {
                 sizes,
                 network: self.name.to_string(),
-                levels: default.len(),
-            })
+                levels,
+            });
         }
+        let growth = match sizes.as_slice() {
+            [.., finer, coarser] => coarser / finer,
+            _ => 2.0,
+        };
+        while let (Some(last), true) = (sizes.last(), sizes.len() < levels) {
+            sizes.push(last * growth);
+        }
+        Ok(sizes)
     }
 
     fn checked_canonical_size(&self, default: f32) -> Result<f32, NetworkError> {

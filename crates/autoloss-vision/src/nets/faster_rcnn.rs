@@ -130,8 +130,8 @@ pub struct DetectionNet {
     pub(super) backbone: ResNet,
     pyramid: FeaturePyramid,
     proposals: ProposalHead,
-    boxes: BoxHead,
-    masks: Option<MaskHead>,
+    pub(super) boxes: BoxHead,
+    pub(super) masks: Option<MaskHead>,
     first_stage: usize,
     #[module(skip)]
     levels: Vec<AnchorLevel>,
@@ -326,7 +326,7 @@ impl ProposalHead {
 
 /// Classes and boxes of pooled regions.
 #[derive(Module, Debug)]
-struct BoxHead {
+pub(super) struct BoxHead {
     hidden: [Linear; 2],
     logits: Linear,
     deltas: Linear,
@@ -334,7 +334,7 @@ struct BoxHead {
 
 impl BoxHead {
     /// Class logits and deltas of `[R, C · h · w]`.
-    fn forward(&self, mut x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    pub(super) fn forward(&self, mut x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         for layer in &self.hidden {
             x = activation::relu(layer.forward(x));
         }

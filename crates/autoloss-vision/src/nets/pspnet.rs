@@ -58,13 +58,25 @@ impl PspNet {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = images.dims();
         let [_, _, _, deep] = self.backbone.forward(images);
-        let [_, _, deep_height, deep_width] = deep.dims();
-        let mut maps = vec![deep.clone()];
-        for (layer, bin) in self.pyramid.iter().zip(BINS) {
-            let pooled = layer.forward(adaptive_avg_pool2d(deep.clone(), [bin, bin]));
-            maps.push(ops::resize(pooled, [deep_height, deep_width]));
-        }
-        let x = self.fuse.forward(Tensor::cat(maps, 1));
+        let x = self.fused(deep);
         ops::resize(ops::conv2d(&self.classifier, x), [height, width])
+    }
+
+    /// The features joined with their pyramid.
+    pub(super) fn fused(&self, deep: Tensor<4>) -> Tensor<4> {
+        let mut maps = self.means(&deep);
+        maps.insert(0, deep);
+        self.fuse.forward(Tensor::cat(maps, 1))
+    }
+
+    /// The features' means over 1, 2, 3 and 6 cells a side, at their size.
+    pub(super) fn means(&self, deep: &Tensor<4>) -> Vec<Tensor<4>> {
+        let [_, _, height, width] = deep.dims();
+        let layers = self.pyramid.iter().zip(BINS);
+        let means = layers.map(|(layer, bin)| {
+            let pooled = layer.forward(adaptive_avg_pool2d(deep.clone(), [bin, bin]));
+            ops::resize(pooled, [height, width])
+        });
+        means.collect()
     }
 }

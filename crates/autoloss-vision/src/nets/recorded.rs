@@ -9,6 +9,7 @@ pub(super) struct Recorded {
     pub(super) coding: Vec<CodingCase>,
     pub(super) suppression: Vec<SuppressionCase>,
     pub(super) anchors: Vec<AnchorCase>,
+    pub(super) output: Vec<OutputCase>,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +54,18 @@ pub(super) struct AnchorCase {
     pub(super) grid: [usize; 2],
     pub(super) strides: [usize; 2],
     pub(super) anchors: Vec<f32>,
+}
+
+/// What a layer gives, in few numbers.
+#[derive(Deserialize)]
+pub(super) struct OutputCase {
+    pub(super) key: String,
+    pub(super) dims: Vec<usize>,
+    pub(super) mean: f32,
+    /// Root of the mean square.
+    pub(super) rms: f32,
+    /// Number k is that at place 7919 (k + 1), modulo their number.
+    pub(super) samples: Vec<f32>,
 }
 
 pub(super) fn recorded() -> Recorded {

@@ -78,7 +78,7 @@ pub enum NetworkError {
     WeightsForSlim(String),
     /// Sizes of anchors that do not fit the network.
     #[error(
-        "anchor_sizes {sizes:?}: {network} needs {levels} positive sizes in pixels, one a pyramid level"
+        "anchor_sizes {sizes:?}: {network} has {levels} pyramid levels; expected 1 to {levels} positive sizes in pixels"
     )]
     AnchorSizes {
         /// The sizes given.

@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use burn::optim::{AdamConfig, GradientsParams};
@@ -11,6 +12,7 @@ use super::*;
 
 mod detection;
 mod pose;
+mod reference;
 
 fn rng(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
@@ -284,19 +286,20 @@ fn state_dict(net: &ResNet) -> StateDict {
 
 /// The safetensors format: length of the header, header, data.
 fn write_safetensors(path: &Path, tensors: &StateDict) {
-    let (mut header, mut data) = (Vec::new(), Vec::new());
+    let (mut header, mut start) = (Vec::new(), 0);
     for (name, shape, bytes) in tensors {
-        let (start, end) = (data.len(), data.len() + bytes.len());
+        let end = start + bytes.len();
         header.push(format!(
             r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{start},{end}]}}"#
         ));
-        data.extend_from_slice(bytes);
+        start = end;
     }
     let header = format!("{{{}}}", header.join(","));
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend_from_slice(header.as_bytes());
-    file.extend_from_slice(&data);
-    fs::write(path, file).expect("writable");
+    let mut file = fs::File::create(path).expect("writable");
+    let mut write = |bytes: &[u8]| file.write_all(bytes).expect("writable");
+    write(&(header.len() as u64).to_le_bytes());
+    write(header.as_bytes());
+    tensors.iter().for_each(|(.., bytes)| write(bytes));
 }
 
 #[test]
@@ -338,7 +341,7 @@ fn torchvision_weights_load_by_name() {
     write_safetensors(&path, &tensors);
 
     let mut target = init::initialise(config.init(&device), &mut rng(6));
-    weights::load_backbone(&mut target, &path).expect("loads");
+    weights::load(&mut target, &path).expect("loads");
     assert!(state_dict(&target) == complete);
 }
 
@@ -352,7 +355,7 @@ fn unfit_weights_are_named() {
     let tensors = state_dict(&net);
     let mut error = |tensors: &StateDict| {
         write_safetensors(&path, tensors);
-        weights::load_backbone(&mut net, &path)
+        weights::load(&mut net, &path)
             .expect_err("refused")
             .to_string()
     };
@@ -394,7 +397,7 @@ fn unreadable_weights_are_named() {
         if let Some(content) = content {
             fs::write(&path, content).expect("writable");
         }
-        let message = weights::load_backbone(&mut net, &path)
+        let message = weights::load(&mut net, &path)
             .expect_err("refused")
             .to_string();
         assert!(

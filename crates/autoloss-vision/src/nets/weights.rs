@@ -71,24 +71,25 @@ pub(super) fn start_from<H: NamedHead>(
     if name.backbone == Backbone::Slim {
         return Err(NetworkError::WeightsForSlim(name.to_string()));
     }
-    Ok(load_backbone(backbone, path)?)
+    Ok(load(backbone, path)?)
 }
 
-/// Fills `backbone` from a state dict in torchvision's spelling
-/// (`conv1.weight`, `bn1.running_mean`, `layer1.0.conv1.weight`, …).
+/// Fills `net` from a state dict in PyTorch's spelling, which for a backbone is
+/// torchvision's (`conv1.weight`, `bn1.running_mean`, `layer1.0.conv1.weight`,
+/// …).
 ///
-/// Tensors of the file that the backbone has no use for (`fc.*`,
+/// Tensors of the file that the network has no use for (`fc.*`,
 /// `*.num_batches_tracked`) are passed over.
 ///
 /// # Errors
-/// [`WeightsError`] names the file and the tensor. The backbone may then be
+/// [`WeightsError`] names the file and the tensor. The network may then be
 /// filled in part and must not be used.
-pub(super) fn load_backbone(backbone: &mut ResNet, path: &Path) -> Result<(), WeightsError> {
+pub(super) fn load<M: ModuleSnapshot>(net: &mut M, path: &Path) -> Result<(), WeightsError> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     match extension {
-        Some("safetensors") => apply(backbone, path, &mut SafetensorsStore::from_file(path)),
+        Some("safetensors") => apply(net, path, &mut SafetensorsStore::from_file(path)),
         Some("pth" | "pt") => apply(
-            backbone,
+            net,
             path,
             &mut PytorchStore::from_file(path).map_indices_contiguous(false),
         ),
@@ -98,8 +99,8 @@ pub(super) fn load_backbone(backbone: &mut ResNet, path: &Path) -> Result<(), We
     }
 }
 
-fn apply<S: ModuleStore>(
-    backbone: &mut ResNet,
+fn apply<M: ModuleSnapshot, S: ModuleStore>(
+    net: &mut M,
     path: &Path,
     store: &mut S,
 ) -> Result<(), WeightsError> {
@@ -113,7 +114,7 @@ fn apply<S: ModuleStore>(
         .cloned()
         .collect();
     let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
-    let result = backbone.apply(tensors, None, Some(Box::new(adapter)), true);
+    let result = net.apply(tensors, None, Some(Box::new(adapter)), true);
     if let Some(error) = result.errors.first() {
         let (name, problem) = describe(error);
         return Err(WeightsError::Mismatch {

@@ -1,6 +1,8 @@
 //! The tasks: each is data, a network, branches and a metric in one folder.
 
 mod coco_metric;
+#[cfg(test)]
+mod coco_tests;
 mod detection;
 mod made_up;
 mod name;

@@ -8,6 +8,7 @@ import sys
 
 import torch
 import torchvision
+from networks import record_networks
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
@@ -154,4 +155,6 @@ record_roi_align()
 record_coding()
 record_suppression()
 record_anchors()
+for output in record_networks():
+    table("output", **output)
 sys.stdout.flush()

@@ -4,7 +4,7 @@ use super::super::boxes::{self, Roi};
 use super::super::fpn::PyramidConfig;
 use super::*;
 
-fn detection(name: &str) -> DetectionNetSettings {
+pub(super) fn detection(name: &str) -> DetectionNetSettings {
     DetectionNetSettings {
         name: name.parse().expect("a known name"),
         ..DetectionNetSettings::default()
@@ -304,12 +304,25 @@ fn settings_of_detection_are_read_and_checked() {
         message.contains("did you mean `fasterrcnn-resnet50`") && message.contains("maskrcnn-slim"),
         "{message}"
     );
-    let read: DetectionNetSettings =
-        toml::from_str("name = 'maskrcnn-slim'\nanchor_sizes = [4, 8.5, 16]").expect("valid");
-    assert_eq!(
-        read.config(1).expect("valid").anchor_sizes,
-        [4.0, 8.5, 16.0]
-    );
+    for (name, sizes, expected) in [
+        ("maskrcnn-slim", "[4, 8.5, 16]", vec![4.0, 8.5, 16.0]),
+        ("maskrcnn-slim", "[5]", vec![5.0, 10.0, 20.0]),
+        (
+            "fasterrcnn-resnet18",
+            "[16, 24]",
+            vec![16.0, 24.0, 36.0, 54.0, 81.0],
+        ),
+    ] {
+        let text = format!("name = '{name}'\nanchor_sizes = {sizes}");
+        let read: DetectionNetSettings = toml::from_str(&text).expect("valid");
+        let config = read.config(1).expect("valid");
+        assert_eq!(config.anchor_sizes, expected);
+        assert_eq!(config.init(&Device::flex()).strides().len(), expected.len());
+    }
+    let default = |name| detection(name).config(1).expect("valid").anchor_sizes;
+    assert_eq!(default("maskrcnn-slim"), [8.0, 16.0, 32.0]);
+    let torchvisions = [32.0, 64.0, 128.0, 256.0, 512.0];
+    assert_eq!(default("maskrcnn-resnet50"), torchvisions);
 
     let error = |change: &dyn Fn(&mut DetectionNetSettings), classes| {
         let mut settings = detection("fasterrcnn-slim");
@@ -319,13 +332,15 @@ fn settings_of_detection_are_read_and_checked() {
     };
     assert!(error(&|_| (), 0).contains("at least one class"));
     for sizes in [
-        vec![8.0, 16.0],
+        vec![],
+        vec![8.0, 16.0, 32.0, 64.0],
         vec![8.0, -1.0, 16.0],
-        vec![8.0, 9.0, f32::NAN],
+        vec![8.0, f32::NAN],
     ] {
         let message = error(&|settings| settings.anchor_sizes = Some(sizes.clone()), 1);
         assert!(
-            message.contains("fasterrcnn-slim needs 3 positive sizes"),
+            message
+                .contains("fasterrcnn-slim has 3 pyramid levels; expected 1 to 3 positive sizes"),
             "{message}"
         );
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn pose(name: &str) -> PoseNetSettings {
+pub(super) fn pose(name: &str) -> PoseNetSettings {
     PoseNetSettings {
         name: name.parse().expect("a known name"),
         ..PoseNetSettings::default()
