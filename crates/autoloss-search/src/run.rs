@@ -211,8 +211,8 @@ fn stored_loss(
     let formula = &row.candidate.formula;
     parse_loss(task, formula).map_err(|e| {
         let id = row.candidate.id;
-        let problem = format!("candidate {id}: {e} in `{formula}`");
-        SearchError::Store(recorder.store().value(problem))
+        let problem = format!("table `candidate` {id}: {e} in `{formula}`");
+        SearchError::Store(recorder.store().damaged(problem))
     })
 }
 

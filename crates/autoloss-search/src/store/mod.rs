@@ -7,6 +7,7 @@
 mod format;
 mod query;
 mod record;
+mod row;
 #[cfg(test)]
 mod tests;
 
@@ -91,16 +92,52 @@ pub enum StoreError {
         /// What is wrong with them.
         source: SettingsError,
     },
-    /// A stored value is none this program writes.
-    #[error("{}: {what}", path.display())]
-    Value {
+    /// A stored value is none that this program writes.
+    #[error(
+        "{}: the file is damaged: {what}; restore it from a copy, or begin a new run",
+        path.display()
+    )]
+    Damaged {
         /// The file.
         path: PathBuf,
-        /// The value and where it is.
+        /// Where, which value, and what was expected.
         what: String,
     },
+    /// The same in a run of a later minor version.
+    #[error(
+        "{} was written by a newer version (run format {}.{minor}, this program knows {}.{}) and holds \
+         something unknown: {what}; use the version that wrote it",
+        path.display(), FORMAT.0, FORMAT.0, FORMAT.1
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Minor version of its format.
+        minor: u32,
+        /// Where, which value, and what was expected.
+        what: String,
+    },
+    /// Reading it needs a file beside it that cannot be written.
+    #[error(
+        "{}: cannot be read here: the folder is read-only and the run was not ended in order, so that a part of \
+         it is still in {FILE}-wal; copy the folder to a place where you may write",
+        .0.display()
+    )]
+    ReadOnlyUnfinished(PathBuf),
 }
 
+impl StoreError {
+    /// Whether the file, or one beside it, cannot be opened.
+    fn cannot_open(&self) -> bool {
+        let code = match self {
+            Self::Sql { source, .. } => source.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+    }
+}
+
+/// Advice about a refusal of `SQLite`, and its own words.
 fn explain(error: &rusqlite::Error) -> String {
     let advice = match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => "the disk is full; free some space and resume",
@@ -110,9 +147,13 @@ fn explain(error: &rusqlite::Error) -> String {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             "the file is locked by another process"
         }
-        Some(ErrorCode::CannotOpen) => "the file cannot be opened",
+        Some(ErrorCode::CannotOpen) => {
+            "the file, or one beside it, cannot be opened; check the folder's permissions"
+        }
+        Some(ErrorCode::PermissionDenied) => "the file may not be opened",
         Some(ErrorCode::SystemIoFailure) => "reading or writing the file failed",
-        _ => return error.to_string(),
+        Some(ErrorCode::OutOfMemory) => "there is not enough memory for the file",
+        _ => "the file is damaged, or its tables are not those of a run",
     };
     format!("{advice} ({error})")
 }
@@ -150,22 +191,41 @@ impl Store {
                 reason: "the file is empty; delete the directory and search again".to_owned(),
             });
         }
-        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut store = Connection::open_with_flags(&path, flags)
-            .map(|connection| Self {
-                connection,
-                path: path.clone(),
-                minor: 0,
-            })
-            .map_err(|source| StoreError::Sql { path, source })?;
-        let patience = store.connection.busy_timeout(Duration::from_secs(20));
-        store.sql(patience)?;
-        store.minor = store.checked_minor()?;
-        if store.minor < FIRST_WITH_SEARCH_SET && flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE)
-        {
+        let for_writing = flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE);
+        let store = match Self::connect(&path, &path, flags) {
+            Err(error) if error.cannot_open() && !for_writing => {
+                // A reader writes to the file beside it that readers and writers share.
+                if log > 0 {
+                    return Err(StoreError::ReadOnlyUnfinished(dir.to_owned()));
+                }
+                let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+                Self::connect(&path, &unchanging(&path), flags)?
+            }
+            other => other?,
+        };
+        if store.minor < FIRST_WITH_SEARCH_SET && for_writing {
             return Err(StoreError::BeforeSplit(dir.to_owned()));
         }
         store.sql(format::show_upgraded(&store.connection, store.minor))?;
+        Ok(store)
+    }
+
+    /// Opens a file by its path or another name, and looks at its format.
+    fn connect(path: &Path, name: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(name, flags);
+        let connection = connection.map_err(|source| StoreError::Sql {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut store = Self {
+            connection,
+            path: path.to_owned(),
+            minor: 0,
+        };
+        let patience = store.connection.busy_timeout(Duration::from_secs(20));
+        store.sql(patience)?;
+        store.minor = store.checked_minor()?;
         Ok(store)
     }
 
@@ -201,10 +261,34 @@ impl Store {
         })
     }
 
-    pub(crate) fn value(&self, what: String) -> StoreError {
-        StoreError::Value {
-            path: self.path.clone(),
-            what,
+    /// Whether a later minor version wrote the run.
+    const fn is_newer(&self) -> bool {
+        self.minor > FORMAT.1
+    }
+
+    /// The error about something that this program does not write.
+    pub(crate) fn damaged(&self, what: String) -> StoreError {
+        let path = self.path.clone();
+        match self.is_newer() {
+            true => StoreError::Newer {
+                path,
+                minor: self.minor,
+                what,
+            },
+            false => StoreError::Damaged { path, what },
         }
     }
+}
+
+/// The name by which `SQLite` opens a file that nobody changes, so that it writes nothing beside it.
+fn unchanging(path: &Path) -> PathBuf {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let name: String = bytes
+        .map(|byte| match plain(*byte) {
+            true => char::from(*byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect();
+    format!("file:{name}?immutable=1").into()
 }

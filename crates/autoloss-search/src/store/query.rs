@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use autoloss_expr::Operator;
-use rusqlite::Row;
-use rusqlite::types::Type;
+use rusqlite::Params;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use super::row::{Cells, Fault};
 use super::{FIRST_WITH_SEARCH_SET, Store, StoreError};
 use crate::comparison::{Comparison, summarise};
 use crate::event::{Best, Candidate, Ended, FailedTraining, Fate, Origin, Tally, Training};
@@ -85,31 +84,33 @@ impl Store {
     /// # Errors
     /// If the file cannot be read or its settings are none of this program's.
     pub fn info(&self) -> Result<RunInfo, StoreError> {
-        let row = self.connection.query_row("SELECT * FROM run", [], |row| {
-            let text = row.get::<_, String>("settings")?;
-            Ok((
-                text,
-                RunInfo {
-                    program: row.get("program")?,
-                    task: row.get("task")?,
-                    metric: row.get("metric")?,
-                    searched_on: self.searched_on(),
-                    settings: Settings::default(),
-                    task_settings: row.get("task_settings")?,
-                    seed: number(row, "seed")?,
-                    cores: number(row, "cores")? as usize,
-                    arch: row.get("arch")?,
-                    created: number(row, "created")?,
-                    elapsed: row.get("elapsed")?,
-                    ended: row.get("ended")?,
-                },
-            ))
-        });
-        let (text, info) = self.sql(row)?;
+        let rows = self.rows("SELECT * FROM run", [], "run", None, |run| {
+            let info = RunInfo {
+                program: run.text("program")?,
+                task: run.text("task")?,
+                metric: run.text("metric")?,
+                searched_on: self.searched_on(),
+                settings: Settings::default(),
+                task_settings: run.text("task_settings")?,
+                seed: run.seed("seed")?,
+                cores: usize::try_from(run.whole("cores")?).unwrap_or(usize::MAX),
+                arch: run.text("arch")?,
+                created: run.whole("created")?,
+                elapsed: run.seconds("elapsed")?,
+                ended: run.optional("ended", Cells::text)?,
+            };
+            Ok((run.text("settings")?, info))
+        })?;
+        let row = rows.into_iter().next();
+        let (text, info) =
+            row.ok_or_else(|| self.damaged("table `run` is empty, expected one row".to_owned()))?;
         let settings = Settings::from_toml(&with_older_meaning(&text));
-        let settings = settings.map_err(|source| StoreError::Settings {
-            path: self.path.clone(),
-            source,
+        let settings = settings.map_err(|source| match self.is_newer() {
+            true => self.damaged(source.to_string()),
+            false => StoreError::Settings {
+                path: self.path.clone(),
+                source,
+            },
         })?;
         Ok(RunInfo { settings, ..info })
     }
@@ -148,11 +149,32 @@ impl Store {
     }
 
     fn select(&self, sql: &str, values: &[i64]) -> Result<Vec<CandidateRow>, StoreError> {
-        let rows = self.connection.prepare(sql).and_then(|mut statement| {
-            let values = rusqlite::params_from_iter(values);
-            statement.query_map(values, candidate_row)?.collect()
-        });
-        self.sql(rows)
+        let values = rusqlite::params_from_iter(values);
+        self.rows(sql, values, "candidate", Some("id"), candidate_row)
+    }
+
+    /// The rows of a query of a table, whose rows people know by a column.
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        table: &'static str,
+        key: Option<&'static str>,
+        read: impl Fn(&Cells<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = || -> Result<Vec<T>, Fault> {
+            let mut statement = self.connection.prepare(sql)?;
+            let rows =
+                statement.query_and_then(values, |row| read(&Cells::new(row, table, key)))?;
+            rows.collect()
+        };
+        rows().map_err(|fault| match fault {
+            Fault::Sql(source) => StoreError::Sql {
+                path: self.path.clone(),
+                source,
+            },
+            Fault::Damage(what) => self.damaged(what),
+        })
     }
 
     /// The training curve of a candidate: (update, loss value).
@@ -160,16 +182,15 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn curve(&self, id: u64) -> Result<Vec<(usize, f64)>, StoreError> {
-        let sql = "SELECT number, loss_value FROM curve WHERE candidate = ? ORDER BY number";
-        let rows = self.connection.prepare(sql).and_then(|mut statement| {
-            let point = |row: &Row<'_>| {
-                // What is not a number is stored as NULL.
-                let loss_value = row.get::<_, Option<f64>>(1)?.unwrap_or(f64::NAN);
-                Ok((row.get::<_, i64>(0)?.max(0) as usize, loss_value))
-            };
-            statement.query_map([id.cast_signed()], point)?.collect()
-        });
-        self.sql(rows)
+        let sql =
+            "SELECT candidate, number, loss_value FROM curve WHERE candidate = ? ORDER BY number";
+        let id = id.cast_signed();
+        self.rows(sql, [id], "curve", Some("candidate"), |point| {
+            // A value that is not a number is stored as NULL.
+            let loss_value = point.optional("loss_value", Cells::number)?;
+            let number = usize::try_from(point.whole("number")?).unwrap_or(usize::MAX);
+            Ok((number, loss_value.unwrap_or(f64::NAN)))
+        })
     }
 
     /// The sums over the run so far, those of the funnel from draw to score among them.
@@ -181,11 +202,25 @@ impl Store {
     }
 
     pub(crate) fn tally_of(&self, rows: &[CandidateRow]) -> Result<Tally, StoreError> {
-        let sql = "SELECT total(drawn), total(structural), total(cached) FROM drawn";
-        let sums = self.connection.query_row(sql, [], |row| {
-            Ok([0, 1, 2].map(|i| row.get::<_, f64>(i).map_or(0, |sum| sum as u64)))
-        });
-        let [drawn, structural, cached] = self.sql(sums)?;
+        let drawn = self.rows(
+            "SELECT * FROM drawn",
+            [],
+            "drawn",
+            Some("proposal"),
+            |row| {
+                Ok([
+                    row.whole("drawn")?,
+                    row.whole("structural")?,
+                    row.whole("cached")?,
+                ])
+            },
+        )?;
+        let sum = |place: usize| {
+            drawn
+                .iter()
+                .fold(0, |sum: u64, row| sum.saturating_add(row[place]))
+        };
+        let [drawn, structural, cached] = [0, 1, 2].map(sum);
         let mut tally = Tally {
             drawn,
             structural,
@@ -305,52 +340,40 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn pictures(&self, name: &str) -> Result<Vec<Vec<u8>>, StoreError> {
-        let sql = "SELECT png FROM picture WHERE name = ? ORDER BY number";
-        let rows = self
-            .connection
-            .prepare(sql)
-            .and_then(|mut statement| statement.query_map([name], |row| row.get(0))?.collect());
-        self.sql(rows)
+        let sql = "SELECT name, png FROM picture WHERE name = ? ORDER BY number";
+        self.rows(sql, [name], "picture", Some("name"), |row| row.bytes("png"))
     }
 
     fn failures(&self, purpose: &str) -> Result<Vec<FailedTraining>, StoreError> {
         let sql = "SELECT * FROM failure WHERE purpose = ? ORDER BY rowid";
-        let rows = self.connection.prepare(sql).and_then(|mut statement| {
-            let failure = |row: &Row<'_>| {
-                Ok(FailedTraining {
-                    name: row.get("name")?,
-                    formula: row.get("formula")?,
-                    seed: number(row, "seed")?,
-                    message: row.get("message")?,
-                    seconds: row.get("seconds")?,
-                })
-            };
-            statement.query_map([purpose], failure)?.collect()
-        });
-        self.sql(rows)
+        self.rows(sql, [purpose], "failure", Some("name"), |row| {
+            Ok(FailedTraining {
+                name: row.text("name")?,
+                formula: row.text("formula")?,
+                seed: row.seed("seed")?,
+                message: row.text("message")?,
+                seconds: row.seconds("seconds")?,
+            })
+        })
     }
 
     /// The trainings made for a purpose, which says the set that they were scored on.
     fn trainings(&self, purpose: &str, set: EvaluationSet) -> Result<Vec<Training>, StoreError> {
         let sql = "SELECT * FROM training WHERE purpose = ? ORDER BY rowid";
-        let rows = self.connection.prepare(sql).and_then(|mut statement| {
-            let training = |row: &Row<'_>| {
-                Ok(Training {
-                    name: row.get("name")?,
-                    formula: row.get("formula")?,
-                    seed: number(row, "seed")?,
-                    set,
-                    score: row.get("score")?,
-                    seconds: row.get("seconds")?,
-                    note: row.get("note")?,
-                    curve: pairs(row, "curve")?,
-                    metrics: pairs(row, "metrics")?,
-                    pictures: Vec::new(),
-                })
-            };
-            statement.query_map([purpose], training)?.collect()
-        });
-        self.sql(rows)
+        self.rows(sql, [purpose], "training", Some("name"), |row| {
+            Ok(Training {
+                name: row.text("name")?,
+                formula: row.text("formula")?,
+                seed: row.seed("seed")?,
+                set,
+                score: row.finite("score")?,
+                seconds: row.seconds("seconds")?,
+                note: row.optional("note", Cells::text)?,
+                curve: row.pairs("curve")?,
+                metrics: row.pairs("metrics")?,
+                pictures: Vec::new(),
+            })
+        })
     }
 }
 
@@ -370,40 +393,41 @@ fn with_older_meaning(text: &str) -> String {
     table.to_string()
 }
 
-fn candidate_row(row: &Row<'_>) -> Result<CandidateRow, rusqlite::Error> {
-    let fate = row.get::<_, String>("fate")?;
-    let origin = row.get::<_, String>("origin")?;
-    Ok(CandidateRow {
+fn candidate_row(row: &Cells<'_>) -> Result<CandidateRow, Fault> {
+    let fate = |word: &str| Fate::ALL.into_iter().find(|fate| fate.name() == word);
+    let norms: Vec<Option<f64>> = row.json("norms")?;
+    let candidate = CandidateRow {
         candidate: Candidate {
-            id: number(row, "id")?,
-            proposal: number(row, "proposal")?,
-            draw: number(row, "draw")?,
-            parent: row.get::<_, Option<i64>>("parent")?.map(i64::cast_unsigned),
-            origin: origin_of(&origin).ok_or_else(|| unknown("origin", &origin))?,
-            formula: row.get("formula")?,
-            canonical: row.get("canonical")?,
-            g: row.get("g")?,
-            norms: from_json::<Vec<Option<f64>>>(row, "norms")?
+            id: row.whole("id")?,
+            proposal: row.whole("proposal")?,
+            draw: row.whole("draw")?,
+            parent: row.optional("parent", Cells::whole)?,
+            origin: row.word("origin", origin_of)?,
+            formula: row.text("formula")?,
+            canonical: row.text("canonical")?,
+            g: row.optional("g", Cells::number)?,
+            norms: norms
                 .into_iter()
                 .map(|norm| norm.unwrap_or(f64::NAN))
                 .collect(),
-            seconds: row.get("screening_seconds")?,
-            worker: number(row, "worker")? as usize,
+            seconds: row.seconds("screening_seconds")?,
+            worker: usize::try_from(row.whole("worker")?).unwrap_or(usize::MAX),
         },
-        fate: Fate::ALL
-            .into_iter()
-            .find(|f| f.name() == fate)
-            .ok_or_else(|| unknown("fate", &fate))?,
-        reason: row.get("reason")?,
-        equivalent_to: row
-            .get::<_, Option<i64>>("equivalent_to")?
-            .map(i64::cast_unsigned),
-        score: row.get("score")?,
-        joined: row.get::<_, Option<i64>>("joined")?.map(i64::cast_unsigned),
-        training_seconds: row.get("training_seconds")?,
-        metrics: pairs(row, "metrics")?,
-        elapsed: row.get("elapsed")?,
-    })
+        fate: row.word("fate", fate)?,
+        reason: row.optional("reason", Cells::text)?,
+        equivalent_to: row.optional("equivalent_to", Cells::whole)?,
+        score: row.optional("score", Cells::finite)?,
+        joined: row.optional("joined", Cells::whole)?,
+        training_seconds: row.optional("training_seconds", Cells::seconds)?,
+        metrics: row.pairs("metrics")?,
+        elapsed: row.optional("elapsed", Cells::seconds)?,
+    };
+    let is_trained = matches!(candidate.fate, Fate::Scored | Fate::Stopped);
+    let is_member = is_trained || candidate.joined.is_some();
+    if is_member && (candidate.score.is_none() || candidate.joined.is_none()) {
+        return Err(row.damage("`score` or `joined` is missing, expected both"));
+    }
+    Ok(candidate)
 }
 
 fn origin_of(name: &str) -> Option<Origin> {
@@ -417,34 +441,6 @@ fn origin_of(name: &str) -> Option<Origin> {
     ]
     .into_iter()
     .find(|origin| origin.name() == name)
-}
-
-/// Numbers are stored in the bits of SQLite's signed ones.
-fn number(row: &Row<'_>, column: &str) -> Result<u64, rusqlite::Error> {
-    row.get::<_, i64>(column).map(i64::cast_unsigned)
-}
-
-fn unknown(column: &str, value: &str) -> rusqlite::Error {
-    let message = format!("unknown {column} `{value}`");
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, message.into())
-}
-
-/// Pairs whose number is `null` where it is none.
-fn pairs<T: DeserializeOwned>(
-    row: &Row<'_>,
-    column: &str,
-) -> Result<Vec<(T, f64)>, rusqlite::Error> {
-    let pairs = from_json::<Vec<(T, Option<f64>)>>(row, column)?;
-    let filled = pairs
-        .into_iter()
-        .map(|(key, x)| (key, x.unwrap_or(f64::NAN)));
-    Ok(filled.collect())
-}
-
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, rusqlite::Error> {
-    let text = row.get::<_, String>(column)?;
-    serde_json::from_str(&text)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(e)))
 }
 
 /// A list as JSON; numbers that are not finite become `null`.

@@ -158,8 +158,10 @@ impl Recorder {
     /// # Errors
     /// If the settings are not valid or the file cannot be written; the run then keeps those it had.
     pub fn change_settings(&mut self, settings: &Settings) -> Result<(), StoreError> {
-        let valid = settings.validate();
-        valid.map_err(|error| self.store.value(error.to_string()))?;
+        settings.validate().map_err(|source| StoreError::Settings {
+            path: self.store.path.clone(),
+            source,
+        })?;
         let connection = &self.store.connection;
         let sql = "UPDATE run SET settings = ?, ended = NULL";
         let changed = connection.execute(sql, [settings.to_toml()]);
