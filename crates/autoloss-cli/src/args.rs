@@ -98,6 +98,14 @@ pub(crate) struct TaskArguments {
     /// Names of the classes in the order of their labels, separated by commas.
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     pub(crate) classes: Option<Vec<String>>,
+    /// Labels of the numbers in label files, as in 0=0,255=1 for masks of 0 and 255, or
+    /// 7=0,8=1,*=ignore; numbers that are not listed are labels.
+    #[arg(long, value_name = "N=LABEL,…")]
+    pub(crate) label_map: Option<String>,
+    /// Classes of the colours in coloured masks: lines NAME R G B, CVAT's labelmap.txt or CamVid's
+    /// label_colors.txt, which are also found in the folder of the data set.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) colors: Option<PathBuf>,
     /// Network: deeplabv3plus, pspnet, fasterrcnn, maskrcnn or simplebaseline, as the task has it, with
     /// -resnet18, -resnet34, -resnet50, -resnet101 or -slim; without, that of the settings.
     #[arg(long, value_name = "NAME")]
@@ -357,8 +365,10 @@ pub(crate) struct Screen {
 #[derive(Subcommand)]
 pub(crate) enum Score {
     /// mIoU, FWIoU, gAcc, mAcc, BIoU and BF1 of label maps.
-    #[command(after_help = "Example:
-  autoloss score segmentation --pred predictions --target targets --classes 21 --background 0")]
+    #[command(after_help = "Examples:
+  autoloss score segmentation --pred predictions --target targets --classes 21 --background 0
+  autoloss score segmentation --pred p --target masks --classes background,cell --label-map 0=0,255=1
+  autoloss score segmentation --pred p --target SegmentationClass --colors labelmap.txt")]
     Segmentation(ScoreSegmentation),
     /// COCO's average precision and recall of boxes.
     #[command(after_help = "Example:
@@ -390,19 +400,31 @@ pub(crate) struct ScoreCoco {
 
 #[derive(Args)]
 pub(crate) struct ScoreSegmentation {
-    /// Folder of predicted label maps: PNG, 8-bit grey or palette.
+    /// Folder of predicted label maps: PNG whose grey values, palette indices or equal red, green and
+    /// blue are labels, or coloured masks; folders in it are looked into.
     #[arg(long, value_name = "DIR")]
     pub(crate) pred: PathBuf,
-    /// Folder of target label maps: exactly the same file names.
+    /// Folder of target label maps: the same file names, or names that mean the same frame of
+    /// Cityscapes.
     #[arg(long, value_name = "DIR")]
     pub(crate) target: PathBuf,
-    /// Number of classes: labels are 0 to N − 1.
-    #[arg(long, value_name = "N")]
-    pub(crate) classes: usize,
+    /// Number of classes (labels are 0 to N − 1), or their names; with a colour map, that of its
+    /// classes.
+    #[arg(long, value_name = "N|A,B,…")]
+    pub(crate) classes: Option<String>,
+    /// Labels of the numbers in the files, as in 0=0,255=1 for masks of 0 and 255, or
+    /// 7=0,8=1,*=ignore; numbers that are not listed are labels.
+    #[arg(long, value_name = "N=LABEL,…")]
+    pub(crate) label_map: Option<String>,
+    /// Classes of the colours in coloured masks: lines NAME R G B, CVAT's labelmap.txt or CamVid's
+    /// label_colors.txt, which are also found in the folder of the targets and the one above it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) colors: Option<PathBuf>,
     /// Target label of pixels to leave out.
     #[arg(long, value_name = "LABEL", default_value_t = 255)]
     pub(crate) ignore: u8,
-    /// Class whose edges the boundary metrics leave out.
+    /// Class whose edges the boundary metrics leave out; default: that named background, if classes
+    /// have names.
     #[arg(long, value_name = "LABEL")]
     pub(crate) background: Option<u8>,
     /// Chebyshev distance of the boundary metrics in pixels.

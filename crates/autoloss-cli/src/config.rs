@@ -40,8 +40,14 @@ impl Config {
             Some(path) => Some(Value::String(utf8(path)?.to_owned())),
             None => None,
         };
+        let colors = match &arguments.colors {
+            Some(path) => Some(Value::String(utf8(path)?.to_owned())),
+            None => None,
+        };
         let of_task = [
             ("task.name", text(&arguments.task)),
+            ("task.label_map", text(&arguments.label_map)),
+            ("task.colors", colors),
             ("task.metric", text(&arguments.metric)),
             ("task.network.name", text(&net)),
             ("task.device", text(&arguments.device)),

@@ -384,7 +384,10 @@ fn score_segmentation_scores_folders() {
     assert!(text.contains("miou    0.750000"), "{text}");
 
     let said = dir.fails(1, &with(&["--classes", "1"]));
-    assert!(said.contains("a.png: label 1, expected 0 to 0"), "{said}");
+    assert!(
+        said.contains("a.png has label 1 at column 2, row 0: expected 0 to 0"),
+        "{said}"
+    );
     dir.fails(2, &with(&["--classes", "0"]));
     write_labels(&dir.path("pred/a.png"), 2, &[0; 8]);
     let said = dir.fails(1, &with(&["--classes", "2"]));

@@ -47,4 +47,4 @@ pub use argmax::argmax_channels;
 pub use boundary::{BoundaryF1, TargetEdges};
 pub use confusion::Confusion;
 pub use error::MetricError;
-pub use metric::{Metric, SegmentationScore, SegmentationSettings, SegmentationTarget};
+pub use metric::{ClassScore, Metric, SegmentationScore, SegmentationSettings, SegmentationTarget};

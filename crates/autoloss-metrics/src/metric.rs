@@ -200,6 +200,17 @@ impl SegmentationTarget {
     }
 }
 
+/// Scores of one class; none where it does not occur, or where no metric of the settings needs the counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClassScore {
+    /// TP / (TP + FP + FN).
+    pub iou: Option<f64>,
+    /// TP / (TP + FN).
+    pub accuracy: Option<f64>,
+    /// F1 of the edges; the background has none.
+    pub f1: Option<f64>,
+}
+
 /// Scores of predictions, summed over images.
 #[derive(Debug, Clone)]
 pub struct SegmentationScore {
@@ -320,6 +331,18 @@ impl SegmentationScore {
             Value::Edges(value) => self.edges.as_ref().map(value),
         }
         .unwrap_or_else(|| panic!("metric `{}` is not in the settings of the score", row.name))
+    }
+
+    /// The scores of one class over everything counted so far.
+    #[must_use]
+    pub fn class(&self, class: usize) -> ClassScore {
+        let class = u8::try_from(class).unwrap_or(u8::MAX);
+        let pixels = self.pixels.as_ref();
+        ClassScore {
+            iou: pixels.and_then(|pixels| pixels.iou(class)),
+            accuracy: pixels.and_then(|pixels| pixels.accuracy(class)),
+            f1: self.edges.as_ref().and_then(|edges| edges.f1(class)),
+        }
     }
 
     /// The value of a metric for one prediction by itself; what was counted

@@ -149,6 +149,10 @@ impl SegmentationData for Cached {
         self.inner.background()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings()
+    }
+
     fn len(&self, split: Split) -> usize {
         self.inner.len(split)
     }

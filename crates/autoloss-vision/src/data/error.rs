@@ -35,6 +35,28 @@ pub enum DataError {
         /// What the decoder says.
         reason: String,
     },
+    /// A colour that stands for no class.
+    #[error("{} has the colour {colour} at column {column}, row {row}: {expected}", path.display())]
+    UnknownColour {
+        /// The mask.
+        path: PathBuf,
+        /// Red, green, blue.
+        colour: String,
+        /// Column of the first such pixel, from 0.
+        column: usize,
+        /// Row of the first such pixel, from 0.
+        row: usize,
+        /// What was expected.
+        expected: String,
+    },
+    /// A set whose label maps cannot tell a good prediction from a bad one.
+    #[error("{set}: {reason}")]
+    Meaningless {
+        /// The set or folder.
+        set: String,
+        /// What was found, and what to do.
+        reason: String,
+    },
     /// A PNG whose pixels are not labels.
     #[error("{} holds {found}, expected labels: save it as an 8-bit grey or a palette PNG", path.display())]
     NotALabelMap {
@@ -60,20 +82,20 @@ pub enum DataError {
     },
     /// A label that is neither a class nor the ignore label.
     #[error(
-        "{} has label {label} at column {column}, row {row}: expected 0 to {largest}, or 255 for ignored pixels",
+        "{} has label {label} at column {column}, row {row}: expected {expected}",
         path.display()
     )]
     LabelOutOfRange {
         /// The label map file.
         path: PathBuf,
         /// The label.
-        label: u8,
+        label: u16,
         /// Column of the first such pixel, from 0.
         column: usize,
         /// Row of the first such pixel, from 0.
         row: usize,
-        /// The largest label allowed beside 255.
-        largest: usize,
+        /// The numbers that were expected.
+        expected: String,
     },
     /// A folder or list does not hold what its layout asks for.
     #[error("{}: {reason}", path.display())]

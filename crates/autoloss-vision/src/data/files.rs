@@ -1,52 +1,15 @@
-//! Reading an image and its label map from disk.
+//! Reading of images from disk.
 
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{DataError, Example, read_label_map};
+use super::DataError;
 
-/// Reads an image and its label map, whose labels must lie below `classes` or
-/// be 255; `table`, if given, then turns each label of the file into a class.
-///
-/// # Errors
-/// Either file missing or not decodable, sizes that differ, a label out of range.
-pub(super) fn read_example(
-    name: &str,
-    image_path: &Path,
-    labels_path: &Path,
-    classes: usize,
-    table: Option<&[u8; 256]>,
-) -> Result<Example, DataError> {
-    let mut map = read_label_map(labels_path)?;
-    map.check_range(labels_path, classes)?;
-    let (image, width, height) = read_rgb(image_path)?;
-    if (width, height) != (map.width, map.height) {
-        return Err(DataError::SizesDiffer {
-            image: image_path.to_owned(),
-            image_size: (width, height),
-            labels: labels_path.to_owned(),
-            labels_size: (map.width, map.height),
-        });
-    }
-    if let Some(table) = table {
-        for label in &mut map.labels {
-            *label = table[usize::from(*label)];
-        }
-    }
-    Ok(Example {
-        image,
-        labels: map.labels,
-        width,
-        height,
-        name: name.to_owned(),
-    })
-}
-
-/// A JPEG or PNG file as (RGB bytes, width, height). The content decides the
-/// format, since file names lie.
+/// A JPEG or PNG file as (RGB bytes, width, height), turned as its EXIF orientation says. The content
+/// decides the format, since file names lie.
 pub(super) fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError> {
     let unreadable = |source| DataError::Read {
         path: path.to_owned(),
@@ -63,9 +26,14 @@ pub(super) fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError
     if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_complete(&bytes) {
         return Err(undecodable("the JPEG data ends early".to_owned()));
     }
-    let decoded = reader
-        .decode()
-        .map_err(|error| undecodable(error.to_string()))?;
+    let decode = || {
+        let mut decoder = reader.into_decoder()?;
+        let orientation = decoder.orientation()?;
+        let mut decoded = DynamicImage::from_decoder(decoder)?;
+        decoded.apply_orientation(orientation);
+        Ok(decoded)
+    };
+    let decoded = decode().map_err(|error: image::ImageError| undecodable(error.to_string()))?;
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
     Ok((decoded.into_rgb8().into_raw(), width, height))
 }

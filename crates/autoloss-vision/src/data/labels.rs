@@ -1,16 +1,20 @@
-//! Label maps: PNG files whose pixels are class numbers.
+//! Label maps: PNG files whose pixels are class numbers, or colours that stand for classes.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter};
-use std::path::{Path, PathBuf};
+mod colours;
+mod decode;
+mod table;
 
-use png::{BitDepth, ColorType, Transformations};
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::path::Path;
+
+use png::{BitDepth, ColorType};
+
+pub use colours::ColourMap;
+pub use table::LabelTable;
 
 use super::{DataError, IGNORE};
-
-/// Larger images are refused: a damaged header must not claim all memory.
-const MAX_PIXELS: u64 = 1 << 28;
+use decode::{Decoded, Pixels, decode};
 
 /// The class of each pixel of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,99 +27,131 @@ pub struct LabelMap {
     pub height: usize,
 }
 
-impl LabelMap {
-    /// The error naming the first pixel that is neither below `classes` nor 255.
-    pub(super) fn check_range(&self, path: &Path, classes: usize) -> Result<(), DataError> {
-        let outside = |&label: &u8| label != IGNORE && usize::from(label) >= classes;
-        let Some(at) = self.labels.iter().position(outside) else {
-            return Ok(());
-        };
-        Err(DataError::LabelOutOfRange {
-            path: path.to_owned(),
-            label: self.labels[at],
-            column: at % self.width,
-            row: at / self.width,
-            largest: classes.saturating_sub(1),
-        })
-    }
-}
-
-/// Reads a PNG label map: 8-bit grey, where the grey value is the label, or a
-/// palette of 1, 2, 4 or 8 bits, where the palette index is the label.
+/// Reader of label files, the same for training and scoring.
 ///
-/// # Errors
-/// A file that cannot be read or decoded, or a PNG of another kind. Grey of
-/// fewer than 8 bits is refused because programs disagree whether its values
-/// stand for themselves or are stretched to 0..255.
-pub fn read_label_map(path: impl AsRef<Path>) -> Result<LabelMap, DataError> {
-    let path = path.as_ref();
-    let file = open(path)?;
-    let undecodable = |reason: String| DataError::Decode {
-        path: path.to_owned(),
-        reason,
-    };
-    let mut decoder = png::Decoder::new(BufReader::new(file));
-    decoder.set_transformations(Transformations::IDENTITY);
-    let mut reader = decoder
-        .read_info()
-        .map_err(|error| undecodable(error.to_string()))?;
+/// Labels are grey values (1 to 16 bits), palette indices, or the common value of red, green and blue.
+/// With a colour map, colours and the palette's colours stand for classes instead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelReader {
+    /// Table from numbers in the files to labels.
+    pub table: LabelTable,
+    /// Classes of colours.
+    pub colours: Option<ColourMap>,
+}
 
-    let info = reader.info();
-    let (width, height) = (info.width as usize, info.height as usize);
-    if u64::from(info.width) * u64::from(info.height) > MAX_PIXELS {
-        return Err(undecodable(format!(
-            "{width}x{height} is larger than {MAX_PIXELS} pixels"
-        )));
+impl LabelReader {
+    /// Reads a label map whose labels are below `classes`, or 255 for ignored pixels.
+    ///
+    /// # Errors
+    /// A file that cannot be read or decoded, a number or a colour that has no such label; the first
+    /// pixel of its kind is named.
+    pub fn read(&self, path: impl AsRef<Path>, classes: usize) -> Result<LabelMap, DataError> {
+        self.read_or(path.as_ref(), classes, None)
     }
-    let bits = match (info.color_type, info.bit_depth) {
-        (ColorType::Grayscale, BitDepth::Eight) => 8,
-        (ColorType::Indexed, depth) => depth as usize,
-        (colour, depth) => {
-            return Err(DataError::NotALabelMap {
-                path: path.to_owned(),
-                found: format!("{}-bit {}", depth as u8, colour_name(colour)),
+
+    /// Reads a predicted label map, in which a number that is no class becomes 255.
+    ///
+    /// # Errors
+    /// As [`Self::read`], but for numbers.
+    pub fn read_prediction(
+        &self,
+        path: impl AsRef<Path>,
+        classes: usize,
+    ) -> Result<LabelMap, DataError> {
+        self.read_or(path.as_ref(), classes, Some(IGNORE))
+    }
+
+    /// Reads a label map; `other` is the label of numbers without one.
+    fn read_or(
+        &self,
+        path: &Path,
+        classes: usize,
+        other: Option<u8>,
+    ) -> Result<LabelMap, DataError> {
+        let Decoded {
+            pixels,
+            width,
+            height,
+        } = decode(path)?;
+        let place = |at: usize| (at % width, at / width);
+        let of_colours = |colours: &mut dyn Iterator<Item = [u8; 3]>| {
+            let labels = colours.enumerate().map(|(at, colour)| {
+                let label = self.colours.as_ref().and_then(|map| map.label(colour));
+                label.ok_or_else(|| self.unknown_colour(path, colour, place(at)))
             });
-        }
-    };
-
-    let line = (width * bits).div_ceil(8);
-    let mut packed = vec![0; line * height];
-    reader
-        .next_frame(&mut packed)
-        .map_err(|error| undecodable(error.to_string()))?;
-    let labels = if bits == 8 {
-        packed
-    } else {
-        unpack(&packed, width, line, bits)
-    };
-    Ok(LabelMap {
-        labels,
-        width,
-        height,
-    })
-}
-
-/// Samples of `bits` bits, most significant first, each line starting a byte.
-fn unpack(packed: &[u8], width: usize, line: usize, bits: usize) -> Vec<u8> {
-    let mask = (1u8 << bits) - 1;
-    packed
-        .chunks_exact(line)
-        .flat_map(|row| {
-            (0..width).map(move |x| {
-                let bit = x * bits;
-                (row[bit / 8] >> (8 - bits - bit % 8)) & mask
-            })
+            labels.collect::<Result<Vec<u8>, DataError>>()
+        };
+        let labels = match pixels {
+            Pixels::Colours(colours) if self.colours.is_some() => {
+                of_colours(&mut colours.into_iter())?
+            }
+            Pixels::Numbers(numbers, Some(palette)) if self.colours.is_some() => {
+                let black = [0; 3];
+                let of = |number: u16| palette.get(usize::from(number)).copied().unwrap_or(black);
+                of_colours(&mut numbers.into_iter().map(of))?
+            }
+            Pixels::Numbers(numbers, _) => {
+                self.of_numbers(path, &numbers, width, classes, other)?
+            }
+            Pixels::Colours(colours) => {
+                let mixed = |[r, g, b]: &[u8; 3]| r != g || g != b;
+                if let Some(at) = colours.iter().position(mixed) {
+                    return Err(self.unknown_colour(path, colours[at], place(at)));
+                }
+                let numbers: Vec<u16> = colours.iter().map(|colour| colour[0].into()).collect();
+                self.of_numbers(path, &numbers, width, classes, other)?
+            }
+        };
+        Ok(LabelMap {
+            labels,
+            width,
+            height,
         })
-        .collect()
-}
+    }
 
-fn colour_name(colour: ColorType) -> &'static str {
-    match colour {
-        ColorType::Grayscale => "grey",
-        ColorType::Rgb => "RGB colour",
-        ColorType::Indexed => "palette",
-        ColorType::GrayscaleAlpha => "grey with alpha",
-        ColorType::Rgba => "RGB colour with alpha",
+    fn of_numbers(
+        &self,
+        path: &Path,
+        numbers: &[u16],
+        width: usize,
+        classes: usize,
+        other: Option<u8>,
+    ) -> Result<Vec<u8>, DataError> {
+        let largest = numbers.iter().copied().max().unwrap_or(0);
+        let labels: Vec<Option<u8>> = (0..=largest)
+            .map(|number| self.table.label(number, classes).or(other))
+            .collect();
+        let label = |(at, number): (usize, &u16)| {
+            labels[usize::from(*number)].ok_or_else(|| DataError::LabelOutOfRange {
+                path: path.to_owned(),
+                label: *number,
+                column: at % width,
+                row: at / width,
+                expected: self.table.expected(classes),
+            })
+        };
+        numbers.iter().enumerate().map(label).collect()
+    }
+
+    fn unknown_colour(
+        &self,
+        path: &Path,
+        colour: [u8; 3],
+        (column, row): (usize, usize),
+    ) -> DataError {
+        let expected = match &self.colours {
+            Some(map) => format!("expected one of those in {}", map.path().display()),
+            None => "expected the number of a class: name the classes of colours with --colors FILE (lines \
+                     NAME R G B, or CVAT's labelmap.txt), or save the numbers as grey or palette PNG"
+                .to_owned(),
+        };
+        DataError::UnknownColour {
+            path: path.to_owned(),
+            colour: colours::text(colour),
+            column,
+            row,
+            expected,
+        }
     }
 }
 
@@ -144,91 +180,39 @@ pub fn write_label_map(path: impl AsRef<Path>, map: &LabelMap) -> Result<(), Dat
     encoded.map_err(|error| failed(error.into()))
 }
 
-/// The label maps of two folders that have the same name, as (prediction,
-/// target), ordered by name. Files other than `*.png` are passed over.
-///
-/// # Errors
-/// A folder that cannot be read or holds no PNG file; a file without a
-/// counterpart in the other folder.
-pub fn pair_label_maps(
-    pred_dir: impl AsRef<Path>,
-    target_dir: impl AsRef<Path>,
-) -> Result<Vec<(PathBuf, PathBuf)>, DataError> {
-    let (pred_dir, target_dir) = (pred_dir.as_ref(), target_dir.as_ref());
-    let predictions = png_files(pred_dir)?;
-    let mut targets = png_files(target_dir)?;
-    all_named(pred_dir, &predictions, &targets, "prediction", target_dir)?;
-    all_named(target_dir, &targets, &predictions, "target", pred_dir)?;
-    Ok(predictions
-        .into_iter()
-        .filter_map(|(name, prediction)| Some((prediction, targets.remove(&name)?)))
-        .collect())
-}
-
-/// The error when `dir` lacks a file that `wanted` holds.
-fn all_named(
-    dir: &Path,
-    present: &BTreeMap<String, PathBuf>,
-    wanted: &BTreeMap<String, PathBuf>,
-    what: &str,
-    other: &Path,
-) -> Result<(), DataError> {
-    let missing: Vec<&String> = wanted
-        .keys()
-        .filter(|name| !present.contains_key(*name))
-        .collect();
-    let Some(first) = missing.first() else {
-        return Ok(());
-    };
-    Err(DataError::Layout {
-        path: dir.to_owned(),
-        reason: format!(
-            "{} of {} files of {} have no {what} here, the first is {first}",
-            missing.len(),
-            wanted.len(),
-            other.display()
-        ),
-    })
-}
-
-/// The PNG files right inside a folder, by file name.
-fn png_files(dir: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
-    let unreadable = |source: io::Error| DataError::Read {
-        path: dir.to_owned(),
-        source,
-    };
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(dir).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let is_png = path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-        if let (true, Some(name)) = (is_png, path.file_name()) {
-            files.insert(name.to_string_lossy().into_owned(), path);
-        }
-    }
-    if files.is_empty() {
-        return Err(DataError::Layout {
-            path: dir.to_owned(),
-            reason: "holds no *.png file, expected one label map an image".to_owned(),
-        });
-    }
-    Ok(files)
-}
-
-fn open(path: &Path) -> Result<File, DataError> {
-    File::open(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{message, write_png, write_rgb};
+    use super::super::testing::{message, write_palette, write_png, write_text};
     use super::*;
     use proptest::prelude::*;
+    use std::fs;
     use tempfile::tempdir;
+
+    fn read(path: &Path) -> Result<LabelMap, DataError> {
+        LabelReader::default().read(path, 255)
+    }
+
+    /// Samples of so many bits packed into bytes, each line beginning one.
+    fn pack(samples: &[u16], width: usize, bits: usize) -> Vec<u8> {
+        if bits == 16 {
+            return samples.iter().flat_map(|v| v.to_be_bytes()).collect();
+        }
+        let byte = |group: &[u16]| {
+            let shifted = group.iter().enumerate();
+            shifted.fold(0, |byte, (i, v)| byte | (*v as u8) << (8 - bits * (i + 1)))
+        };
+        let rows = samples.chunks(width);
+        rows.flat_map(|row| row.chunks(8 / bits).map(byte))
+            .collect()
+    }
+
+    const DEPTHS: [(usize, BitDepth); 5] = [
+        (1, BitDepth::One),
+        (2, BitDepth::Two),
+        (4, BitDepth::Four),
+        (8, BitDepth::Eight),
+        (16, BitDepth::Sixteen),
+    ];
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
@@ -240,59 +224,122 @@ mod tests {
             let labels = (0..width * height).map(|i| (seed.rotate_left(i as u32 * 7) ^ i as u64) as u8).collect();
             let map = LabelMap { labels, width, height };
             write_label_map(&path, &map).unwrap();
-            prop_assert_eq!(read_label_map(&path).unwrap(), map);
+            prop_assert_eq!(read(&path).unwrap(), map);
         }
 
         #[test]
-        fn palette_indices_of_any_depth_are_labels(width in 1usize..40, height in 1usize..12, depth in 0usize..4) {
-            let (bits, depth) = [(1, BitDepth::One), (2, BitDepth::Two), (4, BitDepth::Four), (8, BitDepth::Eight)][depth];
-            let labels: Vec<u8> = (0..width * height).map(|i| (i * 7 % (1 << bits)) as u8).collect();
-            let packed: Vec<u8> = labels
-                .chunks(width)
-                .flat_map(|row| row.chunks(8 / bits).map(|group| {
-                    group.iter().enumerate().fold(0, |byte, (i, label)| byte | (label << (8 - bits * (i + 1))))
-                }))
-                .collect();
+        fn numbers_of_any_depth_are_labels(
+            (width, height) in (1usize..40, 1usize..12),
+            depth in 0usize..5,
+            palette in any::<bool>(),
+        ) {
+            let (bits, depth) = DEPTHS[depth];
+            prop_assume!(!palette || bits < 16);
+            let numbers: Vec<u16> = (0..width * height).map(|i| (i * 7 % (1 << bits.min(7))) as u16).collect();
             let dir = tempdir().unwrap();
             let path = dir.path().join("a.png");
-            write_png(&path, (width, height), ColorType::Indexed, depth, &packed);
-            prop_assert_eq!(read_label_map(&path).unwrap(), LabelMap { labels, width, height });
+            let colour = if palette { ColorType::Indexed } else { ColorType::Grayscale };
+            write_png(&path, (width, height), colour, depth, &pack(&numbers, width, bits));
+            let labels = numbers.iter().map(|n| *n as u8).collect();
+            prop_assert_eq!(read(&path).unwrap(), LabelMap { labels, width, height });
         }
     }
 
     #[test]
-    fn other_kinds_of_png_are_named() {
+    fn equal_colours_and_alpha_channels_are_numbers() {
         let dir = tempdir().unwrap();
-        let path = dir.path().join("bad.png");
-        let refuse = |colour, depth, bytes: &[u8], found: &str| {
-            write_png(&path, (2, 1), colour, depth, bytes);
-            assert_eq!(
-                message(read_label_map(&path)),
-                format!(
-                    "{} holds {found}, expected labels: save it as an 8-bit grey or a palette PNG",
-                    path.display()
-                )
-            );
+        let path = dir.path().join("a.png");
+        for (colour, bytes) in [
+            (ColorType::Rgb, &[3, 3, 3, 255, 255, 255][..]),
+            (ColorType::Rgba, &[3, 3, 3, 0, 255, 255, 255, 9]),
+            (ColorType::GrayscaleAlpha, &[3, 0, 255, 7]),
+        ] {
+            write_png(&path, (2, 1), colour, BitDepth::Eight, bytes);
+            assert_eq!(read(&path).unwrap().labels, [3, 255], "{colour:?}");
+        }
+    }
+
+    #[test]
+    fn colours_are_classes_where_a_map_says_so() {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        let bytes = [9, 9, 9, 0, 0, 7, 224, 224, 192];
+        write_png(&path, (3, 1), ColorType::Rgb, BitDepth::Eight, &bytes);
+        let said = message(read(&path));
+        assert!(
+            said.contains(
+                "has the colour 0,0,7 at column 1, row 0: expected the number of a class"
+            ) && said.contains("--colors FILE"),
+            "{said}"
+        );
+        let map = dir.path().join("map.txt");
+        write_text(&map, "car 0 0 7\nsky 9 9 9\n");
+        let reader = LabelReader {
+            colours: Some(ColourMap::read(&map).unwrap()),
+            ..LabelReader::default()
         };
-        refuse(ColorType::Rgb, BitDepth::Eight, &[0; 6], "8-bit RGB colour");
-        refuse(
+        assert_eq!(reader.read(&path, 2).unwrap().labels, [1, 0, 255]);
+        // The palette's colours count, not its indices; grey values stay numbers.
+        write_palette(&path, (3, 1), &[[9, 9, 9], [0, 0, 7]], &[0, 1, 1]);
+        assert_eq!(reader.read(&path, 2).unwrap().labels, [1, 0, 0]);
+        write_png(
+            &path,
+            (2, 1),
+            ColorType::Grayscale,
+            BitDepth::Eight,
+            &[0, 1],
+        );
+        assert_eq!(reader.read(&path, 2).unwrap().labels, [0, 1]);
+        write_png(&path, (1, 1), ColorType::Rgb, BitDepth::Eight, &[1, 1, 1]);
+        let said = message(reader.read(&path, 2));
+        assert!(
+            said.contains("colour 1,1,1 at column 0, row 0: expected one of those in"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn numbers_without_a_class_are_named_or_predicted_wrongly() {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join("x.png");
+        let numbers = [0, 255, 1, 2, 300, 9];
+        write_png(
+            &path,
+            (3, 2),
             ColorType::Grayscale,
             BitDepth::Sixteen,
-            &[0; 4],
-            "16-bit grey",
+            &pack(&numbers, 3, 16),
         );
-        refuse(ColorType::Grayscale, BitDepth::Four, &[0; 1], "4-bit grey");
-        refuse(
-            ColorType::Rgba,
-            BitDepth::Eight,
-            &[0; 8],
-            "8-bit RGB colour with alpha",
+        let reader = LabelReader::default();
+        assert_eq!(
+            message(reader.read(&path, 3)),
+            format!(
+                "{} has label 300 at column 1, row 1: expected 0 to 2, or 255 for ignored pixels",
+                path.display()
+            )
         );
-        refuse(
-            ColorType::GrayscaleAlpha,
-            BitDepth::Eight,
-            &[0; 4],
-            "8-bit grey with alpha",
+        assert_eq!(
+            reader.read_prediction(&path, 2).unwrap().labels,
+            [0, 255, 1, 255, 255, 255]
+        );
+        let reader = LabelReader {
+            table: "300=2,9=ignore,2=0".parse().unwrap(),
+            colours: None,
+        };
+        assert_eq!(
+            reader.read(&path, 3).unwrap().labels,
+            [0, 255, 1, 0, 2, 255]
+        );
+        let said = message(reader.read(&path, 2));
+        assert!(
+            said.ends_with("label 300 at column 1, row 1: expected 0 to 1, or 255 for ignored pixels, after the label map 2=0,9=ignore,300=2"),
+            "{said}"
+        );
+        write_png(&path, (1, 1), ColorType::Rgb, BitDepth::Sixteen, &[0; 6]);
+        let said = message(reader.read(&path, 2));
+        assert!(
+            said.contains("holds colours of 16 bits, expected labels"),
+            "{said}"
         );
     }
 
@@ -302,7 +349,7 @@ mod tests {
         let path = dir.path().join("a.png");
         let shown = path.display();
         assert_eq!(
-            message(read_label_map(&path)),
+            message(read(&path)),
             format!("cannot read {shown}: No such file or directory (os error 2)")
         );
         let noise = (0..4096u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8);
@@ -315,14 +362,14 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for kept in [0, 4, 20, whole.len() / 2] {
             fs::write(&path, &whole[..kept]).unwrap();
-            let text = message(read_label_map(&path));
+            let text = message(read(&path));
             assert!(
                 text.starts_with(&format!("cannot decode {shown}: ")),
                 "{kept}: {text}"
             );
         }
         fs::write(&path, "not a picture at all").unwrap();
-        let text = message(read_label_map(&path));
+        let text = message(read(&path));
         assert!(
             text.starts_with(&format!("cannot decode {shown}: ")),
             "{text}"
@@ -348,63 +395,6 @@ mod tests {
         assert!(
             text.starts_with(&format!("cannot write {}: ", path.display())),
             "{text}"
-        );
-    }
-
-    #[test]
-    fn the_first_label_out_of_range_is_named() {
-        let map = LabelMap {
-            labels: vec![0, 255, 1, 2, 3, 9],
-            width: 3,
-            height: 2,
-        };
-        let path = Path::new("x.png");
-        assert!(map.check_range(path, 10).is_ok());
-        assert_eq!(
-            message(map.check_range(path, 3)),
-            "x.png has label 3 at column 1, row 1: expected 0 to 2, or 255 for ignored pixels"
-        );
-    }
-
-    #[test]
-    fn folders_are_paired_by_name() {
-        let dir = tempdir().unwrap();
-        let (pred, target) = (dir.path().join("p"), dir.path().join("t"));
-        assert!(
-            message(pair_label_maps(&pred, &target))
-                .starts_with(&format!("cannot read {}: ", pred.display()))
-        );
-        fs::create_dir(&pred).unwrap();
-        fs::create_dir(&target).unwrap();
-        fs::write(pred.join("note.txt"), "").unwrap();
-        assert_eq!(
-            message(pair_label_maps(&pred, &target)),
-            format!(
-                "{}: holds no *.png file, expected one label map an image",
-                pred.display()
-            )
-        );
-        for name in ["b.png", "a.PNG"] {
-            write_rgb(&pred.join(name), (1, 1), &[0; 3]);
-            write_rgb(&target.join(name), (1, 1), &[0; 3]);
-        }
-        let pairs = pair_label_maps(&pred, &target).unwrap();
-        let expected = ["a.PNG", "b.png"].map(|name| (pred.join(name), target.join(name)));
-        assert_eq!(pairs, expected);
-        write_rgb(&target.join("c.png"), (1, 1), &[0; 3]);
-        assert_eq!(
-            message(pair_label_maps(&pred, &target)),
-            format!(
-                "{}: 1 of 3 files of {} have no prediction here, the first is c.png",
-                pred.display(),
-                target.display()
-            )
-        );
-        fs::remove_file(target.join("c.png")).unwrap();
-        fs::remove_file(target.join("b.png")).unwrap();
-        assert!(
-            message(pair_label_maps(&pred, &target))
-                .contains("have no target here, the first is b.png")
         );
     }
 }

@@ -9,15 +9,20 @@ mod augment;
 mod cached;
 mod check;
 mod cityscapes;
+mod classes;
 mod digits;
 mod drawing;
 mod error;
 mod figures;
 mod files;
+mod folder;
 mod labels;
 mod loader;
 mod objects;
+mod pairing;
+mod pictures;
 mod resized;
+mod roboflow;
 mod summary;
 #[cfg(test)]
 mod testing;
@@ -30,13 +35,13 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use augment::{Augmentation, IMAGENET_MEAN, IMAGENET_STD, Prepared};
 pub use cached::{Cached, CachedScenes};
-pub use check::check;
-pub use cityscapes::Cityscapes;
+pub use check::{check, meaningless};
+pub use classes::background;
 pub use digits::{Digits, DigitsSettings, asset};
 pub(crate) use drawing::within;
 pub use error::DataError;
 pub use figures::{Figures, FiguresSettings};
-pub use labels::{LabelMap, pair_label_maps, read_label_map, write_label_map};
+pub use labels::{ColourMap, LabelMap, LabelReader, LabelTable, write_label_map};
 pub use loader::{Batch, Loader, LoaderSettings};
 pub use objects::{
     CocoData, Corners, CropMap, Keypoints, Object, ObjectData, Person, PersonAugmentation,
@@ -44,10 +49,12 @@ pub use objects::{
     SceneLoader, SceneSize, decode_heatmaps, persons, targets,
 };
 pub(crate) use objects::{keypoint_to_coco, target};
+pub use pairing::pair_label_maps;
+pub use pictures::Pictures;
 pub use resized::Resized;
 pub use summary::{ClassCount, SetSummary, Summary, Unit};
 pub(crate) use summary::{of_label_maps, of_scenes};
-pub use voc::Voc;
+pub use voc::LabelFiles;
 
 /// The label of pixels that take part neither in training nor in scoring.
 pub const IGNORE: u8 = 255;
@@ -102,6 +109,11 @@ pub trait SegmentationData: Send + Sync {
 
     /// The class that stands for "nothing of interest", if the data set has one.
     fn background(&self) -> Option<u8>;
+
+    /// Things about the files that may make numbers meaningless, each a sentence with its numbers.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Number of examples of a split.
     fn len(&self, split: Split) -> usize;

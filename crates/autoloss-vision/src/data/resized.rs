@@ -38,6 +38,10 @@ impl SegmentationData for Resized {
         self.inner.background()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings()
+    }
+
     fn len(&self, split: Split) -> usize {
         self.inner.len(split)
     }

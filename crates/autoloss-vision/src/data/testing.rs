@@ -33,6 +33,23 @@ pub(super) fn write_png(
     writer.finish().unwrap();
 }
 
+/// A palette PNG of 8 bits.
+pub(super) fn write_palette(
+    path: &Path,
+    (width, height): (usize, usize),
+    palette: &[[u8; 3]],
+    indices: &[u8],
+) {
+    let file = File::create(path).unwrap();
+    let mut encoder = png::Encoder::new(file, width as u32, height as u32);
+    encoder.set_color(ColorType::Indexed);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_palette(palette.as_flattened().to_vec());
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(indices).unwrap();
+    writer.finish().unwrap();
+}
+
 /// An RGB PNG.
 pub(super) fn write_rgb(path: &Path, size: (usize, usize), bytes: &[u8]) {
     write_png(path, size, ColorType::Rgb, BitDepth::Eight, bytes);

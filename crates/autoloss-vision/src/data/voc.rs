@@ -1,10 +1,11 @@
-//! Data sets in the folder layout of PASCAL VOC.
+//! Data sets in the folder layout of PASCAL VOC, and in that of Roboflow's masks.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::files::read_example;
-use super::{DataError, Example, SegmentationData, Split, in_split};
+use super::classes::{check_classes, lines_of, read_classes};
+use super::folder::{IMAGE_ENDINGS, Index, LABEL_ENDINGS, entries, file_name};
+use super::pictures::{Missing, Pair, Pictures, Place};
+use super::{ColourMap, DataError, LabelReader, LabelTable, roboflow};
 
 /// The classes of PASCAL VOC 2012.
 const VOC_CLASSES: [&str; 21] = [
@@ -31,148 +32,168 @@ const VOC_CLASSES: [&str; 21] = [
     "tvmonitor",
 ];
 
-/// Endings an image may have, in the order they are looked for.
-const ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
-
-/// A folder in the layout of PASCAL VOC:
-///
-/// ```text
-/// JPEGImages/NAME.jpg (or .jpeg, .png)
-/// SegmentationClass/NAME.png            label map, 255 = ignored
-/// ImageSets/Segmentation/train.txt      one NAME a line
-/// ImageSets/Segmentation/val.txt
-/// classes.txt                           one class a line; may be absent
-/// ```
-pub struct Voc {
-    dir: PathBuf,
-    classes: Vec<String>,
-    train: Vec<String>,
-    val: Vec<String>,
+/// How a user says what the numbers and colours of label files mean.
+#[derive(Clone, Debug, Default)]
+pub struct LabelFiles {
+    /// Names of the classes in the order of their labels.
+    pub classes: Option<Vec<String>>,
+    /// Table from numbers to labels.
+    pub table: LabelTable,
+    /// File of a colour map.
+    pub colours: Option<PathBuf>,
 }
 
-impl Voc {
-    /// Opens a folder by reading its lists. The names of the classes are
-    /// `classes`, else the lines of `classes.txt`, else the 21 of PASCAL VOC 2012.
+impl Pictures {
+    /// Opens a folder in the layout of PASCAL VOC by reading its lists:
+    ///
+    /// ```text
+    /// JPEGImages/NAME.jpg (or .jpeg, .png)
+    /// SegmentationClass/NAME.png            label map, 255 = ignored
+    /// ImageSets/Segmentation/train.txt      one NAME a line
+    /// ImageSets/Segmentation/val.txt
+    /// classes.txt                           one class a line; may be absent
+    /// labelmap.txt or label_colors.txt      where masks are coloured
+    /// ```
+    ///
+    /// or one of Roboflow's exports of masks. The names of the classes are those given, else the lines of
+    /// `classes.txt`, else those of the colour map, else the 21 of PASCAL VOC 2012.
     ///
     /// Images are not looked at; [`check`](super::check()) does that.
     ///
     /// # Errors
-    /// A list that is missing or empty; fewer than 2, more than 255, empty or
-    /// repeated class names.
-    pub fn open(dir: impl AsRef<Path>, classes: Option<Vec<String>>) -> Result<Self, DataError> {
-        let dir = dir.as_ref().to_owned();
-        let classes = match classes {
-            Some(classes) => classes,
-            None => classes_of(&dir)?,
+    /// A list that is missing or empty; another layout; fewer than 2, more than 255, empty or repeated
+    /// class names.
+    pub fn voc(dir: impl AsRef<Path>, files: LabelFiles) -> Result<Self, DataError> {
+        let dir = dir.as_ref();
+        if roboflow::is_export(dir) {
+            return roboflow::open(dir, files);
+        }
+        check_layout(dir)?;
+        let colours = match &files.colours {
+            Some(path) => Some(ColourMap::read(path)?),
+            None => ColourMap::beside(dir)?,
+        };
+        let path = dir.join("classes.txt");
+        let classes = match (files.classes, &colours) {
+            (Some(classes), _) => classes,
+            _ if path.is_file() => read_classes(&path)?,
+            (None, Some(colours)) => colours.classes().to_vec(),
+            (None, None) => VOC_CLASSES.map(str::to_owned).to_vec(),
         };
         check_classes(&classes)?;
-        let list = |split: &str| names(&dir.join(format!("ImageSets/Segmentation/{split}.txt")));
+        let images = Index::of(dir.join("JPEGImages"), &IMAGE_ENDINGS)?;
+        let labels = Index::of(dir.join("SegmentationClass"), &LABEL_ENDINGS)?;
+        let sets = ["train.txt", "val.txt"].map(|list| {
+            let path = dir.join("ImageSets/Segmentation").join(list);
+            pairs(&path, &images, &labels)
+        });
+        let [train, val] = sets;
         Ok(Self {
-            train: list("train")?,
-            val: list("val")?,
+            train: train?,
+            val: val?,
+            readers: vec![LabelReader {
+                table: files.table,
+                colours: colours.map(|colours| colours.for_classes(&classes)),
+            }],
             classes,
-            dir,
-        })
-    }
-
-    fn names(&self, split: Split) -> &[String] {
-        match split {
-            Split::Train => &self.train,
-            Split::Val => &self.val,
-        }
-    }
-
-    fn image_path(&self, split: Split, name: &str) -> Result<PathBuf, DataError> {
-        let path = |ending: &str| self.dir.join(format!("JPEGImages/{name}.{ending}"));
-        let found = ENDINGS
-            .iter()
-            .map(|ending| path(ending))
-            .find(|p| p.exists());
-        found.ok_or_else(|| DataError::Layout {
-            path: path(ENDINGS[0]),
-            reason: format!(
-                "no such image (nor .jpeg, nor .png), though {split}.txt names it: add it or strike the line"
-            ),
+            sources: ["train.txt", "val.txt"].map(str::to_owned),
         })
     }
 }
 
-impl SegmentationData for Voc {
-    fn class_names(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn background(&self) -> Option<u8> {
-        (self.classes[0] == "background").then_some(0)
-    }
-
-    fn len(&self, split: Split) -> usize {
-        self.names(split).len()
-    }
-
-    fn example(&self, split: Split, index: usize) -> Result<Example, DataError> {
-        let names = self.names(split);
-        in_split(split, index, names.len())?;
-        let name = &names[index];
-        let image = self.image_path(split, name)?;
-        let labels = self.dir.join(format!("SegmentationClass/{name}.png"));
-        read_example(name, &image, &labels, self.classes.len(), None)
-    }
-}
-
-/// The lines of `classes.txt`, or the names of PASCAL VOC without that file.
-fn classes_of(dir: &Path) -> Result<Vec<String>, DataError> {
-    let path = dir.join("classes.txt");
-    if path.exists() {
-        names(&path)
-    } else {
-        Ok(VOC_CLASSES.map(str::to_owned).to_vec())
-    }
-}
-
-fn check_classes(classes: &[String]) -> Result<(), DataError> {
-    let problem = if classes.len() < 2 || classes.len() > 255 {
-        format!("{} names given, expected 2 to 255", classes.len())
-    } else if classes.iter().any(|class| class.trim().is_empty()) {
-        "a name is empty".to_owned()
-    } else if let Some(twice) = (1..classes.len()).find(|&i| classes[..i].contains(&classes[i])) {
-        format!("{} is named twice", classes[twice])
-    } else {
+/// The error where a folder has another layout, with what it holds.
+fn check_layout(dir: &Path) -> Result<(), DataError> {
+    let held: Vec<String> = entries(dir)?.iter().map(|path| file_name(path)).collect();
+    if held.iter().any(|name| name == "ImageSets") {
         return Ok(());
+    }
+    let wrong = |reason: String| {
+        Err(DataError::Layout {
+            path: dir.to_owned(),
+            reason,
+        })
     };
-    Err(DataError::Setting {
-        name: "classes",
-        reason: problem,
+    let expected = "expected JPEGImages/NAME.jpg, SegmentationClass/NAME.png and the lists \
+                    ImageSets/Segmentation/train.txt and val.txt, or Roboflow's train/ and valid/ with \
+                    _classes.csv";
+    let of_label_studio =
+        |name: &&String| name.starts_with("task-") && name.contains("-annotation-");
+    if let Some(name) = held.iter().find(of_label_studio) {
+        return wrong(format!(
+            "{name} is a mask of one label and one annotation, as Label Studio exports them; put the masks of \
+             an image into one label map; {expected}"
+        ));
+    }
+    let some = held[..held.len().min(6)].join(", ");
+    wrong(match held.len() {
+        0 => format!("is empty; {expected}"),
+        1..=6 => format!("holds {some}; {expected}"),
+        more => format!("holds {some} and {} more; {expected}", more - 6),
     })
 }
 
-/// The lines of a text file that are not blank.
-fn names(path: &Path) -> Result<Vec<String>, DataError> {
-    let text = fs::read_to_string(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let names: Vec<String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect();
-    if names.is_empty() {
-        return Err(DataError::Layout {
-            path: path.to_owned(),
-            reason: "the list is empty, expected one name a line".to_owned(),
+/// The examples of a list.
+fn pairs(list: &Path, images: &Index, labels: &Index) -> Result<Vec<Pair>, DataError> {
+    let lines = match lines_of(list) {
+        Err(DataError::Read { path, source }) if source.kind() == std::io::ErrorKind::NotFound => {
+            return Err(DataError::Layout {
+                path,
+                reason:
+                    "no such list: write the names of the images of this set into it, one a line"
+                        .to_owned(),
+            });
+        }
+        lines => lines?,
+    };
+    let pair = |(line, name): (usize, String)| {
+        let found = |index: &Index, what: &str| {
+            let found = index.find(&name).map(Path::to_owned);
+            found.ok_or_else(|| missing((list, line), &name, index, what))
+        };
+        let place = found(images, "image").and_then(|image| {
+            Ok(Place {
+                image,
+                labels: found(labels, "label map")?,
+                reader: 0,
+            })
         });
+        Pair { name, place }
+    };
+    Ok(lines.into_iter().map(pair).collect())
+}
+
+/// The error for a name in a list without its file.
+fn missing((list, line): (&Path, usize), name: &str, index: &Index, what: &str) -> Missing {
+    let folder = file_name(index.dir());
+    let near = index.nearest(name);
+    let near = near.map_or_else(String::new, |near| format!(" (there is {near})"));
+    Missing {
+        path: list.to_owned(),
+        reason: format!(
+            "line {line}: no {what} named {name} in {folder}/{near}: add it or strike the line"
+        ),
     }
-    Ok(names)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{message, write_rgb, write_text};
-    use super::super::{IGNORE, LabelMap, check, write_label_map};
+    use super::super::{IGNORE, LabelMap, SegmentationData, Split, check, write_label_map};
     use super::*;
+    use std::fs;
     use tempfile::{TempDir, tempdir};
+
+    fn open(dir: &Path) -> Result<Pictures, DataError> {
+        Pictures::voc(dir, LabelFiles::default())
+    }
+
+    fn named(dir: &Path, classes: Vec<String>) -> Result<Pictures, DataError> {
+        let files = LabelFiles {
+            classes: Some(classes),
+            ..LabelFiles::default()
+        };
+        Pictures::voc(dir, files)
+    }
 
     /// Two train images, one val image, 3x2, classes a and b.
     fn folder() -> TempDir {
@@ -207,13 +228,13 @@ mod tests {
     }
 
     fn problem(dir: &TempDir) -> String {
-        message(check(&Voc::open(dir.path(), None).unwrap()))
+        message(check(&open(dir.path()).unwrap()))
     }
 
     #[test]
     fn a_folder_is_read_as_listed() {
         let dir = folder();
-        let voc = Voc::open(dir.path(), None).unwrap();
+        let voc = open(dir.path()).unwrap();
         assert_eq!(voc.class_names(), ["a", "b"]);
         assert_eq!((voc.background(), voc.ignore()), (None, IGNORE));
         assert_eq!((voc.len(Split::Train), voc.len(Split::Val)), (2, 1));
@@ -232,19 +253,16 @@ mod tests {
     fn names_of_classes_come_from_the_caller_the_file_or_voc() {
         let dir = folder();
         let given = ["background", "thing"].map(str::to_owned).to_vec();
-        let voc = Voc::open(dir.path(), Some(given.clone())).unwrap();
+        let voc = named(dir.path(), given.clone()).unwrap();
         assert_eq!((voc.class_names(), voc.background()), (&given[..], Some(0)));
         fs::remove_file(dir.path().join("classes.txt")).unwrap();
-        let voc = Voc::open(dir.path(), None).unwrap();
+        let voc = open(dir.path()).unwrap();
         assert_eq!((voc.class_names().len(), voc.background()), (21, Some(0)));
         assert_eq!(voc.class_names()[20], "tvmonitor");
 
         let refuse = |classes: &[&str]| {
             let classes = classes.iter().map(|&class| class.to_owned()).collect();
-            Voc::open(dir.path(), Some(classes))
-                .err()
-                .unwrap()
-                .to_string()
+            named(dir.path(), classes).err().unwrap().to_string()
         };
         assert_eq!(
             refuse(&["a"]),
@@ -261,7 +279,7 @@ mod tests {
     fn missing_and_empty_lists_are_named() {
         let dir = folder();
         let list = dir.path().join("ImageSets/Segmentation/val.txt");
-        let open = || Voc::open(dir.path(), None).err().unwrap().to_string();
+        let open = || open(dir.path()).err().unwrap().to_string();
         fs::write(&list, " \n").unwrap();
         assert_eq!(
             open(),
@@ -274,7 +292,7 @@ mod tests {
         assert_eq!(
             open(),
             format!(
-                "cannot read {}: No such file or directory (os error 2)",
+                "{}: no such list: write the names of the images of this set into it, one a line",
                 list.display()
             )
         );
@@ -287,9 +305,11 @@ mod tests {
         assert_eq!(
             problem(&dir),
             format!(
-                "1 of 3 examples cannot be used:\n  {}: no such image (nor .jpeg, nor .png), \
-                 though train.txt names it: add it or strike the line",
-                dir.path().join("JPEGImages/two.jpg").display()
+                "1 of 3 examples cannot be used:\n  {}: line 3: no image named two in JPEGImages/: \
+                 add it or strike the line",
+                dir.path()
+                    .join("ImageSets/Segmentation/train.txt")
+                    .display()
             )
         );
         let dir = folder();
@@ -298,8 +318,9 @@ mod tests {
         assert_eq!(
             problem(&dir),
             format!(
-                "1 of 3 examples cannot be used:\n  cannot read {}: No such file or directory (os error 2)",
-                mask.display()
+                "1 of 3 examples cannot be used:\n  {}: line 1: no label map named three in \
+                 SegmentationClass/: add it or strike the line",
+                dir.path().join("ImageSets/Segmentation/val.txt").display()
             )
         );
     }
@@ -355,7 +376,7 @@ mod tests {
             .collect();
         image::save_buffer(&image, &noise, 64, 64, image::ColorType::Rgb8).unwrap();
         labels(dir.path(), "one", (64, 64), &[0; 64 * 64]);
-        check(&Voc::open(dir.path(), None).unwrap()).unwrap();
+        check(&open(dir.path()).unwrap()).unwrap();
         let whole = fs::read(&image).unwrap();
         for kept in [0, 100, whole.len() / 2, whole.len() - 10] {
             fs::write(&image, &whole[..kept]).unwrap();
@@ -366,13 +387,217 @@ mod tests {
     }
 
     #[test]
+    fn lists_classes_and_endings_are_read_as_people_have_them() {
+        let dir = folder();
+        let root = dir.path();
+        let list = |text: &str| write_text(&root.join("ImageSets/Segmentation/train.txt"), text);
+        write_text(&root.join("classes.txt"), "\u{feff}_background_\r\nb\r\n");
+        fs::rename(
+            root.join("JPEGImages/one.png"),
+            root.join("JPEGImages/one.PNG"),
+        )
+        .unwrap();
+        write_text(&root.join("JPEGImages/._one.png"), "");
+        write_text(&root.join("SegmentationClass/._one.png"), "");
+        for text in [
+            "\u{feff}one\r\ntwo\r\n",
+            "one.png\ntwo.jpg\n",
+            "JPEGImages/one.PNG\nVOC2012\\JPEGImages\\two.png\n",
+        ] {
+            list(text);
+            let data = open(root).unwrap();
+            assert_eq!(data.len(Split::Train), 2, "{text:?}");
+            assert_eq!(
+                (check(&data).unwrap().warnings, data.background()),
+                (Vec::new(), Some(0))
+            );
+        }
+        list("one\ntwo\nthree\none.png\n");
+        assert_eq!(
+            check(&open(root).unwrap()).unwrap().warnings,
+            [
+                "train.txt: 1 of 4 entries name an image again",
+                "1 of the 1 images of val.txt are in train.txt, too: scores on them are not those of new images",
+            ]
+        );
+        list("One\n");
+        assert!(problem(&dir).contains("no image named One in JPEGImages/ (there is one.PNG)"));
+    }
+
+    #[test]
+    fn a_colour_map_beside_the_images_names_classes_and_colours() {
+        let dir = folder();
+        let root = dir.path();
+        let mask = root.join("SegmentationClass/three.png");
+        let colours = [
+            [0_u8, 0, 0],
+            [128, 0, 0],
+            [0, 0, 0],
+            [128, 0, 0],
+            [9, 9, 9],
+            [0, 0, 0],
+        ];
+        write_rgb(&mask, (3, 2), colours.as_flattened());
+        assert!(problem(&dir).contains("has the colour 128,0,0 at column 1, row 0"));
+        fs::remove_file(root.join("classes.txt")).unwrap();
+        write_text(
+            &root.join("labelmap.txt"),
+            "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:128,0,0::\nvoid:9,9,9::\n",
+        );
+        let data = open(root).unwrap();
+        assert_eq!(data.class_names(), ["background", "cat"]);
+        assert_eq!(
+            data.example(Split::Val, 0).unwrap().labels,
+            [0, 1, 0, 1, 255, 0]
+        );
+        check(&data).unwrap();
+        // The same from another place, with classes in another order.
+        fs::rename(root.join("labelmap.txt"), root.join("colours")).unwrap();
+        let files = LabelFiles {
+            classes: Some(["cat", "background"].map(str::to_owned).to_vec()),
+            colours: Some(root.join("colours")),
+            ..LabelFiles::default()
+        };
+        let data = Pictures::voc(root, files).unwrap();
+        assert_eq!(
+            data.example(Split::Val, 0).unwrap().labels,
+            [1, 0, 1, 0, 255, 1]
+        );
+        assert_eq!(data.background(), Some(1));
+    }
+
+    #[test]
+    fn masks_of_0_and_255_need_a_label_map() {
+        let dir = folder();
+        for name in ["one", "two", "three"] {
+            labels(dir.path(), name, (3, 2), &[0, 0, 255, 255, 0, 0]);
+        }
+        assert!(problem(&dir).contains("--label-map 0=0,255=1"));
+        let files = LabelFiles {
+            table: "0=0,255=1".parse().unwrap(),
+            ..LabelFiles::default()
+        };
+        let data = Pictures::voc(dir.path(), files).unwrap();
+        let summary = check(&data).unwrap();
+        assert_eq!(
+            (summary.sets[0].classes[1].count, summary.sets[0].ignored),
+            (4, 0)
+        );
+    }
+
+    #[test]
+    fn images_are_turned_as_their_exif_orientation_says() {
+        let dir = folder();
+        let root = dir.path();
+        // Left half black, right half white, 16 x 8, in every orientation.
+        let pixels: Vec<u8> = (0..16 * 8 * 3)
+            .map(|i| if i / 3 % 16 < 8 { 0 } else { 255 })
+            .collect();
+        for (orientation, size, corner) in [
+            (1_u8, (16, 8), 0_usize),
+            (3, (16, 8), 15),
+            (6, (8, 16), 0),
+            (8, (8, 16), 8 * 15),
+        ] {
+            let mut jpeg = Vec::new();
+            let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100);
+            let encoded = image::ImageEncoder::write_image(
+                encoder,
+                &pixels,
+                16,
+                8,
+                image::ExtendedColorType::Rgb8,
+            );
+            encoded.unwrap();
+            // The orientation is the one entry of the first directory of an EXIF block.
+            let exif = [
+                &[0xFF, 0xE1, 0, 34][..],
+                b"Exif\0\0II*\0\x08\0\0\0\x01\0",
+                &[0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0, 0, 0, 0, 0],
+            ];
+            let turned = [&jpeg[..2], &exif.concat(), &jpeg[2..]].concat();
+            fs::write(root.join("JPEGImages/one.jpg"), turned).unwrap();
+            labels(root, "one", size, &[0; 128]);
+            let example = open(root).unwrap().example(Split::Train, 0).unwrap();
+            assert_eq!(
+                (example.width, example.height),
+                size,
+                "orientation {orientation}"
+            );
+            assert!(example.image[3 * corner] < 50, "orientation {orientation}");
+            let far = if corner == 0 { 127 } else { 0 };
+            let far = if orientation == 1 { 15 } else { far };
+            assert!(example.image[3 * far] > 200, "orientation {orientation}");
+        }
+    }
+
+    #[test]
+    fn other_layouts_are_named_and_roboflows_is_read() {
+        let dir = tempdir().unwrap();
+        let root = dir.path();
+        let said = || message(open(root));
+        assert!(
+            said().contains("is empty; expected JPEGImages/NAME.jpg"),
+            "{}",
+            said()
+        );
+        write_text(&root.join("images/a.jpg"), "");
+        assert!(
+            said().contains("holds images; expected JPEGImages/NAME.jpg"),
+            "{}",
+            said()
+        );
+        write_text(&root.join("task-1-annotation-2-by-1-tag-Car-0.png"), "");
+        assert!(
+            said().contains("as Label Studio exports them"),
+            "{}",
+            said()
+        );
+
+        for (set, names) in [("train", &["a", "b"][..]), ("valid", &["c"])] {
+            write_text(
+                &root.join(set).join("_classes.csv"),
+                "Pixel Value, Class\n0, background\n3, cat\n",
+            );
+            for name in names {
+                write_rgb(&root.join(format!("{set}/{name}.jpg")), (2, 1), &[5; 6]);
+                write_rgb(
+                    &root.join(format!("{set}/{name}_mask.png")),
+                    (2, 1),
+                    &[0, 0, 0, 3, 3, 3],
+                );
+            }
+        }
+        let data = open(root).unwrap();
+        assert_eq!((data.len(Split::Train), data.len(Split::Val)), (2, 1));
+        assert_eq!(
+            (data.class_names(), data.background()),
+            (&["background", "cat"].map(str::to_owned)[..], Some(0))
+        );
+        assert_eq!(data.example(Split::Val, 0).unwrap().labels, [0, 1]);
+        check(&data).unwrap();
+        write_rgb(&root.join("valid/c_mask.png"), (2, 1), &[0, 0, 0, 1, 1, 1]);
+        assert!(
+            message(check(&data)).contains("label 1 at column 1, row 0: expected 0, 3, or 255")
+        );
+        fs::remove_file(root.join("valid/c_mask.png")).unwrap();
+        let said = message(check(&open(root).unwrap()));
+        assert!(
+            said.contains("c.jpg: has no c_mask.png beside it"),
+            "{said}"
+        );
+        fs::remove_dir_all(root.join("valid")).unwrap();
+        assert!(message(open(root)).contains("expected the validation set of Roboflow's export"));
+    }
+
+    #[test]
     fn street_scenes_outside_the_repository_are_whole() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/camvid-160x120");
         if !dir.exists() {
             println!("skipped: {} is absent", dir.display());
             return;
         }
-        let voc = Voc::open(&dir, None).unwrap();
+        let voc = open(&dir).unwrap();
         assert_eq!((voc.len(Split::Train), voc.len(Split::Val)), (367, 101));
         assert_eq!((voc.class_names().len(), voc.background()), (11, None));
         check(&voc).unwrap();

@@ -111,9 +111,16 @@ impl TaskSettings {
 
     /// All paths, to change.
     pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        each!(self, it => [it.data.as_mut(), it.network.weights.as_mut()])
-            .into_iter()
-            .flatten()
+        let paths = match self {
+            Self::Segmentation(it) => [
+                it.data.as_mut(),
+                it.network.weights.as_mut(),
+                it.colors.as_mut(),
+            ],
+            Self::Detection(it) => [it.data.as_mut(), it.network.weights.as_mut(), None],
+            Self::Pose(it) => [it.data.as_mut(), it.network.weights.as_mut(), None],
+        };
+        paths.into_iter().flatten()
     }
 
     /// Opens and checks the task's data and builds its network once, to see that it can be built.

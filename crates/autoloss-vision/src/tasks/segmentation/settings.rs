@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Augmentation, DigitsSettings};
+use crate::data::{Augmentation, DataError, DigitsSettings, LabelFiles};
 use crate::nets::NetworkSettings;
 use crate::tasks::settings::check_data;
 use crate::tasks::{SettingsError, TaskName};
@@ -26,6 +26,12 @@ pub struct SegmentationSettings {
     /// Names of the classes in the order of their labels, where the folder does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+    /// Table from the numbers in label files to labels, as in `0=0,255=1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_map: Option<String>,
+    /// File of a colour map, where label files are coloured masks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colors: Option<PathBuf>,
     /// Images are reduced so that the longer side has at most this many pixels; 0: as they are.
     #[serde(default)]
     pub longest_side: usize,
@@ -53,6 +59,19 @@ impl SegmentationSettings {
         toml::from_str(task.preset()).expect("presets are settings, as tested")
     }
 
+    /// The meaning of label files, as the settings have it.
+    ///
+    /// # Errors
+    /// A table that cannot be read.
+    pub(super) fn label_files(&self) -> Result<LabelFiles, DataError> {
+        let table = self.label_map.as_deref().map(str::parse).transpose()?;
+        Ok(LabelFiles {
+            classes: self.classes.clone(),
+            table: table.unwrap_or_default(),
+            colours: self.colors.clone(),
+        })
+    }
+
     /// The error naming the first value outside its range.
     ///
     /// # Errors
@@ -65,16 +84,24 @@ impl SegmentationSettings {
             ));
         }
         check_data(self.name, self.data.as_deref())?;
-        if self.name == TaskName::Digits && self.classes.is_some() {
-            return Err(SettingsError(
-                "the task `digits` has its own 11 classes: leave `classes` out".to_owned(),
-            ));
+        let own = match self.name {
+            TaskName::Digits => Some(11),
+            TaskName::Cityscapes => Some(19),
+            _ => None,
+        };
+        let given = [
+            ("classes", self.classes.is_some()),
+            ("label_map", self.label_map.is_some()),
+            ("colors", self.colors.is_some()),
+        ];
+        if let (Some(own), Some((key, _))) = (own, given.iter().find(|(_, given)| *given)) {
+            return Err(SettingsError(format!(
+                "the task `{}` has its own {own} classes: leave `{key}` out",
+                self.name
+            )));
         }
-        if self.name == TaskName::Cityscapes && self.classes.is_some() {
-            return Err(SettingsError(
-                "the task `cityscapes` has its own 19 classes: leave `classes` out".to_owned(),
-            ));
-        }
+        self.label_files()
+            .map_err(|error| SettingsError(format!("task.{error}")))?;
         self.augmentation
             .check()
             .map_err(|error| SettingsError(format!("task.{error}")))
