@@ -17,6 +17,8 @@ mod objects;
 mod reports;
 #[path = "cli/score_coco.rs"]
 mod score_coco;
+#[path = "cli/score_segmentation.rs"]
+mod score_segmentation;
 #[path = "cli/trainings.rs"]
 mod trainings;
 
