@@ -22,7 +22,7 @@ pub(super) fn segmentation(arguments: &ScoreSegmentation) -> Result<()> {
     let total = pairs
         .par_iter()
         .map(|(pred, target)| scorer.one_image(pred, target))
-        .try_reduce(|| scorer.nothing(), Counted::with)?;
+        .try_reduce(|| scorer.nothing(), |a, b| a.with(&b))?;
     if let Some(reason) = meaningless(&total.targets) {
         return Err(anyhow::Error::new(DataError::Meaningless {
             set: arguments.target.display().to_string(),
@@ -58,7 +58,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn with(mut self, other: Self) -> Result<Self> {
+    fn with(mut self, other: &Self) -> Result<Self> {
         self.score.merge(&other.score)?;
         self.lost += other.lost;
         for (sum, more) in self.targets.iter_mut().zip(&other.targets) {
