@@ -2,12 +2,13 @@
 
 use burn::module::Param;
 use burn::nn::conv::Conv2dConfig;
-use burn::nn::{BatchNormConfig, Initializer};
-use burn::tensor::Device;
+use burn::nn::{BatchNorm, BatchNormConfig, Initializer};
+use burn::tensor::{Device, TensorData, activation};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::batch_norm::normalised;
 use super::*;
 
 mod roi_align;
