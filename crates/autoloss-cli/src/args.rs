@@ -378,10 +378,20 @@ pub(crate) enum Score {
     #[command(after_help = "Example:
   autoloss score mask --target instances_val2017.json --pred results.json --json")]
     Mask(ScoreCoco),
-    /// COCO's average precision and recall of the 17 keypoints of people.
+    /// COCO's average precision and recall of keypoints.
     #[command(after_help = "Example:
   autoloss score keypoints --target person_keypoints_val2017.json --pred results.json")]
-    Keypoints(ScoreCoco),
+    Keypoints(ScoreKeypoints),
+}
+
+#[derive(Args)]
+pub(crate) struct ScoreKeypoints {
+    #[command(flatten)]
+    pub(crate) files: ScoreCoco,
+    /// How far annotators place each keypoint apart, as a share of the object's size, separated by
+    /// commas; default: COCO's for 17 keypoints, else 0.067 for each.
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
+    pub(crate) sigmas: Option<Vec<f64>>,
 }
 
 #[derive(Args)]
@@ -393,6 +403,9 @@ pub(crate) struct ScoreCoco {
     /// segmentation or keypoints.
     #[arg(long, value_name = "FILE.json")]
     pub(crate) pred: PathBuf,
+    /// The surest predictions of an image and category that count; default: 100, of keypoints 20.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) max_dets: Option<usize>,
     /// Print JSON; where there is nothing to find, -1.
     #[arg(long)]
     pub(crate) json: bool,
@@ -459,6 +472,14 @@ fn duration(text: &str) -> Result<Duration, String> {
         return Err(expected());
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| expected())
+}
+
+/// Reads a number of things of which there is at least one.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("expected a whole number from 1, found `{text}`")),
+    }
 }
 
 /// Classes, height and width.

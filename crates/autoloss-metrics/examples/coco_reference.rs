@@ -31,12 +31,13 @@ fn main() -> ExitCode {
         };
         let report = check::compare(&lines);
         println!(
-            "{file}: {} cases; {} evaluations compared, largest difference {:e}; {} fail in both, {} here alone; {} differences",
+            "{file}: {} cases; {} evaluations compared, largest difference {:e}; {} fail in both, {} here alone, {} there alone; {} differences",
             report.cases,
             report.compared,
             report.largest,
             report.failed,
             report.stricter,
+            report.lenient,
             report.differences.len()
         );
         for difference in report.differences.iter().take(20) {

@@ -88,7 +88,8 @@ fn draw(sheet: &mut RgbImage, scene: &Scene, [left, top]: [usize; 2], zoom: usiz
             line(sheet, corners[side], corners[(side + 1) % 4], [255, 255, 0]);
         }
         if let Some(keypoints) = &object.keypoints {
-            overlay(sheet, keypoints, &keypoints.map(|[x, y, _]| zoomed(x, y)));
+            let places: Vec<[f32; 2]> = keypoints.iter().map(|&[x, y, _]| zoomed(x, y)).collect();
+            overlay(sheet, keypoints, &places);
         }
     }
 }

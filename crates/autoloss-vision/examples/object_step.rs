@@ -79,7 +79,7 @@ fn pose() -> Result<(), NetworkError> {
     let device = Device::flex().autodiff();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let settings = PoseNetSettings::default();
-    let net = PoseNet::init(&settings, &mut rng, &device)?;
+    let net = PoseNet::init(&settings, 17, &mut rng, &device)?;
     let images = random(&mut rng, [16, 3, 64, 48], &device);
     let mut times = Times::default();
     for _ in 0..STEPS {

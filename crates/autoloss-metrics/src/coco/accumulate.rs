@@ -58,7 +58,7 @@ fn curve<'m>(
         for threshold in 0..THRESHOLDS {
             if right_at >> threshold & 1 == 1 {
                 wrong_before[threshold].push(wrong_at_all + wrong[threshold]);
-                for (right, &limit) in right.iter_mut().zip(rules.limits) {
+                for (right, &limit) in right.iter_mut().zip(&rules.limits) {
                     right[threshold] += u32::from(entry.rank < limit);
                 }
             }

@@ -6,12 +6,10 @@ use super::Kind;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CocoError {
     /// The text is no JSON, or a value is of another type than COCO's format has there.
-    #[error("line {line}, column {column}: {problem}")]
+    #[error("{}{problem}", before(place))]
     Json {
-        /// Line of the text, counted from 1.
-        line: usize,
-        /// Byte of the line, counted from 1.
-        column: usize,
+        /// The entry and the field, such as `annotations[3].bbox`; empty for the text as a whole.
+        place: String,
         /// What was found, and what was expected.
         problem: String,
     },
@@ -42,6 +40,17 @@ pub enum CocoError {
         /// How many it should hold.
         expected: usize,
     },
+    /// Sigmas that fit no category, or that are no positive numbers.
+    #[error("{0}")]
+    Sigmas(String),
+    /// A keypoint whose counterpart on the other side is missing.
+    #[error("the keypoint `{name}` has a side, but there is no `{expected}`: expected both")]
+    LonelyKeypoint {
+        /// Its name.
+        name: String,
+        /// The name that is missing, in words.
+        expected: String,
+    },
     /// A prediction is of an image that the target does not have.
     #[error(
         "{item} is of image {image}, which the annotations do not have: expected results of the same images"
@@ -50,17 +59,34 @@ pub enum CocoError {
         /// Which prediction.
         item: Item,
         /// The image it names.
-        image: i64,
+        image: String,
     },
     /// The size of an image is needed to draw a polygon, and is not given.
     #[error(
-        "{item} is of image {image}, whose `height` and `width` the annotations do not give: expected both, to draw its polygons"
+        "{item}: image {image} has {stated}: expected a height and a width of 1 or more, to draw its polygons"
     )]
     UnknownSize {
         /// Which entry.
         item: Item,
         /// The image.
-        image: i64,
+        image: String,
+        /// What the annotations give as its size.
+        stated: String,
+    },
+    /// A mask has another size than its image.
+    #[error(
+        "{item}: its mask has {} rows and {} columns, but image {image} has {} and {}: expected a mask of the image's size",
+        mask.0, mask.1, size.0, size.1
+    )]
+    MaskSize {
+        /// Which entry.
+        item: Item,
+        /// The image.
+        image: String,
+        /// Rows and columns of the mask.
+        mask: (u32, u32),
+        /// Rows and columns of the image.
+        size: (u32, u32),
     },
     /// The mask of an entry cannot be read.
     #[error("{item}: {problem}")]
@@ -93,6 +119,40 @@ pub enum CocoError {
     },
 }
 
+impl CocoError {
+    /// A value that cannot be read, at a place that is still to be named.
+    pub(super) fn json(problem: String) -> Self {
+        Self::Json {
+            place: String::new(),
+            problem,
+        }
+    }
+
+    /// The same error, its place being inside of a field or of an entry of a list (`[3]`).
+    pub(super) fn inside(self, outer: &str) -> Self {
+        match self {
+            Self::Json { place, problem } => {
+                let dot = match place.is_empty() || place.starts_with('[') {
+                    true => "",
+                    false => ".",
+                };
+                Self::Json {
+                    place: format!("{outer}{dot}{place}"),
+                    problem,
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+fn before(place: &str) -> String {
+    match place {
+        "" => String::new(),
+        place => format!("{place}: "),
+    }
+}
+
 /// An entry of one of the lists, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
@@ -104,7 +164,7 @@ pub enum Item {
     Annotation {
         /// Its place in the list.
         index: usize,
-        /// Its `id`, if it is known.
+        /// Its `id`, if it is a number.
         id: Option<i64>,
     },
     /// A prediction.

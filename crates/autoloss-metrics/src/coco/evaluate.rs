@@ -10,28 +10,47 @@ use super::results::{Prediction, Results};
 use super::summary::{AREAS, CategoryScore, NOTHING, Rules, Summary};
 use super::{Kind, Shape};
 
-/// Scores predictions against targets.
+/// Scores predictions against targets; of an image and category so many of the surest predictions
+/// count as in pycocotools ([`Kind::most_predictions`]).
+///
+/// # Errors
+/// As for [`evaluate_most`].
+pub fn evaluate(annotations: &Annotations, results: &Results) -> Result<Summary, CocoError> {
+    evaluate_most(annotations, results, annotations.kind.most_predictions())
+}
+
+/// Scores predictions against targets; `most` of the surest predictions of an image and category
+/// count.
 ///
 /// Runs on rayon's threads; the numbers do not depend on how many there are.
 ///
 /// # Errors
 /// Predictions of images that the annotations do not have, shapes of another
-/// kind than the annotations'.
-pub fn evaluate(annotations: &Annotations, results: &Results) -> Result<Summary, CocoError> {
+/// kind than the annotations', keypoints of another number than their category's.
+pub fn evaluate_most(
+    annotations: &Annotations,
+    results: &Results,
+    most: usize,
+) -> Result<Summary, CocoError> {
     let kind = annotations.kind;
-    let rules = Rules::of(kind);
+    let rules = Rules::of(kind, most);
     let images = Ids::new(annotations.images.iter().map(|image| image.id));
     let categories = Ids::new(annotations.categories.iter().map(|category| category.id));
-    let targets = place_targets(&annotations.targets, kind, &images, &categories)?;
-    let placed = place_predictions(&results.predictions, kind, &images, &categories)?;
+    let sigmas = sigmas(annotations, &categories);
+    let targets = place_targets(annotations, &images, &categories)?;
+    let placed = place_predictions(annotations, &results.predictions, &images, &categories)?;
+    check_keypoints(&targets, &placed, &sigmas)?;
     let predictions = results.predictions.len() + results.of_no_category;
     let found: Vec<_> = (0..categories.sorted.len())
         .into_par_iter()
         .map(|category| {
             let targets = of_category(&targets, category);
-            category_curves(targets, of_category(&placed, category), &rules)
+            let placed = of_category(&placed, category);
+            category_curves(targets, placed, (&rules, sigmas[category]))
         })
         .collect();
+    let beyond_limit = found.iter().map(|(_, beyond)| beyond).sum();
+    let found: Vec<_> = found.into_iter().map(|(curves, _)| curves).collect();
     Ok(Summary {
         rows: rules.values(&found),
         categories: category_scores(annotations, &categories, &found),
@@ -39,7 +58,53 @@ pub fn evaluate(annotations: &Annotations, results: &Results) -> Result<Summary,
         targets: targets.len(),
         predictions,
         of_no_category: predictions - placed.len(),
+        beyond_limit,
+        limit: rules.most_predictions(),
     })
+}
+
+/// The sigmas of each category, in the order of their places.
+fn sigmas<'a>(annotations: &'a Annotations, ids: &Ids) -> Vec<&'a [f64]> {
+    let mut sigmas: Vec<&[f64]> = vec![&[]; ids.sorted.len()];
+    for category in &annotations.categories {
+        if let Some(place) = ids.place(category.id, &mut 0) {
+            sigmas[place] = &category.sigmas;
+        }
+    }
+    sigmas
+}
+
+/// Fails if a target or a prediction that it may be compared with has not as many keypoints as its
+/// category has sigmas.
+fn check_keypoints(
+    targets: &[Placed<Target>],
+    predictions: &[Placed<Prediction>],
+    sigmas: &[&[f64]],
+) -> Result<(), CocoError> {
+    let check = |shape: &Shape, category: usize, item: Item| match shape {
+        Shape::Keypoints { points, .. } if points.len() != sigmas[category].len() => {
+            Err(CocoError::Length {
+                item,
+                field: "keypoints",
+                found: 3 * points.len(),
+                expected: 3 * sigmas[category].len(),
+            })
+        }
+        _ => Ok(()),
+    };
+    for target in targets {
+        let (index, id) = (target.index, None);
+        let item = Item::Annotation { index, id };
+        check(&target.entry.shape, target.category, item)?;
+    }
+    for prediction in predictions {
+        // A category without targets and names may have any number of keypoints.
+        if !of_category(targets, prediction.category).is_empty() {
+            let item = Item::Result(prediction.index);
+            check(&prediction.entry.shape, prediction.category, item)?;
+        }
+    }
+    Ok(())
 }
 
 /// The ids of images or categories; their places are in this order.
@@ -75,18 +140,15 @@ struct Placed<'a, T> {
 
 /// The targets that count, in the order of category, image and list.
 fn place_targets<'a>(
-    targets: &'a [Target],
-    kind: Kind,
+    annotations: &'a Annotations,
     images: &Ids,
     categories: &Ids,
 ) -> Result<Vec<Placed<'a, Target>>, CocoError> {
+    let (targets, kind) = (&annotations.targets, annotations.kind);
     let mut placed = Vec::with_capacity(targets.len());
     let (mut image, mut category) = (0, 0);
     for (index, entry) in targets.iter().enumerate() {
-        check(&entry.shape, kind, || Item::Annotation {
-            index,
-            id: Some(entry.id),
-        })?;
+        check(&entry.shape, kind, || Item::Annotation { index, id: None })?;
         let image = images.place(entry.image_id, &mut image);
         let category = categories.place(entry.category_id, &mut category);
         if let (Some(category), Some(image)) = (category, image) {
@@ -104,18 +166,19 @@ fn place_targets<'a>(
 
 /// The predictions that count, in the order of category, image and list.
 fn place_predictions<'a>(
+    annotations: &Annotations,
     predictions: &'a [Prediction],
-    kind: Kind,
     images: &Ids,
     categories: &Ids,
 ) -> Result<Vec<Placed<'a, Prediction>>, CocoError> {
+    let kind = annotations.kind;
     let mut placed = Vec::with_capacity(predictions.len());
     let (mut image, mut category) = (0, 0);
     for (index, entry) in predictions.iter().enumerate() {
         let item = Item::Result(index);
         check(&entry.shape, kind, || item)?;
         let Some(image) = images.place(entry.image_id, &mut image) else {
-            let image = entry.image_id;
+            let image = annotations.texts.show(entry.image_id).into_owned();
             return Err(CocoError::UnknownImage { item, image });
         };
         if let Some(category) = categories.place(entry.category_id, &mut category) {
@@ -189,39 +252,52 @@ fn split<'p, 'a, T>(
 /// Images that are matched in one go.
 const CELLS_A_TASK: usize = 128;
 
-/// The curves of a category.
+/// The curves of a category, and how many of its predictions are too many.
 fn category_curves(
     targets: &[Placed<Target>],
     predictions: &[Placed<Prediction>],
-    rules: &Rules,
-) -> [Option<Curve>; AREAS] {
-    let parts: Vec<(Vec<Match>, [u64; AREAS])> = cells(targets, predictions)
+    (rules, sigmas): (&Rules, &[f64]),
+) -> ([Option<Curve>; AREAS], usize) {
+    let parts: Vec<Matched> = cells(targets, predictions)
         .par_chunks(CELLS_A_TASK)
-        .map(|cells| matches(cells, rules))
+        .map(|cells| Matched::new(cells, rules, sigmas))
         .collect();
     let mut to_find = [0; AREAS];
-    for (_, part) in &parts {
-        for (sum, count) in to_find.iter_mut().zip(part) {
+    for part in &parts {
+        for (sum, count) in to_find.iter_mut().zip(&part.to_find) {
             *sum += count;
         }
     }
-    let matches: Vec<Match> = parts.into_iter().flat_map(|(matches, _)| matches).collect();
-    curves(&matches, &to_find, rules)
+    let beyond = parts.iter().map(|part| part.beyond).sum();
+    let matches: Vec<Match> = parts.into_iter().flat_map(|part| part.matches).collect();
+    (curves(&matches, &to_find, rules), beyond)
 }
 
-/// What becomes of the predictions, and how many targets there are to find.
-fn matches(cells: &[Cell], rules: &Rules) -> (Vec<Match>, [u64; AREAS]) {
-    let mut matcher = Matcher::new(rules);
-    let (mut matches, mut to_find) = (Vec::new(), [0; AREAS]);
-    let (mut targets, mut predictions) = (Vec::new(), Vec::new());
-    for cell in cells {
-        targets.clear();
-        targets.extend(cell.0.iter().map(|target| target.entry));
-        predictions.clear();
-        predictions.extend(cell.1.iter().map(|prediction| prediction.entry));
-        matcher.add(&targets, &mut predictions, &mut matches, &mut to_find);
+/// What becomes of the predictions of some images.
+#[derive(Default)]
+struct Matched {
+    matches: Vec<Match>,
+    /// How many targets there are to find.
+    to_find: [u64; AREAS],
+    /// How many predictions are too many.
+    beyond: usize,
+}
+
+impl Matched {
+    fn new(cells: &[Cell], rules: &Rules, sigmas: &[f64]) -> Self {
+        let mut matcher = Matcher::new(rules, sigmas);
+        let mut matched = Self::default();
+        let (mut targets, mut predictions) = (Vec::new(), Vec::new());
+        for cell in cells {
+            targets.clear();
+            targets.extend(cell.0.iter().map(|target| target.entry));
+            predictions.clear();
+            predictions.extend(cell.1.iter().map(|prediction| prediction.entry));
+            let (matches, to_find) = (&mut matched.matches, &mut matched.to_find);
+            matched.beyond += matcher.add(&targets, &mut predictions, matches, to_find);
+        }
+        matched
     }
-    (matches, to_find)
 }
 
 /// The categories with their AP, in the order of their ids.

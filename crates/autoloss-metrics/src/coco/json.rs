@@ -3,22 +3,33 @@
 use jiter::{Jiter, JiterErrorType, JiterResult, JsonType, NumberAny, NumberInt, Peek};
 
 use super::error::CocoError;
+use super::ids::RawId;
 
 /// A place in a JSON text, which moves on value by value.
 ///
 /// As in Python's reader, `NaN`, `Infinity` and `-Infinity` are numbers, and of
-/// fields of the same name the last one counts.
+/// fields of the same name the last one counts. A field of `null` counts as
+/// missing.
 pub(super) struct Reader<'j> {
     jiter: Jiter<'j>,
 }
 
 type Result<T> = std::result::Result<T, CocoError>;
 
+/// The mark that some editors put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 impl<'j> Reader<'j> {
-    pub(super) fn new(json: &'j [u8]) -> Self {
-        Self {
-            jiter: Jiter::new(json).with_allow_inf_nan(),
+    /// Starts at the beginning of a text, behind a byte order mark.
+    pub(super) fn new(json: &'j [u8]) -> Result<Self> {
+        if json.starts_with(b"\xFF\xFE") || json.starts_with(b"\xFE\xFF") {
+            let problem = "the text is in UTF-16: save it as UTF-8".to_owned();
+            return Err(CocoError::json(problem));
         }
+        let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
+        Ok(Self {
+            jiter: Jiter::new(json).with_allow_inf_nan(),
+        })
     }
 
     /// Another reader at the same place.
@@ -28,28 +39,60 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// Calls `read` with each field of an object, its name translated by `name`.
-    pub(super) fn object<N>(
+    /// Calls `read` with each of these fields of an object; passes over all others.
+    pub(super) fn object(
         &mut self,
-        name: impl Fn(&str) -> N,
-        mut read: impl FnMut(&mut Self, N) -> Result<()>,
+        fields: &[&'static str],
+        mut read: impl FnMut(&mut Self, &'static str) -> Result<()>,
     ) -> Result<()> {
-        let mut field = self.jiter.next_object().map(|text| text.map(&name));
-        while let Some(field_name) = self.placed(field)? {
-            read(self, field_name)?;
-            field = self.jiter.next_key().map(|text| text.map(&name));
+        let known = |text: &str| fields.iter().copied().find(|field| *field == text);
+        let mut key = self.jiter.next_object().map(|text| text.map(known));
+        while let Some(field) = self.placed(key)? {
+            match field {
+                Some(field) => self
+                    .field(|reader| read(reader, field))
+                    .map_err(|error| error.inside(field))?,
+                None => self.skip()?,
+            }
+            key = self.jiter.next_key().map(|text| text.map(known));
         }
         Ok(())
+    }
+
+    /// Calls `read` unless the value is null.
+    fn field(&mut self, read: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        match self.peek()? {
+            Peek::Null => self.skip(),
+            _ => read(self),
+        }
     }
 
     /// Calls `read` at each value of a list.
     pub(super) fn list(&mut self, mut read: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         let mut value = self.jiter.next_array();
-        while self.placed(value)?.is_some() {
-            read(self)?;
+        let mut index = 0;
+        while let Some(_first_byte) = self.placed(value).map_err(|error| match index {
+            0 => error,
+            _ => error.inside(&format!("[{}]", index - 1)),
+        })? {
+            read(self).map_err(|error| error.inside(&format!("[{index}]")))?;
+            index += 1;
             value = self.jiter.array_step();
         }
         Ok(())
+    }
+
+    /// The entries of a list, each read by `read` with its number.
+    pub(super) fn entries<T>(
+        &mut self,
+        mut read: impl FnMut(&mut Self, usize) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut entries = Vec::new();
+        self.list(|reader| {
+            entries.push(read(reader, entries.len())?);
+            Ok(())
+        })?;
+        Ok(entries)
     }
 
     pub(super) fn number(&mut self) -> Result<f64> {
@@ -67,16 +110,25 @@ impl<'j> Reader<'j> {
             NumberAny::Float(float) if float.fract() == 0.0 && float.abs() <= LARGEST => {
                 Ok(float as i64)
             }
-            NumberAny::Float(float) => {
-                Err(self.fail(format!("expected a whole number, found {float}")))
-            }
+            NumberAny::Float(float) => Err(CocoError::json(format!(
+                "expected a whole number, found {float}"
+            ))),
+        }
+    }
+
+    /// An id: a whole number or a text.
+    pub(super) fn id(&mut self) -> Result<RawId> {
+        match self.peek()? {
+            Peek::String => self.text(RawId::of_text),
+            _ => self.integer().map(RawId::Number),
         }
     }
 
     /// A whole number of 0 to 2³² − 1.
     pub(super) fn count(&mut self) -> Result<u32> {
         let number = self.integer()?;
-        let out_of_range = |_| self.fail(format!("expected 0 to {}, found {number}", u32::MAX));
+        let out_of_range =
+            |_| CocoError::json(format!("expected 0 to {}, found {number}", u32::MAX));
         u32::try_from(number).map_err(out_of_range)
     }
 
@@ -88,7 +140,7 @@ impl<'j> Reader<'j> {
         }
         match self.integer()? {
             number @ 0..=255 => Ok(number != 0),
-            number => Err(self.fail(format!("expected 0 or 1, found {number}"))),
+            number => Err(CocoError::json(format!("expected 0 or 1, found {number}"))),
         }
     }
 
@@ -99,12 +151,7 @@ impl<'j> Reader<'j> {
     }
 
     pub(super) fn numbers(&mut self) -> Result<Vec<f64>> {
-        let mut numbers = Vec::new();
-        self.list(|reader| {
-            numbers.push(reader.number()?);
-            Ok(())
-        })?;
-        Ok(numbers)
+        self.entries(|reader, _| reader.number())
     }
 
     pub(super) fn skip(&mut self) -> Result<()> {
@@ -124,25 +171,20 @@ impl<'j> Reader<'j> {
         self.placed(end)
     }
 
-    /// An error at the current place.
-    pub(super) fn fail(&self, problem: String) -> CocoError {
-        self.fail_at(self.jiter.current_index(), problem)
-    }
-
-    fn fail_at(&self, index: usize, problem: String) -> CocoError {
-        let place = self.jiter.error_position(index);
-        CocoError::Json {
-            line: place.line,
-            column: place.column,
-            problem,
-        }
-    }
-
-    /// A result whose error names the place.
+    /// A result whose error says what is wrong with the text.
     fn placed<T>(&self, result: JiterResult<T>) -> Result<T> {
         result.map_err(|error| {
-            let problem = match &error.error_type {
-                JiterErrorType::JsonError(problem) => problem.to_string(),
+            CocoError::json(match &error.error_type {
+                JiterErrorType::JsonError(problem) => {
+                    let problem = problem.to_string();
+                    if problem.starts_with("EOF") {
+                        return CocoError::json("the file breaks off here".to_owned());
+                    }
+                    match self.jiter.error_position(error.index).line {
+                        0 | 1 => format!("no JSON: {problem}"),
+                        line => format!("no JSON in line {line}: {problem}"),
+                    }
+                }
                 JiterErrorType::WrongType { expected, actual } => {
                     format!(
                         "expected {}, found {}",
@@ -150,8 +192,7 @@ impl<'j> Reader<'j> {
                         in_words(actual)
                     )
                 }
-            };
-            self.fail_at(error.index, problem)
+            })
         })
     }
 }

@@ -24,32 +24,37 @@ const ALL: u16 = (1 << THRESHOLDS) - 1;
 /// Matches image after image, and keeps its working memory.
 pub(super) struct Matcher<'a> {
     rules: &'a Rules,
+    /// Of the category's keypoints.
+    sigmas: &'a [f64],
     overlaps: Overlaps,
     /// For each target, the thresholds at which it has a match.
     taken: Vec<u16>,
 }
 
 impl<'a> Matcher<'a> {
-    pub(super) fn new(rules: &'a Rules) -> Self {
+    pub(super) fn new(rules: &'a Rules, sigmas: &'a [f64]) -> Self {
         Self {
             rules,
+            sigmas,
             overlaps: Overlaps::default(),
             taken: Vec::new(),
         }
     }
 
     /// Adds what becomes of the surest predictions of an image and category to
-    /// `matches`, and the number of targets to find to `to_find`.
+    /// `matches`, and the number of targets to find to `to_find`. How many predictions there were more.
     pub(super) fn add(
         &mut self,
         targets: &[&Target],
         predictions: &mut Vec<&Prediction>,
         matches: &mut Vec<Match>,
         to_find: &mut [u64; AREAS],
-    ) {
+    ) -> usize {
         predictions.sort_by_key(|prediction| order(prediction.score));
-        predictions.truncate(self.rules.most_predictions());
-        self.overlaps.compute(predictions, targets);
+        let most = self.rules.most_predictions();
+        let beyond = predictions.len().saturating_sub(most);
+        predictions.truncate(most);
+        self.overlaps.compute(predictions, targets, self.sigmas);
         let first = matches.len();
         let unmatched = |(rank, prediction): (usize, &&Prediction)| Match {
             order: order(prediction.score),
@@ -79,6 +84,7 @@ impl<'a> Matcher<'a> {
                 entry.wrong[area] = !found.matched & counts;
             }
         }
+        beyond
     }
 
     /// Matches a prediction at each threshold.
@@ -106,10 +112,7 @@ impl<'a> Matcher<'a> {
             if ignored[target] {
                 found.ignored |= bit;
             }
-            // pycocotools marks a match by the id of the target, and none by 0.
-            if targets[target].id != 0 {
-                found.matched |= bit;
-            }
+            found.matched |= bit;
         }
         found
     }

@@ -29,33 +29,44 @@
 //! # Ok::<(), autoloss_metrics::coco::CocoError>(())
 //! ```
 //!
-//! Every decision is the one that pycocotools makes, those on odd input
-//! included:
+//! Numbers are those of pycocotools, and so is every decision on odd input:
 //!
 //! - a score of NaN ranks last; predictions of equal score keep the order of the
 //!   images' ids and, in an image, of the list;
 //! - targets of images or categories that are not listed do not count, nor do
 //!   predictions of such categories; predictions of other images are an error;
-//! - of targets with the same id the last one counts, as often as the id occurs;
-//! - a match with the target of id 0 is none;
 //! - a target's `ignore` has no effect, only `iscrowd` and, for keypoints,
 //!   `num_keypoints` 0;
 //! - boxes may have any size and place: only the area that overlaps counts;
-//! - a mask of another size than the target's never matches;
 //! - a mean over nothing, where the target holds nothing to find, is −1.
 //!
 //! Where pycocotools stops with an exception or does not end, there is an error
 //! that names the entry; so results without boxes must hold compressed masks. No
-//! results at all are allowed and find nothing. Polygons whose outlines cross
-//! more than 2²⁰ columns of pixels are an error here alone.
+//! results at all are allowed and find nothing.
+//!
+//! Four things differ, and [`Annotations::notes`] says so where they matter:
+//!
+//! - every target counts once, whatever its id: pycocotools takes a match with the
+//!   id 0 for none, and the last of several targets of one id for all of them;
+//! - a field that may be missing is assumed: `iscrowd` is 0, `area` that of the box
+//!   or of the mask, `num_keypoints` is counted; `keypoints` may be empty;
+//! - a mask of another size than its image is an error;
+//! - keypoints may be of any number: those of 17 have COCO's sigmas, others one of
+//!   [`keypoints::DEFAULT_SIGMA`], unless they are given.
+//!
+//! Polygons whose outlines cross more than 2²⁰ columns of pixels are an error.
 
 mod accumulate;
 mod annotations;
 mod error;
 mod evaluate;
+mod file;
+mod ids;
 mod json;
+pub mod keypoints;
 mod mask;
 mod matching;
+mod notes;
 mod overlap;
 mod polygon;
 mod results;
@@ -66,7 +77,9 @@ mod tests;
 
 pub use annotations::{Annotations, Category, Image, Target};
 pub use error::{CocoError, Item, MaskError};
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_most};
+pub use file::AnnotationFile;
+pub use ids::TextIds;
 pub use mask::Mask;
 pub use results::{Prediction, Results};
 pub use summary::{CategoryScore, Row, Summary};
@@ -78,7 +91,7 @@ pub enum Kind {
     Box,
     /// Masks, by intersection over union.
     Mask,
-    /// The 17 keypoints of a person, by object keypoint similarity.
+    /// Keypoints, by object keypoint similarity.
     Keypoints,
 }
 
@@ -105,14 +118,11 @@ pub enum Shape {
     /// Keypoints.
     Keypoints {
         /// x, y and visibility of each; a visibility of 0 is not labelled.
-        points: Box<[[f64; 3]; KEYPOINTS]>,
+        points: Vec<[f64; 3]>,
         /// The box around the target.
         bbox: BBox,
     },
 }
-
-/// Number of keypoints of a person.
-pub const KEYPOINTS: usize = 17;
 
 impl Shape {
     /// What kind of shape it is.
@@ -124,11 +134,4 @@ impl Shape {
             Self::Keypoints { .. } => Kind::Keypoints,
         }
     }
-}
-
-/// x, y and visibility in turn as keypoints.
-fn keypoints(numbers: &[f64]) -> Option<Box<[[f64; 3]; KEYPOINTS]>> {
-    let (points, rest) = numbers.as_chunks::<3>();
-    let points: &[[f64; 3]; KEYPOINTS] = points.try_into().ok()?;
-    rest.is_empty().then(|| Box::new(*points))
 }

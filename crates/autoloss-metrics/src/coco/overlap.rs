@@ -2,7 +2,7 @@
 
 use super::annotations::Target;
 use super::results::Prediction;
-use super::{BBox, KEYPOINTS, Shape};
+use super::{BBox, Shape, keypoints};
 
 /// The least overlap that any threshold accepts.
 const LEAST: f64 = 0.5;
@@ -22,8 +22,13 @@ pub(super) struct Overlaps {
 }
 
 impl Overlaps {
-    /// Computes all anew.
-    pub(super) fn compute(&mut self, predictions: &[&Prediction], targets: &[&Target]) {
+    /// Computes all anew; `sigmas` are those of the category's keypoints.
+    pub(super) fn compute(
+        &mut self,
+        predictions: &[&Prediction],
+        targets: &[&Target],
+        sigmas: &[f64],
+    ) {
         self.pairs.clear();
         self.ends.clear();
         if targets.is_empty() {
@@ -33,7 +38,9 @@ impl Overlaps {
         let targets: Vec<Prepared> = targets.iter().map(|t| Prepared::of(&t.shape, t)).collect();
         for prediction in predictions {
             let extent = extent(&prediction.shape);
-            let overlaps = targets.iter().map(|t| t.overlap(&prediction.shape, extent));
+            let overlaps = targets
+                .iter()
+                .map(|t| t.overlap(&prediction.shape, extent, sigmas));
             self.all.clear();
             self.all.extend(overlaps.enumerate());
             let any_nan = self.all.iter().any(|(_, overlap)| overlap.is_nan());
@@ -75,7 +82,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    fn overlap(&self, prediction: &Shape, extent: [u32; 4]) -> f64 {
+    fn overlap(&self, prediction: &Shape, extent: [u32; 4], sigmas: &[f64]) -> f64 {
         let crowd = self.target.crowd;
         match (prediction, &self.target.shape) {
             (Shape::Box(ours), Shape::Box(theirs)) => box_iou(*ours, *theirs, crowd),
@@ -83,7 +90,7 @@ impl<'a> Prepared<'a> {
                 ours.iou_from_half(theirs, crowd, [extent, self.extent])
             }
             (Shape::Keypoints { points: ours, .. }, Shape::Keypoints { points, bbox }) => {
-                keypoint_similarity(ours, points, *bbox, self.target.area)
+                keypoints::similarity(ours, points, *bbox, self.target.area, sigmas)
             }
             // Shapes of two kinds have nothing in common.
             _ => 0.0,
@@ -108,67 +115,4 @@ fn box_iou(ours: BBox, theirs: BBox, crowd: bool) -> f64 {
         false => area + theirs[2] * theirs[3] - intersection,
     };
     intersection / union
-}
-
-/// How far annotators place each keypoint apart, as a share of the object's size.
-const SIGMAS: [f64; KEYPOINTS] = [
-    0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89,
-    0.89,
-];
-
-/// Object keypoint similarity: the mean over the labelled keypoints of
-/// exp(−d² / 2 s² k²), with the distance d, the area s², and k twice the sigma.
-///
-/// Where no keypoint is labelled, it is the mean over all, and d the distance to
-/// the box at twice its size.
-fn keypoint_similarity(
-    ours: &[[f64; 3]; KEYPOINTS],
-    theirs: &[[f64; 3]; KEYPOINTS],
-    bbox: BBox,
-    area: f64,
-) -> f64 {
-    let any_labelled = theirs.iter().any(|point| point[2] > 0.0);
-    // max(0, value), but NaN stays NaN.
-    let beyond = |value: f64| if value < 0.0 { 0.0 } else { value };
-    let offset = |index: usize, axis: usize| {
-        let at = ours[index][axis];
-        if any_labelled {
-            return at - theirs[index][axis];
-        }
-        let (start, size) = (bbox[axis], bbox[axis + 2]);
-        beyond(start - size - at) + beyond(at - (start + size * 2.0))
-    };
-    let mut terms = [0.0; KEYPOINTS];
-    let mut count = 0;
-    for (index, target) in theirs.iter().enumerate() {
-        let labelled = target[2] > 0.0;
-        if any_labelled && !labelled {
-            continue;
-        }
-        let (dx, dy) = (offset(index, 0), offset(index, 1));
-        let spread = SIGMAS[index] / 10.0 * 2.0;
-        let exponent = (dx * dx + dy * dy) / (spread * spread) / (area + f64::EPSILON) / 2.0;
-        terms[count] = (-exponent).exp();
-        count += 1;
-    }
-    sum(&terms[..count]) / count as f64
-}
-
-/// The sum in the order of additions that numpy takes for up to 17 terms, so
-/// that equal overlaps stay equal.
-fn sum(terms: &[f64]) -> f64 {
-    let (blocks, rest) = terms.as_chunks::<8>();
-    let mut blocks = blocks.iter();
-    let Some(first) = blocks.next() else {
-        return rest.iter().sum();
-    };
-    let mut sums = *first;
-    for block in blocks {
-        for (sum, term) in sums.iter_mut().zip(block) {
-            *sum += term;
-        }
-    }
-    let [a, b, c, d, e, f, g, h] = sums;
-    let total = ((a + b) + (c + d)) + ((e + f) + (g + h));
-    rest.iter().fold(total, |total, term| total + term)
 }

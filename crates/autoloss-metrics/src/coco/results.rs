@@ -1,14 +1,17 @@
 //! Predictions, and reading them from COCO's result files.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use jiter::Peek;
 
-use super::annotations::{Annotations, BOX, BoxNumbers, Sizes, WHOLE, need, points, sizes};
+use super::annotations::Annotations;
 use super::error::{CocoError, Item};
+use super::file::{BOX, BoxNumbers, Context, WHOLE, box_area, need, points, sizes};
+use super::ids::RawId;
 use super::json::Reader;
+use super::notes::{Notes, look_of_boxes};
 use super::segmentation::{MASK, Segmentation};
-use super::{BBox, KEYPOINTS, Kind, Mask, Shape};
+use super::{BBox, Kind, Mask, Shape};
 
 /// A guess where an object is.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,25 +60,18 @@ impl Prediction {
         image_id: i64,
         category_id: i64,
         score: f64,
-        points: [[f64; 3]; KEYPOINTS],
+        points: Vec<[f64; 3]>,
     ) -> Self {
-        let (x, y) = (points.map(|point| point[0]), points.map(|point| point[1]));
-        let bbox = around(x, y);
+        let axis = |axis: usize| points.iter().map(move |point| point[axis]);
+        let bbox = around(axis(0), axis(1));
         Self {
             image_id,
             category_id,
             score,
             area: box_area(bbox),
-            shape: Shape::Keypoints {
-                points: Box::new(points),
-                bbox,
-            },
+            shape: Shape::Keypoints { points, bbox },
         }
     }
-}
-
-fn box_area([_, _, width, height]: BBox) -> f64 {
-    width * height
 }
 
 /// The smallest box around points; NaN as soon as a coordinate is.
@@ -101,13 +97,16 @@ pub struct Results {
     pub predictions: Vec<Prediction>,
     /// How many more there were, of categories that the target does not have.
     pub of_no_category: usize,
+    /// What a person should know before the numbers: predictions that do not count, boxes that look
+    /// wrong. One sentence each.
+    pub notes: Vec<String>,
 }
 
 impl From<Vec<Prediction>> for Results {
     fn from(predictions: Vec<Prediction>) -> Self {
         Self {
             predictions,
-            of_no_category: 0,
+            ..Self::default()
         }
     }
 }
@@ -126,38 +125,54 @@ impl Results {
     /// that cannot be read or should be compressed, images that are not among
     /// the annotations'.
     pub fn from_json(json: &[u8], annotations: &Annotations) -> Result<Self, CocoError> {
+        let odd_sizes = HashMap::new();
+        let categories = annotations.categories.iter();
         let context = Context {
             kind: annotations.kind,
             sizes: sizes(&annotations.images),
-            categories: annotations.categories.iter().map(|c| c.id).collect(),
+            odd_sizes: &odd_sizes,
+            texts: &annotations.texts,
+            points: categories.map(|c| (c.id, c.sigmas.len())).collect(),
         };
-        let mut results = Self::default();
-        let mut reader = Reader::new(json);
-        let Some(source) = Source::of_first(&mut reader.fork())? else {
-            reader.list(Reader::skip)?;
-            reader.finish()?;
-            return Ok(results);
-        };
-        let mut index = 0;
-        reader.list(|reader| {
-            let entry = Entry::read(reader, index, annotations.kind, source)?;
-            match entry.prediction(Item::Result(index), source, &context)? {
-                Some(prediction) => results.predictions.push(prediction),
-                None => results.of_no_category += 1,
-            }
-            index += 1;
-            Ok(())
-        })?;
-        reader.finish()?;
-        Ok(results)
+        read(json, &context).map_err(|error| error.inside("results"))
     }
 }
 
-/// What predictions are made for.
-struct Context {
-    kind: Kind,
-    sizes: Sizes,
-    categories: HashSet<i64>,
+fn read(json: &[u8], context: &Context<'_>) -> Result<Results, CocoError> {
+    let mut results = Results::default();
+    let mut notes = Notes::new(context.texts);
+    let mut reader = Reader::new(json)?;
+    let Some(source) = Source::of_first(&mut reader.fork())? else {
+        reader.list(Reader::skip)?;
+        reader.finish()?;
+        return Ok(results);
+    };
+    let mut index = 0;
+    reader.list(|reader| {
+        let entry = Entry::read(reader, index, context.kind, source)?;
+        let category = context.texts.number(&entry.category);
+        match entry.prediction(Item::Result(index), source, context)? {
+            Some(prediction) => results.predictions.push(prediction),
+            None => {
+                results.of_no_category += 1;
+                notes.of_no_category(category.unwrap_or(i64::MAX));
+            }
+        }
+        index += 1;
+        Ok(())
+    })?;
+    reader.finish()?;
+    notes.off_by_one("predictions", context.points.keys().copied());
+    let boxes = results.predictions.iter().filter_map(|prediction| {
+        let Shape::Box(bbox) = prediction.shape else {
+            return None;
+        };
+        let size = context.sizes.get(&prediction.image_id).copied().flatten();
+        Some((bbox, size))
+    });
+    notes.add(look_of_boxes("predictions", boxes));
+    results.notes = notes.said();
+    Ok(results)
 }
 
 /// What the area of predictions is taken from.
@@ -184,36 +199,22 @@ impl Source {
     }
 
     fn of_entry(reader: &mut Reader) -> Result<Self, CocoError> {
-        enum Field {
-            Caption,
-            Box,
-            Mask,
-            Keypoints,
-            Other,
-        }
-        let name = |text: &str| match text {
-            "caption" => Field::Caption,
-            "bbox" => Field::Box,
-            "segmentation" => Field::Mask,
-            "keypoints" => Field::Keypoints,
-            _ => Field::Other,
-        };
+        let fields = ["caption", "bbox", "segmentation", "keypoints"];
         let (mut caption, mut bbox, mut mask, mut keypoints) = (false, false, false, false);
-        reader.object(name, |reader, field| {
+        reader.object(&fields, |reader, field| {
             match field {
-                Field::Caption => caption = true,
+                "caption" => caption = true,
                 // An empty box is none.
-                Field::Box if reader.peek()? == Peek::Array => {
+                "bbox" if reader.peek()? == Peek::Array => {
                     bbox = false;
                     return reader.list(|reader| {
                         bbox = true;
                         reader.skip()
                     });
                 }
-                Field::Box => bbox = true,
-                Field::Mask => mask = true,
-                Field::Keypoints => keypoints = true,
-                Field::Other => {}
+                "bbox" => bbox = true,
+                "segmentation" => mask = true,
+                _ => keypoints = true,
             }
             reader.skip()
         })?;
@@ -233,8 +234,8 @@ impl Source {
 
 /// An entry of the results, with the fields that are needed.
 struct Entry {
-    image_id: i64,
-    category_id: i64,
+    image: RawId,
+    category: RawId,
     score: f64,
     bbox: Option<BoxNumbers>,
     segmentation: Option<Segmentation>,
@@ -248,45 +249,38 @@ impl Entry {
         kind: Kind,
         source: Source,
     ) -> Result<Self, CocoError> {
-        enum Field {
-            Image,
-            Category,
-            Score,
-            Box,
-            Segmentation,
-            Keypoints,
-            Other,
-        }
-        let needs_box = kind == Kind::Box || source == Source::Box;
-        let needs_mask = kind == Kind::Mask || source == Source::Mask;
-        let needs_keypoints = kind == Kind::Keypoints || source == Source::Keypoints;
-        let name = |text: &str| match text {
-            "image_id" => Field::Image,
-            "category_id" => Field::Category,
-            "score" => Field::Score,
-            "bbox" if needs_box => Field::Box,
-            "segmentation" if needs_mask => Field::Segmentation,
-            "keypoints" if needs_keypoints => Field::Keypoints,
-            _ => Field::Other,
-        };
+        let mut fields = vec!["image_id", "category_id", "score"];
+        let shapes = [
+            ("bbox", kind == Kind::Box || source == Source::Box),
+            ("segmentation", kind == Kind::Mask || source == Source::Mask),
+            (
+                "keypoints",
+                kind == Kind::Keypoints || source == Source::Keypoints,
+            ),
+        ];
+        fields.extend(
+            shapes
+                .iter()
+                .filter(|(_, needed)| *needed)
+                .map(|(field, _)| field),
+        );
         let (mut image, mut category, mut score) = (None, None, None);
         let (mut bbox, mut segmentation, mut keypoints) = (None, None, None);
-        reader.object(name, |reader, field| {
+        reader.object(&fields, |reader, field| {
             match field {
-                Field::Image => image = Some(reader.integer()?),
-                Field::Category => category = Some(reader.integer()?),
-                Field::Score => score = Some(reader.number()?),
-                Field::Box => bbox = Some(BoxNumbers::read(reader)?),
-                Field::Segmentation => segmentation = Some(Segmentation::read(reader)?),
-                Field::Keypoints => keypoints = Some(reader.numbers()?),
-                Field::Other => reader.skip()?,
+                "image_id" => image = Some(reader.id()?),
+                "category_id" => category = Some(reader.id()?),
+                "score" => score = Some(reader.number()?),
+                "bbox" => bbox = Some(BoxNumbers::read(reader)?),
+                "segmentation" => segmentation = Some(Segmentation::read(reader)?),
+                _ => keypoints = Some(reader.numbers()?),
             }
             Ok(())
         })?;
         let item = Item::Result(index);
         Ok(Self {
-            image_id: need(image, item, "image_id", WHOLE)?,
-            category_id: need(category, item, "category_id", WHOLE)?,
+            image: need(image, item, "image_id", WHOLE)?,
+            category: need(category, item, "category_id", WHOLE)?,
             score: need(score, item, "score", "a number")?,
             bbox,
             segmentation,
@@ -299,16 +293,19 @@ impl Entry {
         mut self,
         item: Item,
         source: Source,
-        context: &Context,
+        context: &Context<'_>,
     ) -> Result<Option<Prediction>, CocoError> {
-        let image = self.image_id;
-        if !context.sizes.contains_key(&image) {
+        let known = context.texts.number(&self.image);
+        let Some(image) = known.filter(|image| context.sizes.contains_key(image)) else {
+            let image = self.image.show();
             return Err(CocoError::UnknownImage { item, image });
-        }
-        let (area, from) = self.area(item, source, context)?;
-        if !context.categories.contains(&self.category_id) {
+        };
+        let (area, from) = self.area(item, source, (image, context))?;
+        let category = context.texts.number(&self.category);
+        let category = category.and_then(|id| Some((id, *context.points.get(&id)?)));
+        let Some((category, count)) = category else {
             return Ok(None);
-        }
+        };
         let shape = match (context.kind, from) {
             (Kind::Box, Shape::Mask(mask)) => Shape::Box(match self.bbox {
                 Some(own) => own.four(item)?,
@@ -316,22 +313,22 @@ impl Entry {
             }),
             (Kind::Mask, Shape::Box(bbox)) => Shape::Mask(match source {
                 Source::Box if self.segmentation.is_none() => {
-                    as_polygon(bbox).into_mask(image, &context.sizes, item)?
+                    as_polygon(bbox).into_mask(image, context, item)?
                 }
-                _ => self.mask(item, context)?,
+                _ => self.mask(item, (image, context))?,
             }),
             (Kind::Box | Kind::Mask, from) => from,
             (Kind::Keypoints, _) => {
                 let numbers = self.numbers(item)?;
                 Shape::Keypoints {
-                    points: points(numbers, item)?,
+                    points: points(numbers, count, item)?,
                     bbox: around_keypoints(numbers, item)?,
                 }
             }
         };
         Ok(Some(Prediction {
             image_id: image,
-            category_id: self.category_id,
+            category_id: category,
             score: self.score,
             area,
             shape,
@@ -343,7 +340,7 @@ impl Entry {
         &mut self,
         item: Item,
         source: Source,
-        context: &Context,
+        context: (i64, &Context<'_>),
     ) -> Result<(f64, Shape), CocoError> {
         let bbox = match source {
             Source::Box => need(self.bbox, item, "bbox", BOX)?.four(item)?,
@@ -360,21 +357,32 @@ impl Entry {
     }
 
     /// The mask, which can be taken once.
-    fn mask(&mut self, item: Item, context: &Context) -> Result<Mask, CocoError> {
+    fn mask(
+        &mut self,
+        item: Item,
+        (image, context): (i64, &Context<'_>),
+    ) -> Result<Mask, CocoError> {
         let segmentation = need(self.segmentation.take(), item, "segmentation", MASK)?;
-        segmentation.into_mask(self.image_id, &context.sizes, item)
+        segmentation.into_mask(image, context, item)
     }
 
     fn numbers(&self, item: Item) -> Result<&[f64], CocoError> {
-        need(self.keypoints.as_deref(), item, "keypoints", "51 numbers")
+        need(self.keypoints.as_deref(), item, "keypoints", POINTS)
     }
 }
+
+/// What keypoints must be.
+const POINTS: &str = "x, y and visibility of each keypoint";
 
 /// The smallest box around keypoints, however many.
 fn around_keypoints(numbers: &[f64], item: Item) -> Result<BBox, CocoError> {
     if numbers.len() < 2 {
         // Without any, there is no box.
-        points(numbers, item)?;
+        return Err(CocoError::MissingField {
+            item,
+            field: "keypoints",
+            expected: POINTS,
+        });
     }
     let every = |from: usize| numbers.iter().skip(from).step_by(3).copied();
     Ok(around(every(0), every(1)))

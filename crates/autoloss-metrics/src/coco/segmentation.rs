@@ -2,8 +2,9 @@
 
 use jiter::Peek;
 
-use super::annotations::Sizes;
+use super::Kind;
 use super::error::{CocoError, Item, MaskError};
+use super::file::Context;
 use super::json::Reader;
 use super::mask::{Mask, decode};
 
@@ -23,42 +24,35 @@ impl Segmentation {
         if reader.peek()? == Peek::Object {
             return read_mask(reader);
         }
-        let mut polygons = Vec::new();
-        reader.list(|reader| {
-            polygons.push(reader.numbers()?);
-            Ok(())
-        })?;
+        let polygons = reader.entries(|reader, _| reader.numbers())?;
         Ok(Self::Polygons(polygons))
     }
 
-    /// The mask, drawn on the image where it is polygons.
+    /// The mask of an image, drawn on it where it is polygons.
     pub(super) fn into_mask(
         self,
         image: i64,
-        sizes: &Sizes,
+        context: &Context<'_>,
         item: Item,
     ) -> Result<Mask, CocoError> {
         let mask = match self {
             Self::Runs(mask) | Self::Compressed(mask) => mask,
-            Self::Polygons(polygons) => match sizes.get(&image) {
-                Some(&Some((height, width))) => Mask::from_polygons(&polygons, height, width),
-                Some(None) => return Err(CocoError::UnknownSize { item, image }),
-                None => return Err(CocoError::UnknownImage { item, image }),
-            },
+            Self::Polygons(polygons) => {
+                let (height, width) = context.size(image, item)?;
+                Mask::from_polygons(&polygons, height, width)
+            }
         };
-        mask.map_err(|problem| CocoError::Mask { item, problem })
+        let mask = mask.map_err(|problem| CocoError::Mask { item, problem })?;
+        // The masks of boxes are not needed.
+        if context.kind == Kind::Mask {
+            context.check_size((mask.height(), mask.width()), image, item)?;
+        }
+        Ok(mask)
     }
 }
 
 /// What a segmentation must be.
 pub(super) const MASK: &str = "polygons or a mask";
-
-#[derive(Clone, Copy)]
-enum Field {
-    Size,
-    Counts,
-    Other,
-}
 
 /// The field `counts`, in its two forms.
 enum Counts {
@@ -68,20 +62,14 @@ enum Counts {
 
 /// Reads an object of `size` and `counts`.
 fn read_mask(reader: &mut Reader) -> Result<Segmentation, CocoError> {
-    let name = |text: &str| match text {
-        "size" => Field::Size,
-        "counts" => Field::Counts,
-        _ => Field::Other,
-    };
     let (mut size, mut counts) = (None, None);
-    reader.object(name, |reader, field| {
+    reader.object(&["size", "counts"], |reader, field| {
         match field {
-            Field::Size => size = Some(read_counts(reader)?),
-            Field::Counts if reader.peek()? == Peek::Array => {
+            "size" => size = Some(read_counts(reader)?),
+            _ if reader.peek()? == Peek::Array => {
                 counts = Some(Counts::Runs(read_counts(reader)?));
             }
-            Field::Counts => counts = Some(Counts::Compressed(reader.text(decode)?)),
-            Field::Other => reader.skip()?,
+            _ => counts = Some(Counts::Compressed(reader.text(decode)?)),
         }
         Ok(())
     })?;
@@ -93,17 +81,12 @@ fn read_mask(reader: &mut Reader) -> Result<Segmentation, CocoError> {
                 Counts::Compressed(runs) => Segmentation::Compressed(runs.and_then(mask)),
             })
         }
-        _ => Err(reader.fail(
-            "expected `size`, a height and a width, and `counts` in a segmentation".to_owned(),
+        _ => Err(CocoError::json(
+            "expected `size`, a height and a width, and `counts`".to_owned(),
         )),
     }
 }
 
 fn read_counts(reader: &mut Reader) -> Result<Vec<u32>, CocoError> {
-    let mut counts = Vec::new();
-    reader.list(|reader| {
-        counts.push(reader.count()?);
-        Ok(())
-    })?;
-    Ok(counts)
+    reader.entries(|reader, _| reader.count())
 }

@@ -1,5 +1,7 @@
 //! The rules of the evaluation, and the table of its numbers.
 
+use std::borrow::Cow;
+
 use super::Kind;
 use super::accumulate::{Curve, LEVELS};
 
@@ -48,17 +50,23 @@ pub(super) struct Rules {
     pub(super) thresholds: [f64; THRESHOLDS],
     pub(super) areas: Vec<Range>,
     /// Limits on the number of predictions an image and category, rising.
-    pub(super) limits: &'static [usize],
-    rows: &'static [Row],
+    pub(super) limits: Vec<usize>,
+    rows: Vec<Row>,
 }
 
 impl Rules {
-    pub(super) fn of(kind: Kind) -> Self {
+    /// Those of a kind, with at most `most` predictions an image and category.
+    pub(super) fn of(kind: Kind, most: usize) -> Self {
         let [all, small, medium, large] = RANGES;
-        let (areas, limits, rows): (_, &[usize], &[Row]) = match kind {
-            Kind::Box | Kind::Mask => (vec![all, small, medium, large], &[1, 10, 100], &REGIONS),
-            Kind::Keypoints => (vec![all, medium, large], &[20], &KEYPOINTS),
+        let (areas, rows): (_, &[Row]) = match kind {
+            Kind::Box | Kind::Mask => (vec![all, small, medium, large], &REGIONS),
+            Kind::Keypoints => (vec![all, medium, large], &KEYPOINTS),
         };
+        let usual = kind.most_predictions();
+        let rows: Vec<Row> = rows.iter().map(|row| row.limited(usual, most)).collect();
+        let mut limits: Vec<usize> = rows.iter().map(|row| row.limit).collect();
+        limits.sort_unstable();
+        limits.dedup();
         Self {
             thresholds: std::array::from_fn(threshold),
             areas,
@@ -70,13 +78,24 @@ impl Rules {
     /// All numbers, from the curves of each category.
     pub(super) fn values(&self, categories: &[[Option<Curve>; AREAS]]) -> Vec<(Row, f64)> {
         let rows = self.rows.iter();
-        rows.map(|row| (*row, row.value(self, categories)))
+        rows.map(|row| (row.clone(), row.value(self, categories)))
             .collect()
     }
 
     /// More predictions an image and category do not count.
     pub(super) fn most_predictions(&self) -> usize {
         self.limits.iter().copied().max().unwrap_or(0)
+    }
+}
+
+impl Kind {
+    /// How many predictions of an image and category count unless told otherwise, as in pycocotools.
+    #[must_use]
+    pub fn most_predictions(self) -> usize {
+        match self {
+            Self::Box | Self::Mask => 100,
+            Self::Keypoints => 20,
+        }
     }
 }
 
@@ -90,10 +109,10 @@ fn threshold(index: usize) -> f64 {
 }
 
 /// One of the numbers of an evaluation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Row {
-    name: &'static str,
-    description: &'static str,
+    name: Cow<'static, str>,
+    description: Cow<'static, str>,
     value: Value,
     /// The threshold of overlap, counted from 0; the mean over all if none.
     threshold: Option<usize>,
@@ -117,8 +136,8 @@ const fn row(
     limit: usize,
 ) -> Row {
     Row {
-        name,
-        description,
+        name: Cow::Borrowed(name),
+        description: Cow::Borrowed(description),
         value,
         threshold,
         area,
@@ -130,7 +149,7 @@ use Value::{Precision, Recall};
 
 /// The numbers of boxes and masks.
 #[rustfmt::skip]
-const REGIONS: [Row; 12] = [
+static REGIONS: [Row; 12] = [
     row("AP", "mean precision, IoU 0.50 to 0.95", Precision, None, "all", 100),
     row("AP50", "mean precision, IoU 0.50", Precision, Some(0), "all", 100),
     row("AP75", "mean precision, IoU 0.75", Precision, Some(5), "all", 100),
@@ -147,7 +166,7 @@ const REGIONS: [Row; 12] = [
 
 /// The numbers of keypoints.
 #[rustfmt::skip]
-const KEYPOINTS: [Row; 10] = [
+static KEYPOINTS: [Row; 10] = [
     row("AP", "mean precision, OKS 0.50 to 0.95, 20 predictions an image and category", Precision, None, "all", 20),
     row("AP50", "mean precision, OKS 0.50", Precision, Some(0), "all", 20),
     row("AP75", "mean precision, OKS 0.75", Precision, Some(5), "all", 20),
@@ -163,8 +182,8 @@ const KEYPOINTS: [Row; 10] = [
 impl Row {
     /// The name by which the number is known.
     #[must_use]
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The threshold of overlap, or none for the mean over 0.50, 0.55, … 0.95.
@@ -187,8 +206,25 @@ impl Row {
 
     /// What it measures, in one line.
     #[must_use]
-    pub fn description(&self) -> &'static str {
-        self.description
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The same number with at most `most` predictions instead of the `usual` ones.
+    fn limited(&self, usual: usize, most: usize) -> Self {
+        let renamed = |text: &str| text.replace(&usual.to_string(), &most.to_string()).into();
+        match self.limit == usual && most != usual {
+            true => Self {
+                name: renamed(&self.name),
+                description: renamed(&self.description),
+                limit: most,
+                ..self.clone()
+            },
+            false => Self {
+                limit: self.limit.min(most),
+                ..self.clone()
+            },
+        }
     }
 
     /// The mean over the categories that have something to find, or −1.
@@ -236,6 +272,10 @@ pub struct Summary {
     pub predictions: usize,
     /// Number of predictions of categories that the target does not have.
     pub of_no_category: usize,
+    /// Number of predictions beyond the most that count of an image and category.
+    pub beyond_limit: usize,
+    /// The most predictions that count of an image and category.
+    pub limit: usize,
 }
 
 /// How a category fares.

@@ -154,8 +154,6 @@ class Case:
     def runs(self, polygons, image):
         """A mask of the size of the image, as lengths of runs; seldom broken by empty ones."""
         height, width = image["height"], image["width"]
-        if self.oddly():
-            height, width = width, height
         if self.chance(0.2) or not polygons or len(polygons[0]) < 5:
             density = self.random.choice([0, 0.1, 0.5, 1])
             bitmap = np.random.default_rng(self.random.getrandbits(32)).random((height, width)) < density
@@ -312,10 +310,9 @@ def random_targets(case, about, images, categories):
             if case.oddly():
                 target["category_id"] = case.random.choice([-5, 77])
             targets.append(target)
+    # Neither 0 nor repeated: pycocotools loses the matches of such ids, and we do not.
     for target, id in zip(targets, case.ids(len(targets))):
-        target["id"] = id
-        if case.oddly():
-            target["id"] = case.random.choice([0, 0, -2, targets[0]["id"]])
+        target["id"] = -id if case.oddly() else id
     case.random.shuffle(targets)
     return targets
 

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::{DataError, Example, Object, ObjectData, Scene, SegmentationData, Split, in_split};
+use super::{
+    DataError, Example, Object, ObjectData, Scene, SegmentationData, Skeleton, Split, in_split,
+};
 
 /// What is kept of one split, up to a number of bytes shared with others.
 struct Kept<T> {
@@ -114,6 +116,18 @@ impl ObjectData for CachedScenes {
         self.inner.class_names()
     }
 
+    fn skeleton(&self) -> Option<&Skeleton> {
+        self.inner.skeleton()
+    }
+
+    fn warnings(&self) -> &[String] {
+        self.inner.warnings()
+    }
+
+    fn dropped(&self, split: Split) -> &[String] {
+        self.inner.dropped(split)
+    }
+
     fn len(&self, split: Split) -> usize {
         self.inner.len(split)
     }
@@ -122,7 +136,8 @@ impl ObjectData for CachedScenes {
         let make = || self.inner.scene(split, index);
         let of_object = |object: &Object| {
             let runs = object.mask.as_ref().map_or(0, |mask| mask.runs().len());
-            4 * runs + size_of::<Object>() + size_of::<super::Keypoints>()
+            let points = object.keypoints.as_ref().map_or(0, Vec::len);
+            4 * runs + size_of::<Object>() + points * size_of::<[f32; 3]>()
         };
         let bytes = |scene: &Scene| {
             let objects: usize = scene.objects.iter().map(of_object).sum();

@@ -46,7 +46,7 @@ pub use loader::{Batch, Loader, LoaderSettings};
 pub use objects::{
     CocoData, Corners, CropMap, Keypoints, Object, ObjectData, Person, PersonAugmentation,
     PersonBatch, PersonLoader, PersonSize, PreparedPerson, PreparedScene, Scene, SceneBatch,
-    SceneLoader, SceneSize, decode_heatmaps, persons, targets,
+    SceneLoader, SceneSize, Skeleton, decode_heatmaps, persons, targets,
 };
 pub(crate) use objects::{keypoint_to_coco, target};
 pub use pairing::pair_label_maps;

@@ -242,11 +242,18 @@ pub(crate) fn of_scenes(data: &dyn ObjectData, most: usize) -> Result<Summary, D
                 }] += 1;
             }
         }
-        let summary = SetSummary::of_objects(split, images, names, &counts);
+        let mut summary = SetSummary::of_objects(split, images, names, &counts);
+        let dropped = data.dropped(split).iter();
+        summary
+            .notes
+            .extend(dropped.map(|reason| format!("not used: {reason}")));
         Ok(counted_in(summary, most))
     };
     let sets: Result<Vec<SetSummary>, DataError> = Split::ALL.into_iter().map(set).collect();
-    sets.map(Summary::of_sets)
+    Ok(Summary {
+        sets: sets?,
+        warnings: data.warnings().to_vec(),
+    })
 }
 
 fn counted_in(mut summary: SetSummary, most: usize) -> SetSummary {

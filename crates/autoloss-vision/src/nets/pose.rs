@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 
-use autoloss_metrics::coco::KEYPOINTS;
 use burn::module::Module;
 use burn::nn::BatchNorm;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
@@ -65,11 +64,11 @@ impl Default for PoseNetSettings {
 }
 
 impl PoseNetSettings {
-    /// The network these settings describe.
+    /// The network these settings describe, with a heatmap for each of `keypoints`.
     ///
     /// # Errors
     /// A momentum outside [0, 1].
-    pub fn config(&self) -> Result<PoseConfig, NetworkError> {
+    pub fn config(&self, keypoints: usize) -> Result<PoseConfig, NetworkError> {
         let slim = self.name.backbone == Backbone::Slim;
         // Small crops leave a small network few positions: it goes less deep.
         let output_stride = if slim { 8 } else { 32 };
@@ -80,7 +79,7 @@ impl PoseNetSettings {
                 self.batch_norm_momentum,
             )?,
             channels: if slim { vec![48; 1] } else { vec![256; 3] },
-            keypoints: KEYPOINTS,
+            keypoints,
         })
     }
 }
@@ -127,7 +126,7 @@ pub struct PoseNet {
 }
 
 impl PoseNet {
-    /// The network that `settings` describe, its parameters drawn from `rng`
+    /// The network that `settings` describe with a heatmap for each of `keypoints`, its parameters drawn from `rng`
     /// and its backbone loaded from `settings.weights` if there are any.
     ///
     /// A network that is to be trained needs an autodiff device.
@@ -136,10 +135,11 @@ impl PoseNet {
     /// Settings out of range, or weights that cannot be used.
     pub fn init(
         settings: &PoseNetSettings,
+        keypoints: usize,
         rng: &mut ChaCha8Rng,
         device: &Device,
     ) -> Result<Self, NetworkError> {
-        let mut net = init::initialise(settings.config()?.init(device), rng);
+        let mut net = init::initialise(settings.config(keypoints)?.init(device), rng);
         weights::start_from(
             &mut net.backbone,
             settings.name,
@@ -148,8 +148,8 @@ impl PoseNet {
         Ok(net)
     }
 
-    /// Heatmaps `[N, 17, H / s, W / s]` of the images `[N, 3, H, W]`, with
-    /// [`Self::stride`] s, in COCO's order of keypoints.
+    /// Heatmaps `[N, keypoints, H / s, W / s]` of the images `[N, 3, H, W]`, with
+    /// [`Self::stride`] s, in the data set's order of keypoints.
     ///
     /// H and W are multiples of the backbone's output stride (32, for the slim
     /// network 8); others count as the next multiple.

@@ -70,11 +70,8 @@ fn value(summary: &Summary, name: &str) -> f64 {
 
 /// Scores predictions of images that the annotations have.
 pub(super) fn scored(annotations: &Annotations, predictions: Vec<Prediction>) -> Summary {
-    let results = Results {
-        predictions,
-        of_no_category: 0,
-    };
-    evaluate(annotations, &results).expect("predictions are of the annotations' images and kind")
+    evaluate(annotations, &Results::from(predictions))
+        .expect("predictions are of the annotations' images and kind")
 }
 
 /// The share of the thresholds 0.50, 0.55 … 0.95 that an overlap reaches.
@@ -90,13 +87,7 @@ mod tests {
     #[test]
     fn names_are_those_of_the_evaluation() {
         for kind in [Kind::Box, Kind::Mask, Kind::Keypoints] {
-            let annotations = Annotations {
-                kind,
-                images: Vec::new(),
-                categories: Vec::new(),
-                targets: Vec::new(),
-            };
-            let summary = scored(&annotations, Vec::new());
+            let summary = scored(&Annotations::empty(kind), Vec::new());
             let rows: Vec<String> = summary
                 .rows()
                 .map(|(row, _)| row.name().to_lowercase())

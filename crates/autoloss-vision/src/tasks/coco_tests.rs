@@ -15,12 +15,12 @@ use crate::data::{
 const SCENES: [usize; 2] = [12, 4];
 
 /// An object as COCO's annotations have it.
-fn annotation(id: usize, image: i64, object: &Object) -> serde_json::Value {
+fn annotation(id: usize, image: i64, object: &Object, unused: usize) -> serde_json::Value {
     let [left, top, right, bottom] = object.corners;
     let mut entry = json!({
         "id": id,
         "image_id": image,
-        "category_id": object.class + 1,
+        "category_id": object.class + 1 + unused,
         "bbox": [left, top, right - left, bottom - top],
         "area": object.area,
         "iscrowd": u8::from(object.crowd),
@@ -32,13 +32,14 @@ fn annotation(id: usize, image: i64, object: &Object) -> serde_json::Value {
     if let Some(keypoints) = &object.keypoints {
         let labelled = keypoints.iter().filter(|point| point[2] > 0.0);
         entry["num_keypoints"] = json!(labelled.count());
-        entry["keypoints"] = json!(keypoints.map(keypoint_to_coco).concat());
+        let numbers = keypoints.iter().copied().flat_map(keypoint_to_coco);
+        entry["keypoints"] = numbers.collect::<Vec<f64>>().into();
     }
     entry
 }
 
-/// Writes a data set in COCO's folder layout.
-fn write(data: &dyn ObjectData, dir: &Path, prefix: &str) {
+/// Writes a data set in COCO's folder layout, its categories behind `unused` ones without objects.
+fn write(data: &dyn ObjectData, dir: &Path, prefix: &str, unused: usize) {
     std::fs::create_dir(dir.join("annotations")).unwrap();
     for (split, part) in [(Split::Train, "train2017"), (Split::Val, "val2017")] {
         std::fs::create_dir(dir.join(part)).unwrap();
@@ -52,10 +53,11 @@ fn write(data: &dyn ObjectData, dir: &Path, prefix: &str) {
             images
                 .push(json!({"id": scene.id, "file_name": file, "width": width, "height": height}));
             for object in &scene.objects {
-                annotations.push(annotation(annotations.len() + 1, scene.id, object));
+                annotations.push(annotation(annotations.len() + 1, scene.id, object, unused));
             }
         }
-        let names = data.class_names().iter().enumerate();
+        let others = (0..unused).map(|number| format!("unused {number}"));
+        let names = others.chain(data.class_names().iter().cloned()).enumerate();
         let categories: Vec<_> = names
             .map(|(class, name)| json!({"id": class + 1, "name": name}))
             .collect();
@@ -83,10 +85,12 @@ fn moved(embedded: TaskName, scenes: &str, to: TaskName, dir: &Path) -> [TaskSet
 #[test]
 fn scenes_in_cocos_layout_train_as_the_embedded_ones() {
     let [train, val] = SCENES;
-    for (embedded, to) in [
-        (TaskName::DigitsDetection, TaskName::CocoDetection),
-        (TaskName::DigitsInstances, TaskName::CocoInstances),
-        (TaskName::FiguresPose, TaskName::CocoPose),
+    // The network of keypoints has no classes: categories before that of its persons change nothing.
+    for (embedded, to, unused) in [
+        (TaskName::DigitsDetection, TaskName::CocoDetection, 0),
+        (TaskName::DigitsInstances, TaskName::CocoInstances, 0),
+        (TaskName::FiguresPose, TaskName::CocoPose, 0),
+        (TaskName::FiguresPose, TaskName::CocoPose, 2),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let scenes = match embedded {
@@ -97,7 +101,7 @@ fn scenes_in_cocos_layout_train_as_the_embedded_ones() {
                     ..FiguresSettings::default()
                 };
                 let data = Figures::new(settings).unwrap();
-                write(&data, dir.path(), "person_keypoints");
+                write(&data, dir.path(), "person_keypoints", unused);
                 "figures"
             }
             _ => {
@@ -106,7 +110,8 @@ fn scenes_in_cocos_layout_train_as_the_embedded_ones() {
                     val,
                     ..DigitsSettings::default()
                 };
-                write(&Digits::new(settings).unwrap(), dir.path(), "instances");
+                let data = Digits::new(settings).unwrap();
+                write(&data, dir.path(), "instances", unused);
                 "digits"
             }
         };

@@ -13,26 +13,6 @@ const HEIGHT: u32 = 160;
 /// Columns between two panels.
 const GAP: u32 = 6;
 
-/// Pairs of COCO's keypoints that are joined: limbs, trunk and head.
-const LIMBS: [[usize; 2]; 16] = [
-    [15, 13],
-    [13, 11],
-    [16, 14],
-    [14, 12],
-    [11, 12],
-    [5, 11],
-    [6, 12],
-    [5, 6],
-    [5, 7],
-    [7, 9],
-    [6, 8],
-    [8, 10],
-    [0, 1],
-    [0, 2],
-    [1, 3],
-    [2, 4],
-];
-
 /// An image with the scale of its panel.
 pub(super) struct Panel {
     pixels: RgbImage,
@@ -64,8 +44,13 @@ impl Panel {
         }
     }
 
-    /// The same with objects drawn over it, each with the number of its colour.
-    pub(super) fn with<'a>(&self, shapes: impl Iterator<Item = (usize, &'a Shape)>) -> Self {
+    /// The same with objects drawn over it, each with the number of its colour; `joined` are the pairs of
+    /// keypoints with a line between them.
+    pub(super) fn with<'a>(
+        &self,
+        shapes: impl Iterator<Item = (usize, &'a Shape)>,
+        joined: &[[usize; 2]],
+    ) -> Self {
         let mut panel = Self {
             pixels: self.pixels.clone(),
             scale: self.scale,
@@ -75,7 +60,7 @@ impl Panel {
             match shape {
                 Shape::Box(bbox) => panel.rectangle(*bbox, colour),
                 Shape::Mask(mask) => panel.mask(mask, colour),
-                Shape::Keypoints { points, .. } => panel.skeleton(&points[..], colour),
+                Shape::Keypoints { points, .. } => panel.skeleton(points, joined, colour),
             }
         }
         panel
@@ -112,10 +97,11 @@ impl Panel {
         }
     }
 
-    fn skeleton(&mut self, points: &[[f64; 3]], colour: Rgb<u8>) {
-        for [a, b] in LIMBS {
-            let (a, b) = (points[a], points[b]);
-            if a[2] > 0.0 && b[2] > 0.0 {
+    fn skeleton(&mut self, points: &[[f64; 3]], joined: &[[usize; 2]], colour: Rgb<u8>) {
+        let labelled = |place: usize| points.get(place).filter(|point| point[2] > 0.0);
+        let alone = (0..points.len()).map(|place| [place, place]);
+        for [a, b] in alone.chain(joined.iter().copied()) {
+            if let (Some(a), Some(b)) = (labelled(a), labelled(b)) {
                 self.line([a[0], a[1]], [b[0], b[1]], colour);
             }
         }
@@ -154,6 +140,7 @@ pub(super) fn of_scenes(
     targets: &Annotations,
     found: &[Prediction],
 ) -> Result<Vec<Vec<u8>>, TrainError> {
+    let joined = data.skeleton().map_or(&[][..], |skeleton| &skeleton.joined);
     let picture = |index: usize| {
         let scene = data.scene(Split::Val, index)?;
         let image = Panel::of_image(&scene.image, [scene.width, scene.height]);
@@ -164,9 +151,9 @@ pub(super) fn of_scenes(
             p.image_id == scene.id && sure
         };
         let found = found.iter().filter(shown);
-        let target = image.with(wanted.map(|t| (t.category_id.unsigned_abs() as usize, &t.shape)));
-        let prediction =
-            image.with(found.map(|p| (p.category_id.unsigned_abs() as usize, &p.shape)));
+        let wanted = wanted.map(|t| (t.category_id.unsigned_abs() as usize, &t.shape));
+        let found = found.map(|p| (p.category_id.unsigned_abs() as usize, &p.shape));
+        let (target, prediction) = (image.with(wanted, joined), image.with(found, joined));
         Ok(png(&[image, target, prediction]))
     };
     (0..count).map(picture).collect()
@@ -228,14 +215,14 @@ mod tests {
         // A box beyond the image is cut, one inside is drawn around its middle.
         let shape = Shape::Box([1.0, 1.0, 2.0, 2.0]);
         let far = Shape::Box([-1e9, 0.0, 2e9, f64::MAX]);
-        let drawn = grey.with([(0, &shape), (1, &far)].into_iter());
+        let drawn = grey.with([(0, &shape), (1, &far)].into_iter(), &[]);
         assert_eq!(drawn.pixels.get_pixel(40, 80), &Rgb([128, 0, 0]));
         assert_eq!(drawn.pixels.get_pixel(80, 80), &Rgb([100; 3]));
         // One pixel of a mask, in the second column and third row.
         let mut bitmap = vec![0; 32];
         bitmap[2 * 8 + 1] = 1;
         let mask = Shape::Mask(Mask::from_bitmap(&bitmap, 4, 8).unwrap());
-        let drawn = grey.with([(0, &mask)].into_iter());
+        let drawn = grey.with([(0, &mask)].into_iter(), &[]);
         assert_eq!(drawn.pixels.get_pixel(60, 100), &Rgb([114, 50, 50]));
         assert_eq!(drawn.pixels.get_pixel(60, 60), &Rgb([100; 3]));
         let bytes = png(&[grey, drawn]);

@@ -3,30 +3,56 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use autoloss_metrics::coco::{Annotations, Kind, Results, Row, Summary, evaluate};
+use autoloss_metrics::coco::{
+    AnnotationFile, CocoError, Kind, Results, Row, Summary, evaluate_most,
+};
 use serde_json::{Map, Value, json};
 
 use crate::args::ScoreCoco;
 use crate::commands::{print, print_json};
+use crate::exit::usage;
 use crate::table::Table;
 
-pub(super) fn coco(arguments: &ScoreCoco, kind: Kind) -> Result<()> {
+pub(super) fn coco(arguments: &ScoreCoco, sigmas: Option<&[f64]>, kind: Kind) -> Result<()> {
     let (target, pred) = (&arguments.target, &arguments.pred);
     let of = |path: &Path| path.display().to_string();
-    let annotations = Annotations::from_json(&read(target)?, kind).with_context(|| of(target))?;
+    let file = AnnotationFile::read(&read(target)?, kind).with_context(|| of(target))?;
+    let annotations = file.annotations(sigmas).map_err(|error| match error {
+        CocoError::Sigmas(reason) => usage(anyhow::anyhow!("--sigmas: {reason}")),
+        other => anyhow::Error::new(other).context(of(target)),
+    })?;
     let results = Results::from_json(&read(pred)?, &annotations).with_context(|| of(pred))?;
-    let summary = evaluate(&annotations, &results).with_context(|| of(pred))?;
+    let most = arguments.max_dets.unwrap_or(kind.most_predictions());
+    let summary = evaluate_most(&annotations, &results, most).with_context(|| of(pred))?;
+    let said = |path: &Path, notes: &[String]| -> Vec<String> {
+        let notes = notes.iter().map(|note| format!("{}: {note}", of(path)));
+        notes.collect()
+    };
+    let mut warnings = said(target, &annotations.notes);
+    warnings.extend(said(pred, &results.notes));
+    warnings.extend(too_many(&summary).map(|note| format!("{}: {note}", of(pred))));
     match arguments.json {
-        true => print_json(&as_json(&summary)),
-        false => print(&as_text(&summary, kind)).context("the result cannot be printed"),
+        true => print_json(&as_json(&summary, &warnings)),
+        false => print(&as_text(&summary, kind, &warnings)).context("the result cannot be printed"),
     }
+}
+
+/// A sentence where predictions are beyond the most that count.
+fn too_many(summary: &Summary) -> Option<String> {
+    let (beyond, limit) = (summary.beyond_limit, summary.limit);
+    (beyond > 0).then(|| {
+        format!(
+            "{beyond} of {} predictions do not count: of an image and category the {limit} surest do (--max-dets)",
+            summary.predictions
+        )
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))
 }
 
-fn as_json(summary: &Summary) -> Value {
+fn as_json(summary: &Summary, warnings: &[String]) -> Value {
     let metrics: Map<String, Value> = summary
         .rows()
         .map(|(row, value)| (row.name().to_owned(), json!(value)))
@@ -41,20 +67,20 @@ fn as_json(summary: &Summary) -> Value {
         "targets": summary.targets,
         "predictions": summary.predictions,
         "predictions_of_no_category": summary.of_no_category,
+        "predictions_beyond_limit": summary.beyond_limit,
+        "warnings": warnings,
         "metrics": metrics,
         "categories": categories,
     })
 }
 
-fn as_text(summary: &Summary, kind: Kind) -> String {
+fn as_text(summary: &Summary, kind: Kind, warnings: &[String]) -> String {
     let counts = format!(
         "{} images, {} targets, {} predictions",
         summary.images, summary.targets, summary.predictions
     );
     let mut text = format!("{counts}\n\n{}", metrics(summary, kind));
-    if summary.categories.len() > 1 {
-        text.push_str(&format!("\n{}", categories(summary)));
-    }
+    text.push_str(&format!("\n{}", categories(summary)));
     let values = summary.rows().map(|(_, value)| value);
     if values
         .chain(summary.categories.iter().map(|category| category.ap))
@@ -62,11 +88,11 @@ fn as_text(summary: &Summary, kind: Kind) -> String {
     {
         text.push_str("\nn/a: the annotations hold nothing like this to find (-1 with --json, as in pycocotools)\n");
     }
-    if summary.of_no_category > 0 {
-        text.push_str(&format!(
-            "\npredictions that do not count, as the annotations do not have their category: {}\n",
-            summary.of_no_category
-        ));
+    if !warnings.is_empty() {
+        text.push('\n');
+    }
+    for warning in warnings {
+        text.push_str(&format!("warning: {warning}\n"));
     }
     text
 }

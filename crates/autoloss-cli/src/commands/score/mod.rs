@@ -11,8 +11,11 @@ use crate::args::Score;
 pub(crate) fn score(score: Score) -> Result<()> {
     match score {
         Score::Segmentation(arguments) => segmentation::segmentation(&arguments),
-        Score::Detection(arguments) => coco::coco(&arguments, Kind::Box),
-        Score::Mask(arguments) => coco::coco(&arguments, Kind::Mask),
-        Score::Keypoints(arguments) => coco::coco(&arguments, Kind::Keypoints),
+        Score::Detection(arguments) => coco::coco(&arguments, None, Kind::Box),
+        Score::Mask(arguments) => coco::coco(&arguments, None, Kind::Mask),
+        Score::Keypoints(arguments) => {
+            let sigmas = arguments.sigmas.as_deref();
+            coco::coco(&arguments.files, sigmas, Kind::Keypoints)
+        }
     }
 }

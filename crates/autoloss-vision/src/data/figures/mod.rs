@@ -11,7 +11,7 @@ mod vector;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, ObjectData, Purpose, Scene, Split, in_split, stream};
+use super::{DataError, ObjectData, Purpose, Scene, Skeleton, Split, in_split, stream};
 
 /// Which scenes there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,7 @@ impl Default for FiguresSettings {
 pub struct Figures {
     settings: FiguresSettings,
     classes: Vec<String>,
+    skeleton: Skeleton,
 }
 
 impl Figures {
@@ -70,6 +71,7 @@ impl Figures {
         Ok(Self {
             settings,
             classes: vec!["person".to_owned()],
+            skeleton: Skeleton::person(),
         })
     }
 }
@@ -77,6 +79,10 @@ impl Figures {
 impl ObjectData for Figures {
     fn class_names(&self) -> &[String] {
         &self.classes
+    }
+
+    fn skeleton(&self) -> Option<&Skeleton> {
+        Some(&self.skeleton)
     }
 
     fn len(&self, split: Split) -> usize {

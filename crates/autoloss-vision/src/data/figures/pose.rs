@@ -3,12 +3,15 @@
 
 use std::ops::Range;
 
-use autoloss_metrics::coco::KEYPOINTS;
+use autoloss_metrics::coco::keypoints::PERSON;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::postures::{ARMS, LEGS, Leg, weighted};
 use super::vector::{Frame, Vector};
+
+/// Number of COCO's keypoints of a person.
+pub(super) const KEYPOINTS: usize = PERSON.len();
 
 // Keypoints in COCO's order. Of those that come in pairs the left is at the constant, the right at
 // the one after it.

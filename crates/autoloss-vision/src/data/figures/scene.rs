@@ -2,14 +2,14 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use autoloss_metrics::coco::{KEYPOINTS, Mask};
+use autoloss_metrics::coco::Mask;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::super::{Keypoints, Object};
 use super::body::{HIDDEN_EAR, Member, Outfit, Part, Placement, dressed};
 use super::draw::{Canvas, Shape, crate_box, dull, post, rail};
-use super::pose::{Build, EAR, SHOULDER, Skeleton};
+use super::pose::{Build, EAR, KEYPOINTS, SHOULDER, Skeleton};
 
 /// Figures in a scene.
 const FIGURES: RangeInclusive<u8> = 1..=3;
@@ -136,12 +136,12 @@ impl Figure {
             area: f64::from(mask.area()),
             crowd: false,
             mask: Some(mask),
-            keypoints: Some(Box::new(keypoints)),
+            keypoints: Some(keypoints),
         })
     }
 
     fn keypoints(&self, canvas: &Canvas, index: usize) -> Keypoints {
-        let mut keypoints = [[0.0; 3]; KEYPOINTS];
+        let mut keypoints = vec![[0.0; 3]; KEYPOINTS];
         for (keypoint, &joint) in self.skeleton.joints.iter().enumerate() {
             let [x, y] = self.place.point(joint);
             let Some(shown) = canvas.owner_at([x, y]) else {

@@ -1,6 +1,6 @@
 //! Tests of whole scenes.
 
-use autoloss_metrics::coco::KEYPOINTS;
+use super::pose::KEYPOINTS;
 use proptest::prelude::*;
 
 use super::super::testing::message;
@@ -49,7 +49,7 @@ fn assert_sound(scene: &Scene, size: usize) {
 fn assert_keypoints(object: &Object, bitmap: &[u8], size: usize) {
     let keypoints = object.keypoints.as_ref().unwrap();
     assert!(keypoints.iter().any(|point| point[2] > 0.0));
-    for &[x, y, visibility] in keypoints.iter() {
+    for &[x, y, visibility] in keypoints {
         if visibility == 0.0 {
             assert_eq!([x, y], [0.0; 2]);
             continue;

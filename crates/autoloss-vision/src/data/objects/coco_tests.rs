@@ -1,7 +1,9 @@
 //! Tests of [`super`].
 
-use super::*;
+use std::fs;
 use std::io::Cursor;
+
+use super::*;
 
 const ANNOTATIONS: &str = r#"{
     "images": [
@@ -41,13 +43,13 @@ fn folder(annotations: &str) -> tempfile::TempDir {
 }
 
 fn message(dir: &Path, kind: Kind) -> String {
-    CocoData::open(dir, kind).err().unwrap().to_string()
+    CocoData::open(dir, kind, None).err().unwrap().to_string()
 }
 
 #[test]
 fn images_and_objects_are_read() {
     let dir = folder(ANNOTATIONS);
-    let data = CocoData::open(dir.path(), Kind::Mask).unwrap();
+    let data = CocoData::open(dir.path(), Kind::Mask, None).unwrap();
     assert_eq!(data.class_names(), ["dog", "cat"]);
     assert_eq!((data.len(Split::Train), data.len(Split::Val)), (2, 2));
     let scene = data.scene(Split::Val, 0).unwrap();
@@ -63,7 +65,7 @@ fn images_and_objects_are_read() {
     assert_eq!(cat.mask.as_ref().unwrap().area(), 50);
     assert!(data.scene(Split::Val, 1).unwrap().objects.is_empty());
     assert!(data.scene(Split::Val, 2).is_err());
-    let boxes = CocoData::open(dir.path(), Kind::Box).unwrap();
+    let boxes = CocoData::open(dir.path(), Kind::Box, None).unwrap();
     assert!(
         boxes.scene(Split::Train, 0).unwrap().objects[0]
             .mask
@@ -85,13 +87,19 @@ fn what_is_wrong_is_named() {
     let dir = folder(&ANNOTATIONS.replace("\"id\": 9", "\"id\": 5"));
     assert!(message(dir.path(), Kind::Box).contains("two images have the id 5"));
     let dir = folder(&ANNOTATIONS.replace("\"height\": 20", "\"height\": 21"));
-    let data = CocoData::open(dir.path(), Kind::Box).unwrap();
-    let text = data.scene(Split::Train, 0).unwrap_err().to_string();
-    assert!(text.contains("is 30x20, but 30x21"), "{text}");
+    let text = message(dir.path(), Kind::Box);
+    assert!(
+        text.starts_with("2 of 2 examples cannot be used:"),
+        "{text}"
+    );
+    assert!(
+        text.contains("a.png: is 30x20, but 30x21 by its annotations"),
+        "{text}"
+    );
     let dir = folder("{\"images\": 3}");
     assert!(message(dir.path(), Kind::Box).contains("instances_train2017.json"));
     let text = message(&dir.path().join("nowhere"), Kind::Box);
-    assert!(text.contains("annotations"), "{text}");
+    assert!(text.contains("nowhere"), "{text}");
 }
 
 /// What is wrong with a data set in which `from` is replaced.
@@ -104,11 +112,6 @@ fn problem(from: &str, to: &str, kind: Kind) -> String {
 fn lists_that_cannot_be_used_are_named() {
     let cases = [
         (
-            "{\"id\": 2, \"image_id\": 5",
-            "{\"id\": 1, \"image_id\": 5",
-            "two annotations have the id 1",
-        ),
-        (
             "{\"id\": 3, \"name\"",
             "{\"id\": 7, \"name\"",
             "two categories have the id 7",
@@ -118,16 +121,15 @@ fn lists_that_cannot_be_used_are_named() {
             "[]",
             "it has no categories",
         ),
-        ("\"file_name\": \"a.png\",", "", "missing field `file_name`"),
         (
-            "\"iscrowd\": 1,",
+            "\"file_name\": \"a.png\",",
             "",
-            "annotations[1] (id 2) has no `iscrowd`",
+            "images[0] has no `file_name`",
         ),
         (
             "[[1, 2, 11, 2, 11, 7, 1, 7]]",
             "{\"size\": [4, 5], \"counts\": [20]}",
-            "the annotation of id 1: its mask is 5x4, its image a.png 30x20 (width x height)",
+            "annotations[0] (id 1): its mask has 4 rows and 5 columns, but image 5 has 20 and 30",
         ),
     ];
     for (from, to, expected) in cases {
@@ -140,17 +142,263 @@ fn lists_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn categories_of_both_splits_must_agree() {
+fn an_id_has_one_name_in_both_splits_and_a_name_one_id() {
     let dir = folder(ANNOTATIONS);
     let val = dir.path().join("annotations/instances_val2017.json");
-    fs::write(&val, ANNOTATIONS.replace("dog", "cow")).unwrap();
-    assert_eq!(
-        message(dir.path(), Kind::Box),
-        format!(
-            "{}: other categories than those of the training set",
-            val.display()
-        )
+    for (from, to, said) in [
+        (
+            "dog",
+            "cow",
+            "category 3 is `cow`, but category 3 is `dog` in",
+        ),
+        (
+            "\"id\": 3, \"name\"",
+            "\"id\": 4, \"name\"",
+            "category 4 is `dog`, but category 3 is `dog` in",
+        ),
+    ] {
+        fs::write(&val, ANNOTATIONS.replace(from, to)).unwrap();
+        let text = message(dir.path(), Kind::Box);
+        assert!(
+            text.contains("val2017.json: ") && text.contains(said),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn the_classes_are_those_of_either_split() {
+    let dir = folder(ANNOTATIONS);
+    let val = dir.path().join("annotations/instances_val2017.json");
+    let other = ANNOTATIONS.replace(
+        "{\"id\": 3, \"name\": \"dog\"}",
+        "{\"id\": 1, \"name\": \"cow\"}",
     );
+    fs::write(&val, other).unwrap();
+    let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
+    assert_eq!(data.class_names(), ["cow", "dog", "cat"]);
+    let warnings = data.warnings().join("\n");
+    for said in [
+        "category `cow` (id 1) is listed in the validation set alone",
+        "category `dog` (id 3) is listed in the training set alone",
+        "instances_val2017.json: 1 annotations do not count: `categories` does not list the categories 3",
+    ] {
+        assert!(warnings.contains(said), "{warnings}");
+    }
+    // The same category is the same class in both.
+    let classes = |split| {
+        data.scene(split, 0)
+            .unwrap()
+            .objects
+            .iter()
+            .map(|o| o.class)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (classes(Split::Train), classes(Split::Val)),
+        (vec![2, 1], vec![2])
+    );
+}
+
+#[test]
+fn a_split_without_anything_to_find_is_named() {
+    let crowds = ANNOTATIONS.replace("\"iscrowd\": 0", "\"iscrowd\": 1");
+    let negative = ANNOTATIONS.replace("[1, 2, 10, 5]", "[11, 7, -10, -5]");
+    let none = format!(
+        "{}[]}}",
+        &ANNOTATIONS[..ANNOTATIONS.find("[\n        {\"id\": 1").unwrap()]
+    );
+    for (text, said) in [
+        (crowds, "of its annotations are 2 crowds (`iscrowd` 1)"),
+        (
+            negative,
+            "of its annotations are 1 crowds (`iscrowd` 1), 1 with a box or mask without area inside the image",
+        ),
+        (none, "there are no annotations that count"),
+    ] {
+        let dir = folder(ANNOTATIONS);
+        fs::write(dir.path().join("annotations/instances_val2017.json"), text).unwrap();
+        let message = message(dir.path(), Kind::Box);
+        assert!(
+            message.contains("val2017.json: no object to learn from or to find"),
+            "{message}"
+        );
+        assert!(message.contains(said), "{message}");
+    }
+    let dir = folder(
+        &ANNOTATIONS
+            .replace("\"iscrowd\": 1", "\"iscrowd\": 0")
+            .replace("[0, 0, 3, 3]", "[0, 0, -3, 3]"),
+    );
+    let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
+    assert_eq!(
+        data.dropped(Split::Val),
+        ["1 with a box or mask without area inside the image"]
+    );
+    let summary = crate::data::of_scenes(&data, usize::MAX).unwrap();
+    let line = summary.sets[0].line();
+    assert!(
+        line.ends_with("not used: 1 with a box or mask without area inside the image"),
+        "{line}"
+    );
+    assert_eq!(summary.warnings, data.warnings());
+}
+
+#[test]
+fn sizes_that_are_missing_are_those_of_the_pictures() {
+    let text = ANNOTATIONS.replace("\"height\": 20, \"width\": 30", "\"height\": null");
+    let dir = folder(&text);
+    let data = CocoData::open(dir.path(), Kind::Mask, None).unwrap();
+    let scene = data.scene(Split::Train, 0).unwrap();
+    assert_eq!((scene.width, scene.height), (30, 20));
+    assert_eq!(scene.objects[0].mask.as_ref().unwrap().area(), 50);
+    let said = "2 of 2 images have no `height` and `width`";
+    assert!(data.warnings().iter().any(|warning| warning.contains(said)));
+}
+
+#[test]
+fn pictures_that_are_cut_off_are_named_before_the_run() {
+    let dir = folder(ANNOTATIONS);
+    let path = dir.path().join("val2017/b.png");
+    let bytes = png();
+    for kept in [0, 20, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&path, &bytes[..kept]).unwrap();
+        let text = message(dir.path(), Kind::Box);
+        assert!(
+            text.starts_with("1 of 2 examples cannot be used:"),
+            "{text}"
+        );
+        assert!(text.contains("b.png"), "{text}");
+    }
+}
+
+#[test]
+fn file_names_may_have_folders_and_other_capitals() {
+    for name in [
+        "images\\\\a.png",
+        "train2017/a.png",
+        "/somewhere/else/a.png",
+        "A.PNG",
+        "a.Png",
+    ] {
+        let dir = folder(&ANNOTATIONS.replace("a.png", name));
+        opens(dir.path());
+    }
+    let dir = folder(ANNOTATIONS);
+    for split in ["train2017", "val2017"] {
+        moved(
+            dir.path(),
+            &format!("{split}/a.png"),
+            &format!("{split}/a.PNG"),
+        );
+        fs::write(dir.path().join(split).join("._a.png"), "of a desktop").unwrap();
+    }
+    fs::write(
+        dir.path().join("annotations/._instances_train2018.json"),
+        "of a desktop",
+    )
+    .unwrap();
+    opens(dir.path());
+}
+
+#[test]
+fn layouts_of_other_programs_are_found() {
+    // Roboflow.
+    let dir = folder(ANNOTATIONS);
+    for (from, to) in [("train2017", "train"), ("val2017", "valid")] {
+        moved(dir.path(), from, to);
+        let (from, to) = (
+            format!("annotations/instances_{from}.json"),
+            format!("{to}/_annotations.coco.json"),
+        );
+        moved(dir.path(), &from, &to);
+    }
+    fs::remove_dir(dir.path().join("annotations")).unwrap();
+    opens(dir.path());
+    let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
+    assert_eq!(data.warnings().len(), 2, "{:?}", data.warnings());
+    // Label Studio.
+    let dir = folder(&ANNOTATIONS.replace("\"a.png\"", "\"images/a.png\""));
+    moved(dir.path(), "train2017", "images");
+    moved(
+        dir.path(),
+        "annotations/instances_train2017.json",
+        "result.json",
+    );
+    fs::remove_dir_all(dir.path().join("annotations")).unwrap();
+    fs::remove_dir_all(dir.path().join("val2017")).unwrap();
+    opens(dir.path());
+    let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
+    assert!(data.warnings()[0].contains("result.json is both training and validation set"));
+    // Nothing.
+    fs::remove_file(dir.path().join("result.json")).unwrap();
+    let text = message(dir.path(), Kind::Box);
+    assert!(
+        text.contains("train/_annotations.coco.json") && text.ends_with("found no .json file"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_missing_file_of_one_split_is_said() {
+    let dir = folder(ANNOTATIONS);
+    fs::remove_file(dir.path().join("annotations/instances_val2017.json")).unwrap();
+    let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
+    assert!(
+        data.warnings()[0].contains("instances_train2017.json is both training and validation set")
+    );
+}
+
+#[test]
+fn categories_of_persons_have_one_set_of_keypoints() {
+    let points = |count: usize| vec!["4, 4, 2"; count].join(", ");
+    let people = |first: usize, second: usize| {
+        let mut text = ANNOTATIONS.replace("\"iscrowd\": 1", "\"iscrowd\": 0");
+        for (id, count) in [(1, first), (2, second)] {
+            let from = format!("\"id\": {id}, \"image_id\": 5,");
+            let to = format!(
+                "{from} \"keypoints\": [{}], \"num_keypoints\": {count},",
+                points(count)
+            );
+            assert!(text.contains(&from));
+            text = text.replace(&from, &to);
+        }
+        let dir = folder(&text);
+        for split in ["train2017", "val2017"] {
+            let from = format!("annotations/instances_{split}.json");
+            moved(
+                dir.path(),
+                &from,
+                &format!("annotations/person_keypoints_{split}.json"),
+            );
+        }
+        dir
+    };
+    let dir = people(3, 3);
+    let data = CocoData::open(dir.path(), Kind::Keypoints, Some(&[0.1, 0.2, 0.3])).unwrap();
+    let skeleton = data.skeleton().unwrap();
+    assert_eq!((skeleton.count(), &skeleton.mirrored), (3, &None));
+    assert_eq!(skeleton.sigmas, [0.1, 0.2, 0.3]);
+    let classes: Vec<usize> = data
+        .scene(Split::Val, 0)
+        .unwrap()
+        .objects
+        .iter()
+        .map(|o| o.class)
+        .collect();
+    assert_eq!(classes, [1, 0]);
+    assert!(data.warnings()[0].contains("images are not mirrored in training"));
+    let error = CocoData::open(dir.path(), Kind::Keypoints, Some(&[0.1]))
+        .err()
+        .unwrap();
+    assert!(
+        error
+            .to_string()
+            .starts_with("setting task.sigmas: 1 sigmas given"),
+        "{error}"
+    );
+    let text = message(people(3, 4).path(), Kind::Keypoints);
+    assert!(text.contains("keypoints, category `"), "{text}");
 }
 
 #[test]
@@ -160,8 +408,12 @@ fn boxes_stay_as_stated() {
         ("[1, 2, -3, 5]", [1.0, 2.0, -2.0, 7.0]),
         ("[-4, 2, 80, 5]", [-4.0, 2.0, 76.0, 7.0]),
     ] {
-        let dir = folder(&ANNOTATIONS.replace("[1, 2, 10, 5]", stated));
-        let data = CocoData::open(dir.path(), Kind::Box).unwrap();
+        let dir = folder(
+            &ANNOTATIONS
+                .replace("[1, 2, 10, 5]", stated)
+                .replace("\"iscrowd\": 1", "\"iscrowd\": 0"),
+        );
+        let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
         let scene = data.scene(Split::Train, 0).unwrap();
         assert_eq!(scene.objects[0].corners, corners);
     }
@@ -174,7 +426,7 @@ fn moved(dir: &Path, from: &str, to: &str) {
 }
 
 fn opens(dir: &Path) {
-    let data = CocoData::open(dir, Kind::Box).unwrap();
+    let data = CocoData::open(dir, Kind::Box, None).unwrap();
     for split in [Split::Train, Split::Val] {
         assert_eq!(data.scene(split, 0).unwrap().objects.len(), 2);
     }
@@ -229,7 +481,7 @@ fn one_file_is_both_splits_and_several_are_ambiguous() {
 #[test]
 fn outlines_are_scenes_without_images() {
     let dir = folder(ANNOTATIONS);
-    let data = CocoData::open(dir.path(), Kind::Mask).unwrap();
+    let data = CocoData::open(dir.path(), Kind::Mask, None).unwrap();
     let scene = data.scene(Split::Train, 0).unwrap();
     fs::remove_file(dir.path().join("train2017/a.png")).unwrap();
     let outline = data.outline(Split::Train, 0).unwrap();
@@ -251,13 +503,13 @@ fn the_sample_of_coco_opens() {
         eprintln!("not tested: there is no shared/data/coco-sample beside the repository");
         return;
     }
-    let data = CocoData::open(&dir, Kind::Keypoints).unwrap();
+    let data = CocoData::open(&dir, Kind::Keypoints, None).unwrap();
     assert_eq!(data.class_names(), ["person"]);
     let scenes = (0..4).map(|index| data.scene(Split::Train, index).unwrap());
     let objects: Vec<Object> = scenes.flat_map(|scene| scene.objects).collect();
     assert_eq!(objects.len(), 14);
     assert!(objects.iter().all(|object| object.keypoints.is_some()));
-    let masks = CocoData::open(&dir, Kind::Mask).unwrap();
+    let masks = CocoData::open(&dir, Kind::Mask, None).unwrap();
     assert!(
         masks.scene(Split::Val, 0).unwrap().objects[0]
             .mask

@@ -3,9 +3,10 @@
 mod batch;
 mod coco;
 mod person;
+mod skeleton;
 mod target;
 
-use autoloss_metrics::coco::{KEYPOINTS, Mask};
+use autoloss_metrics::coco::Mask;
 use rayon::prelude::*;
 
 pub use batch::{PreparedScene, SceneBatch, SceneLoader, SceneSize};
@@ -14,6 +15,7 @@ pub use person::{
     CropMap, Person, PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson,
     decode_heatmaps, persons,
 };
+pub use skeleton::Skeleton;
 pub(crate) use target::target;
 pub use target::targets;
 
@@ -22,10 +24,10 @@ use super::{DataError, Split};
 /// A box in pixels: x and y of its upper left corner, x and y of its lower right one.
 pub type Corners = [f32; 4];
 
-/// x, y and visibility (0: not labelled, 1: hidden, 2: visible) of a person's keypoints, in COCO's
-/// order. A pixel reaches from its column and row to the next, as it does for boxes; COCO's own
+/// x, y and visibility (0: not labelled, 1: hidden, 2: visible) of a person's keypoints, in the order of
+/// the data set's [`Skeleton`]. A pixel reaches from its column and row to the next, as it does for boxes; COCO's own
 /// keypoints are columns and rows, which stand for the middle of their pixel.
-pub type Keypoints = [[f32; 3]; KEYPOINTS];
+pub type Keypoints = Vec<[f32; 3]>;
 
 /// The place that COCO's column and row of a keypoint stand for: the middle of that pixel. Without
 /// this a mirrored image would have its keypoints a pixel aside.
@@ -61,7 +63,7 @@ pub struct Object {
     /// Its mask, of the image's size, where the data set has one.
     pub mask: Option<Mask>,
     /// Its keypoints, where the data set has some.
-    pub keypoints: Option<Box<Keypoints>>,
+    pub keypoints: Option<Keypoints>,
 }
 
 /// An image with the objects in it.
@@ -85,6 +87,22 @@ pub struct Scene {
 pub trait ObjectData: Send + Sync {
     /// Names of the classes of objects; there is none for the background.
     fn class_names(&self) -> &[String];
+
+    /// The keypoints of its objects, if they have any.
+    fn skeleton(&self) -> Option<&Skeleton> {
+        None
+    }
+
+    /// Sentences that a person should know before a run: values that were assumed, boxes that look
+    /// wrong.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
+    /// How many objects of a split were dropped, and why: a phrase a reason.
+    fn dropped(&self, _split: Split) -> &[String] {
+        &[]
+    }
 
     /// Number of images of a split.
     fn len(&self, split: Split) -> usize;

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use autoloss_metrics::coco::KEYPOINTS;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -11,13 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::super::augment::{ColourMap, put_normalised};
 use super::super::loader::Recipe;
 use super::super::{DataError, Loader, Split};
-use super::{Corners, Keypoints, Object, ObjectData, Scene, outlines};
+use super::{Corners, Object, ObjectData, Scene, outlines};
 
 /// The box is enlarged by this much before it is cropped.
 const ROOM: f32 = 1.25;
-
-/// Keypoints that change places when a person is mirrored, in COCO's order.
-const SWAPPED: [usize; KEYPOINTS] = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15];
 
 /// A person in a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +27,8 @@ pub struct Person {
 /// Sizes of crops and heatmaps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PersonSize {
+    /// Number of keypoints, and so of heatmaps.
+    pub keypoints: usize,
     /// Rows and columns of a crop.
     pub crop: [usize; 2],
     /// Pixels of the crop for each of the heatmap.
@@ -182,10 +180,10 @@ fn colour_at(scene: &Scene, [x, y]: [f32; 2]) -> Option<[f32; 3]> {
 pub struct PreparedPerson {
     /// Normalised colours, shape (3, rows, columns).
     pub image: Vec<f32>,
-    /// Targets, shape (17, rows / stride, columns / stride).
+    /// Targets, shape (keypoints, rows / stride, columns / stride).
     pub heatmaps: Vec<f32>,
     /// Whether a keypoint is labelled and inside the crop; the others take no part.
-    pub counts: [bool; KEYPOINTS],
+    pub counts: Vec<bool>,
     /// Where the crop lies.
     pub map: CropMap,
 }
@@ -197,17 +195,18 @@ impl PreparedPerson {
     /// If the image has no object of that number.
     pub fn whole(scene: &Scene, object: usize, size: PersonSize) -> Self {
         let map = CropMap::around(scene.objects[object].corners, size.crop, 1.0, 0.0, false);
-        Self::new(scene, object, size, (map, false), &ColourMap::IDENTITY)
+        Self::new(scene, object, size, (map, None), &ColourMap::IDENTITY)
     }
 
-    /// The crop as training takes it.
+    /// The crop as training takes it. `mirrored` is the place of each keypoint in a mirrored image: without,
+    /// no crop is mirrored.
     ///
     /// # Panics
     /// If the image has no object of that number.
     pub fn varied(
         scene: &Scene,
         object: usize,
-        size: PersonSize,
+        (size, mirrored): (PersonSize, Option<&[usize]>),
         augmentation: &PersonAugmentation,
         rng: &mut ChaCha8Rng,
     ) -> Self {
@@ -216,22 +215,24 @@ impl PreparedPerson {
         let turn = spread(augmentation.rotation).to_radians();
         let turned = rng.random::<f32>() < augmentation.rotated;
         let flip = rng.random::<bool>() && augmentation.flip;
+        let mirrored = mirrored.filter(|_| flip);
         let turn = if turned { turn } else { 0.0 };
         let corners = scene.objects[object].corners;
-        let map = CropMap::around(corners, size.crop, scale, turn, flip);
-        Self::new(scene, object, size, (map, flip), &ColourMap::IDENTITY)
+        let map = CropMap::around(corners, size.crop, scale, turn, mirrored.is_some());
+        Self::new(scene, object, size, (map, mirrored), &ColourMap::IDENTITY)
     }
 
     fn new(
         scene: &Scene,
         object: usize,
         size: PersonSize,
-        (map, flip): (CropMap, bool),
+        (map, mirrored): (CropMap, Option<&[usize]>),
         colours: &ColourMap,
     ) -> Self {
-        let none = [[0.0; 3]; KEYPOINTS];
-        let keypoints = scene.objects[object].keypoints.as_deref().unwrap_or(&none);
-        let (heatmaps, counts) = encode_heatmaps(keypoints, &map, size, flip);
+        let none = vec![[0.0; 3]; size.keypoints];
+        let keypoints = scene.objects[object].keypoints.as_deref();
+        let keypoints = keypoints.unwrap_or(&none);
+        let (heatmaps, counts) = encode_heatmaps(keypoints, &map, size, mirrored);
         Self {
             image: map.cut(scene, colours),
             heatmaps,
@@ -244,16 +245,16 @@ impl PreparedPerson {
 /// The targets of a person's keypoints, and which of them count: a bump of height 1 at the pixel of
 /// each keypoint.
 fn encode_heatmaps(
-    keypoints: &Keypoints,
+    keypoints: &[[f32; 3]],
     map: &CropMap,
     size: PersonSize,
-    flip: bool,
-) -> (Vec<f32>, [bool; KEYPOINTS]) {
+    mirrored: Option<&[usize]>,
+) -> (Vec<f32>, Vec<bool>) {
     let [rows, columns] = size.heatmap();
-    let mut heatmaps = vec![0.0; KEYPOINTS * rows * columns];
-    let mut counts = [false; KEYPOINTS];
+    let mut heatmaps = vec![0.0; size.keypoints * rows * columns];
+    let mut counts = vec![false; size.keypoints];
     for (number, heatmap) in heatmaps.chunks_exact_mut(rows * columns).enumerate() {
-        let from = if flip { SWAPPED[number] } else { number };
+        let from = mirrored.map_or(number, |places| places[number]);
         let [x, y, visible] = keypoints[from];
         let place = map
             .to_crop([x, y])
@@ -275,14 +276,13 @@ fn encode_heatmaps(
     (heatmaps, counts)
 }
 
-/// The keypoints that heatmaps of shape (17, rows, columns) show, in pixels of the crop, each with
+/// The keypoints that heatmaps of shape (keypoints, rows, columns) show, in pixels of the crop, each with
 /// its score, the height of its heatmap: the highest pixel, a quarter towards its higher neighbour.
 #[must_use]
-pub fn decode_heatmaps(heatmaps: &[f32], size: PersonSize) -> [[f32; 3]; KEYPOINTS] {
+pub fn decode_heatmaps(heatmaps: &[f32], size: PersonSize) -> Vec<[f32; 3]> {
     let [rows, columns] = size.heatmap();
     let stride = size.stride as f32;
-    std::array::from_fn(|number| {
-        let heatmap = &heatmaps[number * rows * columns..(number + 1) * rows * columns];
+    let decoded = heatmaps.chunks_exact(rows * columns).map(|heatmap| {
         let highest = (1..heatmap.len()).fold(0, |best, at| {
             if heatmap[at] > heatmap[best] {
                 at
@@ -311,7 +311,8 @@ pub fn decode_heatmaps(heatmaps: &[f32], size: PersonSize) -> [[f32; 3]; KEYPOIN
         // The middle of a pixel of the heatmap.
         let middle = |place: usize, shift: f32| (place as f32 + 0.5 + shift) * stride;
         [middle(column, x), middle(row, y), heatmap[highest]]
-    })
+    });
+    decoded.collect()
 }
 
 /// Several persons.
@@ -319,10 +320,10 @@ pub fn decode_heatmaps(heatmaps: &[f32], size: PersonSize) -> [[f32; 3]; KEYPOIN
 pub struct PersonBatch {
     /// Normalised colours, shape (n, 3, rows, columns).
     pub images: Vec<f32>,
-    /// Targets, shape (n, 17, rows / stride, columns / stride).
+    /// Targets, shape (n, keypoints, rows / stride, columns / stride).
     pub heatmaps: Vec<f32>,
     /// Which keypoints count.
-    pub counts: Vec<[bool; KEYPOINTS]>,
+    pub counts: Vec<Vec<bool>>,
     /// Where the crops lie.
     pub maps: Vec<CropMap>,
 }
@@ -332,7 +333,7 @@ impl PersonBatch {
     #[must_use]
     pub fn stack(persons: &[PreparedPerson]) -> Self {
         Self {
-            counts: persons.iter().map(|person| person.counts).collect(),
+            counts: persons.iter().map(|person| person.counts.clone()).collect(),
             maps: persons.iter().map(|person| person.map).collect(),
             images: joined(persons, |person| &person.image),
             heatmaps: joined(persons, |person| &person.heatmaps),
@@ -391,13 +392,16 @@ impl PersonLoader {
             prefetch: 2 * workers,
             seed,
         };
+        let mirrored = data
+            .skeleton()
+            .and_then(|skeleton| skeleton.mirrored.clone());
         let prepare = move |index: usize, rng: &mut ChaCha8Rng| {
             let Person { scene, object } = persons[index];
             let scene = data.scene(Split::Train, scene)?;
             Ok(PreparedPerson::varied(
                 &scene,
                 object,
-                size,
+                (size, mirrored.as_deref()),
                 &augmentation,
                 rng,
             ))

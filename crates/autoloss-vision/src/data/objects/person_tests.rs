@@ -1,12 +1,21 @@
 use super::super::super::{Figures, FiguresSettings, Purpose, stream};
+use super::super::{Keypoints, Skeleton};
 use super::*;
 use proptest::prelude::*;
 
+const KEYPOINTS: usize = 17;
+
 const SIZE: PersonSize = PersonSize {
+    keypoints: KEYPOINTS,
     crop: [64, 48],
     stride: 2,
     sigma: 1.5,
 };
+
+/// The places of a person's keypoints in a mirrored image.
+fn swapped() -> Vec<usize> {
+    Skeleton::person().mirrored.unwrap()
+}
 
 proptest! {
     #[test]
@@ -25,14 +34,16 @@ proptest! {
         turn in -0.5..0.5f32, flip in any::<bool>(),
     ) {
         let map = CropMap::around([10.0, 20.0, 60.0, 120.0], SIZE.crop, 1.3, turn, flip);
-        let keypoints: Keypoints = std::array::from_fn(|k| [places[k].0, places[k].1, 2.0]);
-        let (heatmaps, counts) = encode_heatmaps(&keypoints, &map, SIZE, flip);
+        let keypoints: Keypoints = places.iter().map(|(x, y)| [*x, *y, 2.0]).collect();
+        let swapped = swapped();
+        let mirrored = flip.then_some(&swapped[..]);
+        let (heatmaps, counts) = encode_heatmaps(&keypoints, &map, SIZE, mirrored);
         let decoded = decode_heatmaps(&heatmaps, SIZE);
         for number in 0..KEYPOINTS {
             if !counts[number] {
                 continue;
             }
-            let from = if flip { SWAPPED[number] } else { number };
+            let from = if flip { swapped[number] } else { number };
             let want = map.to_crop([keypoints[from][0], keypoints[from][1]]);
             let [x, y, score] = decoded[number];
             // Half a pixel of the heatmap.
@@ -64,10 +75,11 @@ fn decoding_leans_towards_the_higher_neighbour() {
 
 /// A person whose keypoint k is at (20 + k, 30 + 3 k), in an image whose bytes all differ.
 fn scene() -> Scene {
-    let keypoints: Keypoints = std::array::from_fn(|k| {
+    let place = |k: usize| {
         let visible = if k == 4 { 0.0 } else { 2.0 };
         [20.25 + k as f32, 30.25 + 3.0 * k as f32, visible]
-    });
+    };
+    let keypoints: Keypoints = (0..KEYPOINTS).map(place).collect();
     let (width, height) = (60, 110);
     Scene {
         image: (0..3 * width * height)
@@ -83,7 +95,7 @@ fn scene() -> Scene {
             area: 2800.0,
             crowd: false,
             mask: None,
-            keypoints: Some(Box::new(keypoints)),
+            keypoints: Some(keypoints),
         }],
     }
 }
@@ -102,7 +114,7 @@ fn rng(seed: u64) -> ChaCha8Rng {
 #[test]
 fn no_variation_is_the_whole_person() {
     let whole = PreparedPerson::whole(&scene(), 0, SIZE);
-    let varied = PreparedPerson::varied(&scene(), 0, SIZE, &NONE, &mut rng(1));
+    let varied = PreparedPerson::varied(&scene(), 0, (SIZE, None), &NONE, &mut rng(1));
     assert_eq!(whole, varied);
     let counts = whole.counts.iter().enumerate();
     assert!(counts.into_iter().all(|(k, counts)| *counts == (k != 4)));
@@ -118,17 +130,19 @@ fn mirrored(planes: &[f32], width: usize) -> Vec<f32> {
 fn a_mirrored_crop_has_left_and_right_keypoints_exchanged() {
     let scene = scene();
     let corners = scene.objects[0].corners;
-    let made = |flip| {
+    let swapped = swapped();
+    let made = |flip: bool| {
         let map = CropMap::around(corners, SIZE.crop, 1.0, 0.0, flip);
-        PreparedPerson::new(&scene, 0, SIZE, (map, flip), &ColourMap::IDENTITY)
+        let mirrored = flip.then_some(&swapped[..]);
+        PreparedPerson::new(&scene, 0, SIZE, (map, mirrored), &ColourMap::IDENTITY)
     };
     let (plain, flipped) = (made(false), made(true));
     let image = mirrored(&plain.image, 48);
     let pairs = image.iter().zip(&flipped.image);
     assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-3));
     let heatmaps = mirrored(&plain.heatmaps, 24);
-    for (number, from) in SWAPPED.into_iter().enumerate() {
-        assert_eq!(SWAPPED[from], number);
+    for (number, from) in swapped.iter().copied().enumerate() {
+        assert_eq!(swapped[from], number);
         assert_eq!(flipped.counts[number], plain.counts[from]);
         let heatmap = |k: usize| k * 24 * 32..(k + 1) * 24 * 32;
         assert_eq!(flipped.heatmaps[heatmap(number)], heatmaps[heatmap(from)]);

@@ -22,26 +22,29 @@ pub fn targets(
         _ => count.min(data.len(split)),
     };
     let names = data.class_names().iter().zip(1..);
+    let skeleton = data.skeleton();
     let categories = names.map(|(name, id)| Category {
         id,
         name: name.clone(),
+        keypoints: skeleton.map(|s| s.names.clone()).unwrap_or_default(),
+        skeleton: skeleton.map(|s| s.joined.clone()).unwrap_or_default(),
+        sigmas: skeleton.map(|s| s.sigmas.clone()).unwrap_or_default(),
     });
     let mut annotations = Annotations {
-        kind,
         images: Vec::with_capacity(total),
         categories: categories.collect(),
-        targets: Vec::new(),
+        ..Annotations::empty(kind)
     };
     for scene in outlines(data, split, total)? {
         annotations.images.push(Image {
             id: scene.id,
             size: size(&scene),
+            ..Image::default()
         });
-        for object in &scene.objects {
-            // Ids begin with 1: a match with the target of id 0 would not count.
-            let id = number(annotations.targets.len()) + 1;
-            annotations.targets.extend(target(object, &scene, id, kind));
-        }
+        let objects = scene.objects.iter();
+        annotations
+            .targets
+            .extend(objects.filter_map(|object| target(object, &scene, kind)));
     }
     Ok(annotations)
 }
@@ -56,26 +59,26 @@ fn number(number: usize) -> i64 {
 }
 
 /// An object of an image as a target; none without the shape that `kind` compares.
-pub(crate) fn target(object: &Object, scene: &Scene, id: i64, kind: Kind) -> Option<Target> {
+pub(crate) fn target(object: &Object, scene: &Scene, kind: Kind) -> Option<Target> {
     let [x1, y1, x2, y2] = object.corners.map(f64::from);
     let bbox = [x1, y1, x2 - x1, y2 - y1];
     let keypoints = object.keypoints.as_deref();
-    let labelled = |points: &super::Keypoints| points.iter().any(|point| point[2] > 0.0);
+    let labelled = |points: &[[f32; 3]]| points.iter().any(|point| point[2] > 0.0);
     let shape = match kind {
         Kind::Box => Shape::Box(bbox),
         Kind::Mask => Shape::Mask(object.mask.clone()?),
         Kind::Keypoints => Shape::Keypoints {
-            points: Box::new(keypoints?.map(keypoint_to_coco)),
+            points: keypoints?.iter().copied().map(keypoint_to_coco).collect(),
             bbox,
         },
     };
     Some(Target {
-        id,
         image_id: scene.id,
         category_id: number(object.class) + 1,
         area: object.area,
         crowd: object.crowd,
         ignored: kind == Kind::Keypoints && !keypoints.is_some_and(labelled),
+        bbox: Some(bbox),
         shape,
     })
 }
@@ -84,7 +87,7 @@ pub(crate) fn target(object: &Object, scene: &Scene, id: i64, kind: Kind) -> Opt
 mod tests {
     use std::path::Path;
 
-    use autoloss_metrics::coco::{KEYPOINTS, Mask, Prediction, Results, Summary, evaluate};
+    use autoloss_metrics::coco::{Mask, Prediction, Results, Summary, evaluate};
 
     use super::super::super::{CocoData, Digits, DigitsSettings};
     use super::super::keypoint_from_coco;
@@ -105,7 +108,7 @@ mod tests {
         let json = read("person_keypoints_sample.json");
         let found = read("person_detections_sample.json");
         for kind in [Kind::Box, Kind::Mask, Kind::Keypoints] {
-            let data = CocoData::open(&dir, kind).unwrap();
+            let data = CocoData::open(&dir, kind, None).unwrap();
             let ours = targets(&data, Split::Val, 0, kind).unwrap();
             let theirs = Annotations::from_json(&json, kind).unwrap();
             assert_eq!(ours.targets.len(), theirs.targets.len());
@@ -133,7 +136,7 @@ mod tests {
                 panic!("{target:?}")
             };
             let off = f64::from(number);
-            let points = points.map(|[x, y, _]| [x + off, y, 1.0]);
+            let points = points.iter().map(|[x, y, _]| [x + off, *y, 1.0]).collect();
             Prediction::of_keypoints(target.image_id, target.category_id, 1.0 / off, points)
         });
         predictions.collect::<Vec<_>>().into()
@@ -145,8 +148,6 @@ mod tests {
         let targets = targets(&data, Split::Val, 20, Kind::Mask).unwrap();
         assert_eq!((targets.images.len(), targets.categories.len()), (20, 10));
         assert_eq!(targets.categories[4].name, "4");
-        let ids: Vec<i64> = targets.targets.iter().map(|target| target.id).collect();
-        assert_eq!(ids, (1..=number(ids.len())).collect::<Vec<_>>());
         let predictions = targets.targets.iter().map(|target| {
             let Shape::Mask(mask) = &target.shape else {
                 panic!("{target:?}")
@@ -188,21 +189,21 @@ mod tests {
             id: 11,
             objects: Vec::new(),
         };
-        let of_box = target(&object, &scene, 5, Kind::Box).unwrap();
+        let of_box = target(&object, &scene, Kind::Box).unwrap();
         assert_eq!(of_box.shape, Shape::Box([1.0, 2.0, 3.0, 6.0]));
-        assert_eq!((of_box.id, of_box.image_id), (5, 11));
+        assert_eq!(of_box.image_id, 11);
         assert_eq!((of_box.category_id, of_box.area), (3, 7.5));
         assert!(of_box.crowd && !of_box.ignored);
-        assert_eq!(target(&object, &scene, 5, Kind::Mask), None);
-        assert_eq!(target(&object, &scene, 5, Kind::Keypoints), None);
+        assert_eq!(target(&object, &scene, Kind::Mask), None);
+        assert_eq!(target(&object, &scene, Kind::Keypoints), None);
 
         object.mask = Some(Mask::from_runs(vec![3, 6], 3, 3).unwrap());
-        assert!(target(&object, &scene, 5, Kind::Mask).is_some());
+        assert!(target(&object, &scene, Kind::Mask).is_some());
         for (visible, ignored) in [(0.0, true), (1.0, false), (2.0, false)] {
-            let mut points = [[0.0; 3]; KEYPOINTS];
+            let mut points = vec![[0.0; 3]; 5];
             points[3] = [2.0, 3.0, visible];
-            object.keypoints = Some(Box::new(points));
-            let target = target(&object, &scene, 5, Kind::Keypoints).unwrap();
+            object.keypoints = Some(points);
+            let target = target(&object, &scene, Kind::Keypoints).unwrap();
             assert_eq!(target.ignored, ignored);
         }
     }

@@ -20,7 +20,7 @@ fn parameter_counts_are_those_of_the_paper() {
         let kernels = (2048 + 256 + 256) * 256 * 4 * 4;
         let head = kernels + 3 * 2 * 256 + 256 * 17 + 17;
         assert_eq!(backbone + head, expected);
-        let config = pose(name).config().expect("valid");
+        let config = pose(name).config(17).expect("valid");
         assert_eq!(config.init(&Device::flex()).parameter_count(), expected);
     }
 }
@@ -29,7 +29,7 @@ fn parameter_counts_are_those_of_the_paper() {
 fn heatmaps_have_the_stated_size() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         for (name, stride) in [("simplebaseline-slim", 4), ("simplebaseline-resnet18", 4)] {
-            let net = PoseNet::init(&pose(name), &mut rng(1), &device).expect("valid");
+            let net = PoseNet::init(&pose(name), 17, &mut rng(1), &device).expect("valid");
             assert_eq!(net.stride(), stride);
             let heatmaps = net.forward(images([2, 3, 64, 32], &device));
             assert_eq!(heatmaps.dims(), [2, 17, 64 / stride, 32 / stride]);
@@ -43,7 +43,7 @@ fn training_draws_a_bright_spot() {
     let device = Device::flex().autodiff();
     let train = || {
         let mut net =
-            PoseNet::init(&PoseNetSettings::default(), &mut rng(2), &device).expect("valid");
+            PoseNet::init(&PoseNetSettings::default(), 17, &mut rng(2), &device).expect("valid");
         let mut optimiser = AdamConfig::new().init();
         let x = images([4, 3, 32, 32], &device);
         let mut target = vec![0.0f32; 17 * 8 * 8];
@@ -78,7 +78,7 @@ fn settings_of_pose_are_read_and_checked() {
         "{message}"
     );
     let error = |settings: PoseNetSettings| {
-        let net = PoseNet::init(&settings, &mut rng(0), &Device::flex());
+        let net = PoseNet::init(&settings, 17, &mut rng(0), &Device::flex());
         net.expect_err("refused").to_string()
     };
     let mut bad = pose("simplebaseline-slim");

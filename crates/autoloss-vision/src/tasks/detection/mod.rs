@@ -288,7 +288,7 @@ impl Task for Detection {
 fn open(settings: &DetectionSettings, kind: Kind) -> Result<Arc<dyn ObjectData>, SetupError> {
     let data: Arc<dyn ObjectData> = match &settings.data {
         None => Arc::new(Digits::new(settings.digits.clone())?),
-        Some(dir) => Arc::new(CocoData::open(dir, kind)?),
+        Some(dir) => Arc::new(CocoData::open(dir, kind, None)?),
     };
     let bytes = settings.cache_mb.saturating_mul(1 << 20);
     Ok(Arc::new(CachedScenes::new(data, bytes)))

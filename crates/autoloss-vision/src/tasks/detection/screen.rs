@@ -332,24 +332,28 @@ fn annotations(item: &PreparedScene, kind: Kind, classes: usize) -> Annotations 
             _ => Shape::Box(bbox),
         };
         Some(Target {
-            id: id(number),
             image_id: 1,
             category_id: id(item.classes[number]),
             area: bbox[2] * bbox[3],
             crowd: false,
             ignored: false,
+            bbox: Some(bbox),
             shape,
         })
     };
     Annotations {
-        kind,
-        images: vec![Image { id: 1, size }],
+        images: vec![Image {
+            id: 1,
+            size,
+            ..Image::default()
+        }],
         categories: (0..classes)
             .map(|class| Category {
                 id: id(class),
-                name: String::new(),
+                ..Category::default()
             })
             .collect(),
         targets: item.boxes.iter().enumerate().filter_map(target).collect(),
+        ..Annotations::empty(kind)
     }
 }

@@ -1,4 +1,4 @@
-//! Keypoints of persons: one branch, the heatmaps of a person's 17 keypoints.
+//! Keypoints of persons: one branch, the heatmaps of a person's keypoints, as many as the data set has.
 //!
 //! Persons are cropped by their annotated boxes, in training and in scoring, so that nothing but the
 //! keypoints is scored (Xiao et al. 2018 report that, too, beside boxes of a detector).
@@ -13,7 +13,7 @@ mod settings;
 use std::sync::Arc;
 
 use autoloss_expr::{Loss, Shape};
-use autoloss_metrics::coco::{Annotations, Image, KEYPOINTS, Kind, Prediction};
+use autoloss_metrics::coco::{Annotations, Image, Kind, Prediction};
 use autoloss_search::{
     BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Sample, Task, TaskError,
 };
@@ -28,8 +28,8 @@ use super::coco_metric::{CocoMetric, scored};
 use super::{EMBEDDED_COUNTED, SetupError, pictures, zoo_baselines};
 use crate::data::{
     self, CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person,
-    PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Split,
-    Summary, decode_heatmaps, keypoint_to_coco, persons, target, targets,
+    PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Skeleton,
+    Split, Summary, decode_heatmaps, keypoint_to_coco, persons, target, targets,
 };
 use crate::learner::{self, Learner, failed, on_threads, only_tree};
 use crate::loss::{BranchFields, BranchLoss, LossAt, all_finite, carrier, host_values};
@@ -69,6 +69,7 @@ impl Pose {
         let targets = targets(&*data, Split::Val, settings.val_images, Kind::Keypoints)?;
         let mut scored = persons(&*data, Split::Val)?;
         scored.retain(|person| person.scene < targets.images.len());
+        let keypoints = data.skeleton().map_or(0, Skeleton::count);
         let task = Self {
             metric,
             persons: persons(&*data, Split::Train)?.into(),
@@ -76,8 +77,9 @@ impl Pose {
             targets,
             data,
             size: PersonSize {
+                keypoints,
                 crop: settings.crop_size,
-                stride: network(&settings, 0, &device)?.stride(),
+                stride: network(&settings, keypoints, 0, &device)?.stride(),
                 sigma: settings.sigma,
             },
             device,
@@ -117,16 +119,16 @@ impl Pose {
 
     fn shape(&self, persons: usize) -> Shape {
         let [h, w] = self.size.heatmap();
-        Shape::new(persons, KEYPOINTS, h, w)
+        Shape::new(persons, self.size.keypoints, h, w)
     }
 
     /// What a network on a plain device finds for persons of validation images.
     fn find(&self, net: &PoseNet, persons: &[Person]) -> Result<Vec<Prediction>, TrainError> {
-        let mut ids = Vec::with_capacity(persons.len());
+        let mut of = Vec::with_capacity(persons.len());
         let mut prepared = Vec::with_capacity(persons.len());
         for person in persons {
             let scene = self.data.scene(Split::Val, person.scene)?;
-            ids.push(scene.id);
+            of.push((scene.id, category(&scene, person.object)));
             prepared.push(PreparedPerson::whole(&scene, person.object, self.size));
         }
         if prepared.is_empty() {
@@ -135,9 +137,9 @@ impl Pose {
         let batch = PersonBatch::stack(&prepared);
         let heatmaps = host_values(&self.heatmaps(net, &batch, &self.device.clone().inner()));
         let [h, w] = self.size.heatmap();
-        let each = heatmaps.chunks_exact(KEYPOINTS * h * w);
-        let each = each.zip(&batch.maps).zip(ids);
-        let found = each.map(|((heatmaps, map), id)| keypoints(heatmaps, map, self.size, id));
+        let each = heatmaps.chunks_exact(self.size.keypoints * h * w);
+        let each = each.zip(&batch.maps).zip(of);
+        let found = each.map(|((heatmaps, map), of)| keypoints(heatmaps, map, self.size, of));
         Ok(found.collect())
     }
 
@@ -164,7 +166,7 @@ impl Pose {
     /// Calls `f` with the elements of every heatmap that takes no part; its target is 0.
     fn for_uncounted(&self, batch: &PersonBatch, mut f: impl FnMut(std::ops::Range<usize>)) {
         let [h, w] = self.size.heatmap();
-        for (heatmap, counts) in batch.counts.as_flattened().iter().enumerate() {
+        for (heatmap, counts) in batch.counts.iter().flatten().enumerate() {
             if !counts {
                 f(heatmap * h * w..(heatmap + 1) * h * w);
             }
@@ -175,10 +177,12 @@ impl Pose {
     fn sample(&self, prepared: PreparedPerson, alone: Annotations, yhat: Vec<f32>) -> Sample {
         let mut inputs = vec![yhat, prepared.heatmaps.clone()];
         let (map, size, metric) = (prepared.map, self.size, self.metric);
+        let person = alone.targets.first().map_or(1, |target| target.category_id);
         let batch = PersonBatch::stack(&[prepared]);
         self.for_uncounted(&batch, |range| inputs[0][range].fill(0.0));
         let score = move |heatmaps: &[f32]| {
-            let found = keypoints(heatmaps, &map, size, alone.images[0].id);
+            let of = (alone.images[0].id, person);
+            let found = keypoints(heatmaps, &map, size, of);
             metric.of(&scored(&alone, vec![found]))
         };
         // Heatmaps are coarse, and what is beyond the crop is not found: as a share of what the
@@ -196,34 +200,49 @@ impl Pose {
 
     /// One person of an image as all there is to find.
     fn alone(&self, scene: &Scene, object: usize) -> Annotations {
-        let target = target(&scene.objects[object], scene, 1, Kind::Keypoints);
+        let target = target(&scene.objects[object], scene, Kind::Keypoints);
         Annotations {
-            kind: Kind::Keypoints,
             images: vec![Image {
                 id: scene.id,
-                size: None,
+                ..Image::default()
             }],
             categories: self.targets.categories.clone(),
             targets: target.into_iter().collect(),
+            ..Annotations::empty(Kind::Keypoints)
         }
     }
 }
 
-/// The keypoints that heatmaps of a crop show, as a COCO result of an image.
-fn keypoints(heatmaps: &[f32], map: &CropMap, size: PersonSize, image_id: i64) -> Prediction {
+/// The category of an object as [`targets`] have it.
+fn category(scene: &Scene, object: usize) -> i64 {
+    i64::try_from(scene.objects[object].class).map_or(i64::MAX, |class| class + 1)
+}
+
+/// The keypoints that heatmaps of a crop show, as a COCO result of an image and a category.
+fn keypoints(
+    heatmaps: &[f32],
+    map: &CropMap,
+    size: PersonSize,
+    (image_id, category_id): (i64, i64),
+) -> Prediction {
     let found = decode_heatmaps(heatmaps, size);
-    let score: f32 = found.iter().map(|point| point[2]).sum::<f32>() / KEYPOINTS as f32;
-    let points = found.map(|[x, y, score]| {
+    let score = found.iter().map(|point| point[2]).sum::<f32>() / found.len() as f32;
+    let points = found.into_iter().map(|[x, y, score]| {
         let [x, y] = map.to_image([x, y]);
         let [x, y, _] = keypoint_to_coco([x, y, 1.0]);
         [x, y, f64::from(score)]
     });
-    Prediction::of_keypoints(image_id, 1, score.into(), points)
+    Prediction::of_keypoints(image_id, category_id, score.into(), points.collect())
 }
 
-fn network(settings: &PoseSettings, seed: u64, device: &Device) -> Result<PoseNet, NetworkError> {
+fn network(
+    settings: &PoseSettings,
+    keypoints: usize,
+    seed: u64,
+    device: &Device,
+) -> Result<PoseNet, NetworkError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    PoseNet::init(&settings.network, &mut rng, device)
+    PoseNet::init(&settings.network, keypoints, &mut rng, device)
 }
 
 impl Learner for Pose {
@@ -264,7 +283,8 @@ impl Learner for Pose {
             let heatmaps = self.heatmaps(net, &batch, &self.device);
             Ok(self.loss_at(&mut loss, &heatmaps, &batch))
         };
-        let net = network(&self.settings, seed, &self.device).map_err(failed)?;
+        let net =
+            network(&self.settings, self.size.keypoints, seed, &self.device).map_err(failed)?;
         Ok((net, Box::new(at)))
     }
 
@@ -320,7 +340,8 @@ impl Task for Pose {
                 alone.push(self.alone(&scene, person.object));
             }
             let batch = PersonBatch::stack(&prepared);
-            let net = network(&self.settings, seed, &self.device).map_err(failed)?;
+            let net =
+                network(&self.settings, self.size.keypoints, seed, &self.device).map_err(failed)?;
             // On the training device batch normalisation uses the batch itself: its running
             // statistics are of no meaning yet.
             let heatmaps = host_values(&self.heatmaps(&net, &batch, &self.device));
@@ -350,7 +371,10 @@ impl Task for Pose {
 fn open(settings: &PoseSettings) -> Result<Arc<dyn ObjectData>, SetupError> {
     let data: Arc<dyn ObjectData> = match &settings.data {
         None => Arc::new(Figures::new(settings.figures.clone())?),
-        Some(dir) => Arc::new(CocoData::open(dir, Kind::Keypoints)?),
+        Some(dir) => {
+            let sigmas = (!settings.sigmas.is_empty()).then_some(&settings.sigmas[..]);
+            Arc::new(CocoData::open(dir, Kind::Keypoints, sigmas)?)
+        }
     };
     let bytes = settings.cache_mb.saturating_mul(1 << 20);
     Ok(Arc::new(CachedScenes::new(data, bytes)))

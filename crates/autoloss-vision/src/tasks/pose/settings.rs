@@ -27,6 +27,10 @@ pub struct PoseSettings {
     pub crop_size: [usize; 2],
     /// Standard deviation of a keypoint's target, in pixels of the heatmap.
     pub sigma: f32,
+    /// How far annotators place each keypoint apart, as a share of the person's size, for the metric; none:
+    /// COCO's where there are 17 keypoints, else 0.067 for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sigmas: Vec<f64>,
     /// Validation images that are scored; 0: all.
     pub val_images: usize,
     /// Megabytes of decoded images kept in memory.

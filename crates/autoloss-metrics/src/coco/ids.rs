@@ -1,0 +1,92 @@
+//! Ids of images, categories and annotations: numbers, or texts that stand for numbers here.
+
+use std::borrow::Cow;
+
+/// An id as a file has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum RawId {
+    /// A whole number.
+    Number(i64),
+    /// A text that is no whole number.
+    Text(String),
+}
+
+impl RawId {
+    /// A text as an id: `"12"` is the number 12.
+    pub(super) fn of_text(text: &str) -> Self {
+        match text.parse::<i64>() {
+            Ok(number) if number.to_string() == text => Self::Number(number),
+            _ => Self::Text(text.to_owned()),
+        }
+    }
+}
+
+/// The ids of an annotation file that are texts, each with a number of its own in their order: the
+/// smallest numbers there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TextIds {
+    sorted: Vec<String>,
+}
+
+impl TextIds {
+    pub(super) fn new<'a>(ids: impl Iterator<Item = &'a RawId>) -> Self {
+        let texts = ids.filter_map(|id| match id {
+            RawId::Number(_) => None,
+            RawId::Text(text) => Some(text.clone()),
+        });
+        let mut sorted: Vec<String> = texts.collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        Self { sorted }
+    }
+
+    /// The number of an id; none of a text that the annotation file does not have.
+    pub(super) fn number(&self, id: &RawId) -> Option<i64> {
+        match id {
+            RawId::Number(number) => Some(*number),
+            RawId::Text(text) => {
+                let place = self.sorted.binary_search(text).ok()?;
+                Some(i64::MIN + i64::try_from(place).ok()?)
+            }
+        }
+    }
+
+    /// An id as the file has it, for people.
+    #[must_use]
+    pub fn show(&self, id: i64) -> Cow<'_, str> {
+        let place = usize::try_from(id.wrapping_sub(i64::MIN)).ok();
+        match place.and_then(|place| self.sorted.get(place)) {
+            Some(text) => Cow::Borrowed(text),
+            None => Cow::Owned(id.to_string()),
+        }
+    }
+
+    /// Whether an id is a text.
+    #[must_use]
+    pub fn is_text(&self, id: i64) -> bool {
+        let place = usize::try_from(id.wrapping_sub(i64::MIN));
+        place.is_ok_and(|place| place < self.sorted.len())
+    }
+
+    /// How many ids are texts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    /// Whether all ids are numbers.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+}
+
+impl RawId {
+    /// The id for people.
+    pub(super) fn show(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
+}
