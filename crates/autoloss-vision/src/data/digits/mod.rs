@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use autoloss_metrics::coco::Mask;
 
 use super::{
-    DataError, Example, Object, ObjectData, Purpose, Scene, SegmentationData, Split, in_split,
-    stream,
+    DataError, Example, Object, ObjectData, Purpose, Scene, SegmentationData, Skeleton, Split,
+    in_split, stream,
 };
 use asset::Sources;
 
@@ -120,6 +120,18 @@ impl ObjectData for Digits {
     /// The digits, without a background.
     fn class_names(&self) -> &[String] {
         &self.classes[1..]
+    }
+
+    fn skeleton(&self) -> Option<&Skeleton> {
+        None
+    }
+
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
+    fn dropped(&self, _split: Split) -> &[String] {
+        &[]
     }
 
     fn len(&self, split: Split) -> usize {

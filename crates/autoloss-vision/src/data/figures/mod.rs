@@ -85,6 +85,14 @@ impl ObjectData for Figures {
         Some(&self.skeleton)
     }
 
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
+    fn dropped(&self, _split: Split) -> &[String] {
+        &[]
+    }
+
     fn len(&self, split: Split) -> usize {
         match split {
             Split::Train => self.settings.train,

@@ -89,20 +89,14 @@ pub trait ObjectData: Send + Sync {
     fn class_names(&self) -> &[String];
 
     /// The keypoints of its objects, if they have any.
-    fn skeleton(&self) -> Option<&Skeleton> {
-        None
-    }
+    fn skeleton(&self) -> Option<&Skeleton>;
 
     /// Sentences that a person should know before a run: values that were assumed, boxes that look
     /// wrong.
-    fn warnings(&self) -> &[String] {
-        &[]
-    }
+    fn warnings(&self) -> &[String];
 
     /// How many objects of a split were dropped, and why: a phrase a reason.
-    fn dropped(&self, _split: Split) -> &[String] {
-        &[]
-    }
+    fn dropped(&self, split: Split) -> &[String];
 
     /// Number of images of a split.
     fn len(&self, split: Split) -> usize;
