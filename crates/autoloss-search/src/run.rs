@@ -29,8 +29,11 @@ pub struct RunReport {
     pub end: End,
     /// The sums over the search.
     pub tally: Tally,
+    /// The best losses found by the scores that the search saw, the best first, no two of them
+    /// equivalent; as many as [`SearchSettings::shown_losses`](crate::SearchSettings::shown_losses).
+    pub best: Vec<CandidateRow>,
     /// The final comparison: baselines, then the best losses found; empty after an interrupt
-    /// during the search.
+    /// during the search, and where `search.final_losses` is 0.
     pub comparisons: Vec<Comparison>,
 }
 
@@ -77,10 +80,12 @@ pub fn run(
         start: Instant::now(),
     };
     let (end, tally) = search_stage(task, &info, clock, recorder, interrupt, on_event)?;
+    let best = best_found(info.settings.search.shown_losses(), recorder)?;
     if end == End::Interrupted {
         return Ok(RunReport {
             end,
             tally,
+            best,
             comparisons: Vec::new(),
         });
     }
@@ -89,6 +94,7 @@ pub fn run(
     Ok(RunReport {
         end: if complete { end } else { End::Interrupted },
         tally,
+        best,
         comparisons,
     })
 }
@@ -315,7 +321,10 @@ fn comparison_stage(
         return Ok((Vec::new(), true));
     }
     let mut losses = task.baselines();
-    losses.extend(best_losses(task, settings.search.final_losses, recorder)?);
+    for row in best_found(settings.search.final_losses, recorder)? {
+        let loss = stored_loss(task, recorder, &row)?;
+        losses.push((format!("#{}", row.candidate.id), loss));
+    }
     let seeds = final_seeds(settings.search.seed, settings.search.final_seeds);
     let base = Job {
         set: EvaluationSet::Validation,
@@ -349,16 +358,12 @@ fn comparison_stage(
     Ok((summarise(done), complete))
 }
 
-/// The best losses of the run that are not equivalent to each other, by name and loss.
-fn best_losses(
-    task: &dyn Task,
-    count: usize,
-    recorder: &Recorder,
-) -> Result<Vec<(String, Loss)>, SearchError> {
+/// The best candidates of the run that are not equivalent to each other.
+fn best_found(count: usize, recorder: &Recorder) -> Result<Vec<CandidateRow>, SearchError> {
     let mut keys = Vec::new();
-    let mut losses = Vec::new();
+    let mut rows = Vec::new();
     for row in recorder.store().top(usize::MAX >> 1)? {
-        if losses.len() == count {
+        if rows.len() == count {
             break;
         }
         let key = (
@@ -368,12 +373,10 @@ fn best_losses(
         let same = |known: &(Option<Key>, String)| {
             known.1 == key.1 || (known.0.is_some() && known.0 == key.0)
         };
-        if keys.iter().any(same) {
-            continue;
+        if !keys.iter().any(same) {
+            keys.push(key);
+            rows.push(row);
         }
-        keys.push(key);
-        let loss = stored_loss(task, recorder, &row)?;
-        losses.push((format!("#{}", row.candidate.id), loss));
     }
-    Ok(losses)
+    Ok(rows)
 }

@@ -364,6 +364,16 @@ impl SearchSettings {
         self.operators().map(|_| ())
     }
 
+    /// How many of the best losses a finished run shows: those of the final comparison, or the default
+    /// number where there is none.
+    #[must_use]
+    pub fn shown_losses(&self) -> usize {
+        match self.final_losses {
+            0 => Self::default().final_losses,
+            n => n,
+        }
+    }
+
     /// The operators that were named.
     ///
     /// # Errors

@@ -260,6 +260,36 @@ fn a_full_disk_ends_the_run_and_it_goes_on_when_there_is_room() {
 }
 
 #[test]
+fn a_run_without_a_final_comparison_tells_what_it_found() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(12);
+    settings.search.final_losses = 0;
+    let (report, _) = whole(&Toy::new(), &settings, dir.path());
+    assert!(report.comparisons.is_empty());
+    assert_eq!(report.best.len(), 3);
+    let best = report.tally.best.unwrap();
+    assert_eq!(
+        (report.best[0].candidate.id, report.best[0].score),
+        (best.id, Some(best.score))
+    );
+    let key = |row: &CandidateRow| {
+        (
+            Key::new(&row.candidate.norms),
+            row.candidate.canonical.clone(),
+        )
+    };
+    for (place, row) in report.best.iter().enumerate() {
+        let others = &report.best[..place];
+        assert!(
+            others
+                .iter()
+                .all(|o| key(o).0 != key(row).0 && key(o).1 != key(row).1)
+        );
+        assert!(others.iter().all(|o| o.score >= row.score));
+    }
+}
+
+#[test]
 fn a_finished_run_does_nothing_more() {
     let dir = TempDir::new().unwrap();
     let (first, _) = whole(&Toy::new(), &settings(8), dir.path());

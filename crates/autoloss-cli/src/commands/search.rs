@@ -102,9 +102,9 @@ fn go_on(dir: &Path, task: &dyn Task, recorder: &mut Recorder, json: bool) -> Re
     let report = report?;
     let store = recorder.store();
     if json {
-        print_json(&show::as_json(store, search.final_losses)?)?;
+        print_json(&show::as_json(store, search.shown_losses())?)?;
     } else {
-        print(&show::as_text(store, search.final_losses)?)?;
+        print(&show::as_text(store, search.shown_losses())?)?;
     }
     ended(dir, &report)
 }

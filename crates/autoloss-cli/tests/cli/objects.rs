@@ -80,10 +80,43 @@ fn branches_are_screened_both_ways() {
     let mut arguments = tiny(&head);
     arguments.extend(["--set", "screening.steps=200"].map(str::to_owned));
     let both = dir.json(&borrowed(&arguments));
-    assert_eq!(both["candidates"].as_array().unwrap().len(), 6);
-    let kinds = ["both_pass", "only_apart", "only_together", "neither"];
-    let counted = kinds.iter().map(|kind| both[kind].as_u64().unwrap());
-    assert_eq!(counted.sum::<u64>(), 6);
+    let candidates = both["candidates"].as_array().unwrap();
+    assert_eq!(candidates.len(), 6);
+    let apart = |candidate: &Value| -> Vec<bool> {
+        let branches = candidate["apart"].as_array().unwrap().iter();
+        branches.map(|passes| passes.as_bool().unwrap()).collect()
+    };
+    assert!(
+        candidates
+            .iter()
+            .all(|candidate| apart(candidate).len() == 4)
+    );
+    // About half are put together from trees that pass apart, so that both kinds are judged.
+    let kinds = [
+        ("both_pass", true, true),
+        ("only_apart", true, false),
+        ("only_together", false, true),
+        ("neither", false, false),
+    ];
+    let mut passing_apart = 0;
+    for (kind, passes_apart, passes_together) in kinds {
+        let is_of_kind = |candidate: &&Value| {
+            apart(candidate).iter().all(|passes| *passes) == passes_apart
+                && (candidate["together"] == "passed") == passes_together
+        };
+        let counted = candidates.iter().filter(is_of_kind).count() as u64;
+        assert_eq!(both[kind].as_u64(), Some(counted), "{kind}: {both:#}");
+        passing_apart += if passes_apart { counted } else { 0 };
+    }
+    assert!((1..6).contains(&passing_apart), "{both:#}");
+    // A verdict over all branches has a g or a reason.
+    for candidate in candidates {
+        let is_judged = match candidate["together"].as_str() {
+            Some("passed") => candidate["g"].as_f64().is_some_and(|g| g >= 0.3),
+            _ => candidate["reason"].is_string(),
+        };
+        assert!(is_judged, "{candidate:#}");
+    }
 }
 
 #[test]

@@ -47,6 +47,22 @@ fn compare_repeats_no_seed_that_its_loss_was_chosen_by() {
 }
 
 #[test]
+fn a_search_without_a_final_comparison_prints_what_it_found() {
+    let dir = Dir::new();
+    let run = |name: &str, more: &[&str]| {
+        let head = ["search", "--run", name, "--evaluations", "3", "--seed", "5"];
+        let mut arguments = tiny(&[&head, more].concat());
+        arguments.extend(["--set", "search.final_losses=0"].map(str::to_owned));
+        dir.ok(&borrowed(&arguments))
+    };
+    let json: Value = serde_json::from_str(&run("a", &["--json"])).unwrap();
+    let best = json["best"].as_array().unwrap();
+    assert!(!best.is_empty() && json["comparisons"].as_array().unwrap().is_empty());
+    let text = run("b", &[]);
+    assert!(text.contains(best[0]["loss"].as_str().unwrap()), "{text}");
+}
+
+#[test]
 fn trainings_with_other_settings_are_kept_beside_each_other() {
     let dir = Dir::new();
     let head = [
