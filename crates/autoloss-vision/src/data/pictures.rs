@@ -93,7 +93,22 @@ impl SegmentationData for Pictures {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.repeated()
+        let mut warnings = self.repeated();
+        for map in self
+            .readers
+            .iter()
+            .filter_map(|reader| reader.colours.as_ref())
+        {
+            let names: Vec<&str> = map.left_out().collect();
+            if !names.is_empty() {
+                warnings.push(format!(
+                    "{}: pixels of {} are ignored, as they are none of the classes",
+                    map.path().display(),
+                    names.join(", ")
+                ));
+            }
+        }
+        warnings
     }
 
     fn len(&self, split: Split) -> usize {

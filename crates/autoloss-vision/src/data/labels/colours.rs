@@ -132,9 +132,12 @@ impl ColourMap {
         &self.path
     }
 
-    /// Names in the file whose pixels are ignored.
-    pub fn ignored(&self) -> impl Iterator<Item = &str> {
-        let ignored = |(_, colour): &&(String, [u8; 3])| self.labels.get(colour) == Some(&IGNORE);
+    /// Names in the file whose pixels are ignored for being none of the classes; those that mean
+    /// "ignored" are not told.
+    pub fn left_out(&self) -> impl Iterator<Item = &str> {
+        let ignored = |(name, colour): &&(String, [u8; 3])| {
+            !is_void(name) && self.labels.get(colour) == Some(&IGNORE)
+        };
         self.lines
             .iter()
             .filter(ignored)
@@ -228,7 +231,7 @@ mod tests {
             [1, 2, 3, 4].map(|n| map.label([n; 3])),
             [Some(IGNORE), Some(1), Some(1), Some(0)]
         );
-        assert_eq!(map.ignored().collect::<Vec<_>>(), ["sky"]);
+        assert_eq!(map.left_out().collect::<Vec<_>>(), ["sky"]);
     }
 
     #[test]
