@@ -1,14 +1,17 @@
-"""Inputs for the fuzz targets to begin with: the recorded cases of the tests.
+"""Inputs for the fuzz targets to begin with: the recorded cases of the tests, the formulas of the zoo, the
+defaults.
 
 python seeds.py FOLDER writes them into a folder a target.
 """
 
 import json
 import math
+import re
 import struct
 import sys
 from pathlib import Path
 
+CRATES = Path(__file__).parent / "../crates"
 CASES = Path(__file__).parent / "../crates/autoloss-metrics/tests/fixtures/coco.jsonl"
 
 
@@ -36,9 +39,24 @@ def inputs():
                 yield "masks", struct.pack("<2H", *segmentation["size"]) + text + b"\0" + text
 
 
+def texts():
+    """The same of what people write."""
+    zoo = (CRATES / "autoloss-expr/src/zoo.rs").read_text()
+    for formula in re.findall(r'"([^"]*\(.*?)"', zoo):
+        yield "formula", formula.encode()
+        yield "formula", f"a = {formula}; b = 1 - u".encode()
+    defaults = (CRATES / "autoloss-search/src/default.toml").read_text()
+    yield "settings_file", defaults.encode()
+    for section in defaults.split("\n["):
+        yield "settings_file", ("[" + section).encode()
+        name = section.split("]")[0].strip("[")
+        keys = re.findall(r"^(?:# )?(\w+ = .*)$", section, re.MULTILINE)
+        yield "single_settings", "\n".join(f"{name}.{key}" for key in keys).encode()
+
+
 def main():
     counts = {}
-    for target, data in inputs():
+    for target, data in [*inputs(), *texts()]:
         number = counts[target] = counts.get(target, 0) + 1
         folder = Path(sys.argv[1], target)
         folder.mkdir(parents=True, exist_ok=True)

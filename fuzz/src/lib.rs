@@ -1,7 +1,9 @@
 //! What the fuzz targets do with their bytes: whatever these are, they are read or refused, and what
 //! was read keeps its promises.
 
+use autoloss_expr::{Loss, ParseError, Tree};
 use autoloss_metrics::coco::{Annotations, Kind, Mask, Results, evaluate};
+use autoloss_search::{Settings, key_value, parse_toml, set_key};
 
 const KINDS: [Kind; 3] = [Kind::Box, Kind::Mask, Kind::Keypoints];
 
@@ -81,6 +83,59 @@ pub fn polygons(data: &[u8]) {
             let again = Mask::from_bitmap(&mask.to_bitmap(), height, width);
             assert_eq!(again, Ok(mask));
         }
+    }
+}
+
+/// A formula of one branch, and of two.
+pub fn formula(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let said = |error: ParseError| {
+        assert!(
+            (1..=text.chars().count() + 1).contains(&error.column),
+            "{error}"
+        );
+        assert!(error.caret(text).lines().count() == 2);
+    };
+    match Tree::parse(text, &["yhat", "y"]) {
+        Ok(tree) => {
+            let printed = tree.to_string();
+            assert_eq!(Tree::parse(&printed, &["yhat", "y"]).as_ref(), Ok(&tree));
+        }
+        Err(error) => said(error),
+    }
+    let branches = [("a", vec!["yhat", "y"]), ("b", vec!["u"])];
+    match Loss::parse(text, &branches) {
+        Ok(loss) => assert_eq!(Loss::parse(&loss.to_string(), &branches), Ok(loss)),
+        Err(error) => said(error),
+    }
+}
+
+/// A file of settings.
+pub fn settings_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match Settings::from_toml(text) {
+        Ok(settings) => assert_eq!(Settings::from_toml(&settings.to_toml()), Ok(settings)),
+        Err(error) => assert_eq!(error.to_string().lines().count(), 1, "{error}"),
+    }
+}
+
+/// Single settings, a line each.
+pub fn single_settings(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let mut table = parse_toml("").expect("no settings are settings");
+    for line in text.lines() {
+        if let Ok((key, value)) = key_value(line) {
+            let _ = set_key(&mut table, &key, value);
+        }
+    }
+    if let Err(error) = Settings::from_table(table) {
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
     }
 }
 
