@@ -223,7 +223,7 @@ pub(crate) struct Retrain {
     /// The loss.
     #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
     pub(crate) loss: String,
-    /// Folder for checkpoints, the network and the metrics; must not exist yet, except with --resume.
+    /// Folder for checkpoints, the network and the metrics; must be empty or new, except with --resume.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Go on from the last checkpoint in --out; the result equals that of a training that was not
@@ -311,7 +311,7 @@ pub(crate) struct Eval {
     /// The loss: a formula, zoo:NAME, @DIR or @DIR#ID.
     #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
     pub(crate) loss: String,
-    /// Predictions, shape (N, C, H, W), 32- or 64-bit floats.
+    /// Predictions, shape (N, C, H, W), real numbers of any type.
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) yhat: PathBuf,
     /// Targets of the same shape.

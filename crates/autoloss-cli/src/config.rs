@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use autoloss_search::Settings;
+use autoloss_search::{Settings, key_value, parse_toml, set_key};
 use autoloss_vision::data::DataError;
 use autoloss_vision::device;
 use autoloss_vision::tasks::{SetupError, TaskName, TaskSettings, VisionTask};
@@ -12,6 +12,7 @@ use toml::{Table, Value};
 use crate::args::TaskArguments;
 use crate::exit::usage;
 use crate::formula;
+use crate::output::say;
 
 /// Everything a run is made of.
 pub(crate) struct Config {
@@ -71,12 +72,7 @@ impl Config {
 
     /// Key and value of `--set KEY=VALUE`.
     pub(crate) fn setting(text: &str) -> Result<(String, Value)> {
-        let (key, value) = text.split_once('=').ok_or_else(|| {
-            usage(format!(
-                "--set {text}: expected KEY=VALUE, as in task.training.steps=500"
-            ))
-        })?;
-        Ok((key.trim().to_owned(), parse_value(value.trim())))
+        key_value(text).map_err(|error| usage(format!("--set {error}")))
     }
 
     /// The settings given by (key, value) pairs on top of the defaults; later ones win.
@@ -115,8 +111,7 @@ impl Config {
                 }
             }
         }
-        let text = toml::to_string(&table).map_err(usage)?;
-        let search = Settings::from_toml(&text).map_err(usage)?;
+        let search = Settings::from_table(table).map_err(usage)?;
         // A run can be resumed from another folder.
         for path in task.paths() {
             *path = std::path::absolute(&path)?;
@@ -134,7 +129,14 @@ impl Config {
                 Some(Value::String(formula)),
             ))
         };
-        flags.iter().map(setting).collect()
+        let settings = flags.iter().map(setting).collect::<Result<Vec<_>>>()?;
+        for (i, (key, _)) in settings.iter().enumerate() {
+            if settings[..i].iter().any(|(other, _)| other == key) {
+                let branch = key.trim_start_matches("search.fixed.");
+                return Err(usage(format!("--fix: {branch} is given twice")));
+            }
+        }
+        Ok(settings)
     }
 
     /// The flag `--NAME` with a whole number as the setting `search.NAME`.
@@ -167,14 +169,14 @@ impl Config {
 pub(crate) fn open_task(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
     let task = open_silently(settings)?;
     if let Some(note) = task.note() {
-        eprintln!("{note}");
+        say!("{note}");
     }
     let summary = task.summary()?;
     for set in &summary.sets {
-        eprintln!("{}", set.line());
+        say!("{}", set.line());
     }
     for warning in &summary.warnings {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     Ok(task)
 }
@@ -235,35 +237,20 @@ fn utf8(path: &Path) -> Result<&str> {
 }
 
 fn read_file(path: &Path) -> Result<Table> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| usage(format!("{}: cannot be read: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| usage(format!("{}: {error}", path.display())))
-}
-
-/// A value as TOML spells it; a bare word is a string.
-fn parse_value(text: &str) -> Value {
-    toml::from_str::<Table>(&format!("value = {text}"))
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(text.to_owned()))
+    let wrong = |what: String| usage(format!("{}: {what}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        wrong(format!(
+            "line {line}: not a text in UTF-8; save it in that encoding"
+        ))
+    })?;
+    parse_toml(&text).map_err(wrong)
 }
 
 fn set(table: &mut Table, key: &str, value: Value) -> Result<()> {
-    match key.split_once('.') {
-        None => {
-            table.insert(key.to_owned(), value);
-            Ok(())
-        }
-        Some((first, rest)) => {
-            let inner = table
-                .entry(first)
-                .or_insert_with(|| Value::Table(Table::new()));
-            match inner {
-                Value::Table(inner) => set(inner, rest, value),
-                _ => Err(usage(format!("{key}: `{first}` is no table of settings"))),
-            }
-        }
-    }
+    set_key(table, key, value).map_err(|error| usage(format!("--set {error}")))
 }
 
 #[cfg(test)]
@@ -331,7 +318,7 @@ mod tests {
             ("task.metric", "bf1"),
             ("screening.threshold", "0.5"),
         ] {
-            set(&mut table, key, parse_value(text)).unwrap();
+            set(&mut table, key, key_value(&format!("={text}")).unwrap().1).unwrap();
         }
         let config = Config::from_table(table.clone()).unwrap();
         assert_eq!(config.task.training().steps, 7);

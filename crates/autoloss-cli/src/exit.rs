@@ -1,10 +1,15 @@
 //! Exit codes: 0 it worked, 1 it failed, 2 it was used wrongly.
 //!
+//! A reader of standard output or standard error that has left changes no code. A result that cannot be
+//! written for another reason, such as a full disk, is a failure, after all else was done.
+//!
 //! clap itself ends with 2 for arguments it cannot read. Everything that a command finds wrong with
 //! what it was given (a formula, a name, a setting, a file's type) is a [`Usage`] error.
 
 use std::fmt::Display;
 use std::process::ExitCode;
+
+use crate::output::say;
 
 /// The program was used wrongly: the message says what was expected.
 #[derive(Debug)]
@@ -28,11 +33,7 @@ pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    // A reader that has read enough, such as `head`, is no failure.
-    if is_broken_pipe(&error) {
-        return ExitCode::SUCCESS;
-    }
-    eprintln!("error: {}", chain(&error));
+    say!("error: {}", chain(&error));
     match error.is::<Usage>() {
         true => ExitCode::from(2),
         false => ExitCode::FAILURE,
@@ -49,10 +50,4 @@ fn chain(error: &anyhow::Error) -> String {
         }
     }
     text
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -7,6 +7,7 @@ use autoloss_expr::{Loss, Tree, ZooLoss, nearest};
 use autoloss_search::{Store, Task, parse_loss};
 
 use crate::exit::usage;
+use crate::shell;
 
 /// A loss with what the user called it.
 pub(crate) struct Named {
@@ -24,9 +25,29 @@ pub(crate) fn for_task(text: &str, task: &dyn Task) -> Result<Named> {
         }
     }
     let (name, formula) = formula(text)?;
-    let loss = parse_loss(task, &formula)
-        .map_err(|error| usage(format!("--loss {error}\n{}", error.caret(&formula))))?;
+    // The name stands in tables and messages; a folder's spaces are its own.
+    let name = match text.starts_with('@') {
+        true => name,
+        false => name.split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let loss = parse_loss(task, &formula).map_err(|error| {
+        let other = other_task(text, task);
+        usage(format!("--loss {error}{other}\n{}", error.caret(&formula)))
+    })?;
     Ok(Named { name, loss })
+}
+
+/// A remark on a run of another task, whose losses may have other branches.
+fn other_task(text: &str, task: &dyn Task) -> String {
+    let info = |place| open_run(place).ok()?.0.info().ok();
+    match text.strip_prefix('@').and_then(info) {
+        Some(run) if run.task != task.name() => format!(
+            " ({text} is a loss for the task `{}`, this task is `{}`)",
+            run.task,
+            task.name()
+        ),
+        _ => String::new(),
+    }
 }
 
 /// (branch, formula) of `--fix BRANCH=LOSS`.
@@ -51,8 +72,13 @@ pub(crate) fn fixed(text: &str) -> Result<(String, String)> {
 /// The tree of a loss of one branch over the given inputs.
 pub(crate) fn tree(text: &str, inputs: &[&str]) -> Result<Tree> {
     let (_, formula) = formula(text)?;
-    Tree::parse(&formula, inputs)
-        .map_err(|error| usage(format!("--loss {error}\n{}", error.caret(&formula))))
+    Tree::parse(&formula, inputs).map_err(|error| {
+        let hint = match formula.contains('=') {
+            true => "\nexpected the formula of one branch, without `NAME =` before it",
+            false => "",
+        };
+        usage(format!("--loss {error}\n{}{hint}", error.caret(&formula)))
+    })
 }
 
 /// (name, formula text) of what `--loss` was given; each branch may be named by itself, as in
@@ -60,15 +86,21 @@ pub(crate) fn tree(text: &str, inputs: &[&str]) -> Result<Tree> {
 fn formula(text: &str) -> Result<(String, String)> {
     if text.contains('=') && !text.starts_with('@') {
         let part = |part: &str| match part.split_once('=') {
-            Some((branch, loss)) => {
-                let (_, formula) = formula(loss.trim())?;
-                Ok(format!("{} = {formula}", branch.trim()))
+            Some((branch, loss)) if loss.trim().starts_with(['z', '@']) => {
+                let (_, formula) = of_branch(loss.trim())?;
+                Ok(format!("{branch}= {formula}"))
             }
-            None => Ok(part.to_owned()),
+            // As it was typed, so that columns in messages are those of the user's text.
+            _ => Ok(part.to_owned()),
         };
         let parts = text.split(';').map(part).collect::<Result<Vec<_>>>()?;
-        return Ok((text.to_owned(), parts.join("; ")));
+        return Ok((text.to_owned(), parts.join(";")));
     }
+    of_branch(text)
+}
+
+/// The same where no branch is named.
+fn of_branch(text: &str) -> Result<(String, String)> {
     if let Some(name) = text.strip_prefix("zoo:") {
         return match ZooLoss::from_name(name) {
             Some(loss) => Ok((loss.name.to_owned(), loss.formula.to_owned())),
@@ -91,7 +123,8 @@ fn unknown_in_zoo(name: &str) -> anyhow::Error {
     ))
 }
 
-fn from_run(place: &str) -> Result<String> {
+/// The run that `@PLACE` names, its folder, and the number of a candidate where one is given.
+fn open_run(place: &str) -> Result<(Store, &str, Option<u64>)> {
     let (dir, id) = match place.rsplit_once('#') {
         // A folder may have a `#` in its name.
         Some((dir, _)) if Path::new(place).exists() && Path::new(dir).exists() => {
@@ -109,10 +142,15 @@ fn from_run(place: &str) -> Result<String> {
         }
         _ => (place, None),
     };
-    let store = Store::open(Path::new(dir))?;
+    Ok((Store::open(Path::new(dir))?, dir, id))
+}
+
+fn from_run(place: &str) -> Result<String> {
+    let (store, dir, id) = open_run(place)?;
     let row = match id {
         Some(id) => store.candidate(id)?.with_context(|| {
-            format!("{dir}: no candidate {id}; `autoloss show {dir}` lists some")
+            let folder = shell::path(Path::new(dir));
+            format!("{dir}: no candidate {id}; `autoloss show {folder}` lists some")
         })?,
         None => store
             .best_found()?

@@ -3,24 +3,26 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use autoloss_search::{Ended, Entry, Interrupt, SearchError, Task, Training, train_all};
+use anyhow::Result;
+use autoloss_search::{Ended, Entry, Folder, Interrupt, SearchError, Task, Training, train_all};
 use serde_json::{Value, json};
 
 use crate::files::write_json;
 
-/// A folder of trainings made with the same settings.
-pub(crate) struct Kept<'a> {
-    dir: &'a Path,
+/// A folder of trainings made with the same settings, claimed by this process.
+pub(crate) struct Kept {
+    folder: Folder,
     settings: String,
 }
 
-impl<'a> Kept<'a> {
+impl Kept {
     /// A folder, which is made where it does not exist, for trainings with these settings.
-    pub(crate) fn new(dir: &'a Path, settings: String) -> Result<Self> {
-        std::fs::create_dir_all(dir)
-            .with_context(|| format!("{}: cannot be made", dir.display()))?;
-        Ok(Self { dir, settings })
+    ///
+    /// # Errors
+    /// If another process writes to the folder, or it cannot be written to.
+    pub(crate) fn new(dir: &Path, settings: String) -> Result<Self> {
+        let folder = Folder::claim(dir)?;
+        Ok(Self { folder, settings })
     }
 
     /// The trainings, those that are missing made on so many threads; fewer after an interrupt. A failed
@@ -51,6 +53,7 @@ impl<'a> Kept<'a> {
             self.write(&path, entry, training)
                 .map_err(|error| SearchError::Worker(format!("{}: {error:#}", path.display())))
         })?;
+        self.folder.check()?;
         let known = known.into_iter().flatten().map(Ok);
         let mut all: Vec<Ended> = known.chain(new).collect();
         all.sort_by_key(|ended| entries.iter().position(|entry| entry.is_of(ended)));
@@ -71,7 +74,9 @@ impl<'a> Kept<'a> {
         let short: String = entry.name.chars().map(plain).take(60).collect();
         let hash = fnv(self.origin(entry).to_string().bytes());
         let seed = entry.job.seed;
-        self.dir.join(format!("{short}-{hash:016x}-{seed}.json"))
+        self.folder
+            .path()
+            .join(format!("{short}-{hash:016x}-{seed}.json"))
     }
 
     /// The training made before for this entry, with these settings.
@@ -212,6 +217,7 @@ mod tests {
         };
         assert_eq!(train(&entries), (2, 1));
         assert_eq!(train(&entries), (1, 1), "the failed one alone");
+        drop(kept);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

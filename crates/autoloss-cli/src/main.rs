@@ -1,5 +1,11 @@
 //! The program `autoloss`: searches loss functions, and trains, computes and scores with them.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "`output` writes without ever failing"
+)]
+
 mod args;
 mod commands;
 mod config;
@@ -8,13 +14,18 @@ mod files;
 mod formula;
 mod kept;
 mod npy;
+mod output;
 mod plot;
 mod progress;
+mod shell;
 mod table;
 
 use clap::Parser;
 
 fn main() -> std::process::ExitCode {
+    output::catch_panics();
     let arguments = args::Arguments::parse();
-    exit::code(commands::run(arguments.command))
+    let code = exit::code(commands::run(arguments.command));
+    output::flush();
+    code
 }

@@ -2,13 +2,14 @@
 //! run's log file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use autoloss_search::{Event, Tally};
-use indicatif::{ProgressBar, ProgressStyle};
+use autoloss_search::{Event, RunInfo, Tally};
+
+use crate::output::{self, Live, say};
 
 /// How often a run without a terminal reports.
 const EVERY: Duration = Duration::from_secs(10);
@@ -17,9 +18,11 @@ const EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct Progress {
     tally: Tally,
     log: File,
-    bar: Option<ProgressBar>,
+    /// Whether a terminal shows a live line.
+    live: bool,
     start: Instant,
-    /// What had been drawn before this process began, so that rates are those of now.
+    /// Candidates drawn before this process searched, so that rates are those of now; `None` while it does
+    /// not search.
     drawn_before: Option<u64>,
     reported: Instant,
     time: Option<Duration>,
@@ -28,37 +31,24 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to report on a run in `dir` with the given budgets, after so many seconds of it in
-    /// earlier processes.
-    pub(crate) fn new(
-        dir: &Path,
-        time: Option<f64>,
-        evaluations: Option<u64>,
-        elapsed: f64,
-    ) -> Result<Self> {
+    /// Begins to report on a run in `dir` that came as far as `tally` in earlier processes.
+    pub(crate) fn new(dir: &Path, info: &RunInfo, tally: Tally) -> Result<Self> {
         let path = dir.join("log.txt");
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(&path)
             .with_context(|| format!("{}: the log cannot be written", path.display()))?;
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new_spinner();
-            let style = ProgressStyle::with_template("{spinner} {wide_msg}\n  {prefix}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
         Ok(Self {
-            tally: Tally::default(),
+            tally,
             log,
-            bar,
+            live: output::is_live(),
             start: Instant::now(),
             drawn_before: None,
             reported: Instant::now(),
-            time: time.map(Duration::from_secs_f64),
-            evaluations,
-            elapsed_before: Duration::from_secs_f64(elapsed),
+            time: info.settings.search.time.map(Duration::from_secs_f64),
+            evaluations: info.settings.search.evaluations,
+            elapsed_before: Duration::from_secs_f64(info.elapsed),
         })
     }
 
@@ -67,25 +57,27 @@ impl Progress {
         self.tally.add(event);
         let seconds = (self.elapsed_before + self.start.elapsed()).as_secs_f64();
         let _ = writeln!(self.log, "{seconds:9.2} {event}");
-        self.drawn_before.get_or_insert(self.tally.drawn);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(self.counts());
-                bar.set_prefix(self.standing());
-            }
-            None if self.reported.elapsed() >= EVERY => {
-                eprintln!("{}, {}", self.counts(), self.standing());
-                self.reported = Instant::now();
-            }
-            None => {}
+        if let Event::Started { .. } = event {
+            self.drawn_before = Some(self.tally.drawn);
+        }
+        if self.live {
+            output::show(Some(Live::Text(self.counts(), self.standing())));
+        } else if self.reported.elapsed() >= EVERY {
+            say!("{}, {}", self.counts(), self.standing());
+            self.reported = Instant::now();
         }
     }
 
-    /// Ends the live line.
-    pub(crate) fn finish(&self) {
-        match &self.bar {
-            Some(bar) => bar.finish_and_clear(),
-            None => eprintln!("{}, {}", self.counts(), self.standing()),
+    /// Ends the live line of a run that `worked` or failed.
+    pub(crate) fn finish(&self, worked: bool) {
+        if self.live {
+            output::show(None);
+            output::flush();
+        }
+        if self.drawn_before.is_none() && worked {
+            say!("{} evaluated, nothing left", self.tally.evaluations);
+        } else if self.drawn_before.is_some() && !self.live {
+            say!("{}, {}", self.counts(), self.standing());
         }
     }
 
@@ -93,7 +85,7 @@ impl Progress {
     fn counts(&self) -> String {
         let tally = &self.tally;
         let here = self.start.elapsed();
-        let drawn = tally.drawn - self.drawn_before.unwrap_or(0);
+        let drawn = tally.drawn - self.drawn_before.unwrap_or(tally.drawn);
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let rate = drawn as f64 * 60.0 / here.as_secs_f64().max(1.0);
         let passed = tally.passed();

@@ -11,8 +11,12 @@ use serde_json::Value;
 
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/folders.rs"]
+mod folders;
 #[path = "cli/objects.rs"]
 mod objects;
+#[path = "cli/output.rs"]
+mod output;
 #[path = "cli/reports.rs"]
 mod reports;
 #[path = "cli/score_coco.rs"]
@@ -181,6 +185,10 @@ fn the_zoo_lists_losses_that_other_commands_take() {
 #[test]
 fn wrong_use_ends_with_2_and_says_what_was_expected() {
     let dir = Dir::new();
+    // Depths and lengths that no limit of a library stops.
+    let deep = format!("{}b=1", "a.".repeat(20_000));
+    let equals = "=".repeat(6000);
+    let far = format!("{}$", " ".repeat(70_000));
     let cases: &[(&[&str], &str)] = &[
         (&["serach"], "search"),
         (&["search", "--evaluation", "3"], "--evaluations"),
@@ -211,6 +219,9 @@ fn wrong_use_ends_with_2_and_says_what_was_expected() {
         (&["search", "--set", "task.training.step=3"], "step"),
         (&["search", "--set", "search.tournamnt=3"], "tournamnt"),
         (&["search", "--set", "nonsense"], "expected KEY=VALUE"),
+        (&["search", "--set", &deep], "a key of 20001 parts"),
+        (&["compare", "--loss", &equals], "column 1: "),
+        (&["compare", "--loss", &far], "column 70001: "),
         (&["search", "--set", "screening.threshold=1.5"], "threshold"),
         (&["search", "--set", "search.operators=[\"lgo\"]"], "log"),
         (&["search", "--config", "absent.toml"], "absent.toml"),
@@ -225,6 +236,93 @@ fn wrong_use_ends_with_2_and_says_what_was_expected() {
         (
             &["compare", "--loss", "y", "--seeds", "0"],
             "expected at least 1",
+        ),
+        (
+            &["compare", "--loss", "y", "--seeds", "10000000000"],
+            "at most 1000",
+        ),
+        (
+            &["retrain", "--loss", "y", "--out", "o", "--seeds", "1001"],
+            "at most 1000",
+        ),
+        (
+            &[
+                "retrain",
+                "--loss",
+                "y",
+                "--out",
+                "o",
+                "--seed",
+                "18446744073709551614",
+                "--seeds",
+                "3",
+            ],
+            "expected seeds of at most 18446744073709551615",
+        ),
+        (
+            &["search", "--set", "task.digits.train=1000000000000"],
+            "digits.train: 1000000000000 given, expected 1 to 1000000",
+        ),
+        (
+            &["search", "--set", "task.training.batch=1000000000"],
+            "task.training.batch is 1000000000, expected at most 4096",
+        ),
+        (
+            &["search", "--set", "task.training.crop=100000"],
+            "task.training.crop is 100000, expected at most 8192",
+        ),
+        (
+            &[
+                "search",
+                "--set",
+                "task.training.crop=8192",
+                "--set",
+                "task.training.batch=4096",
+            ],
+            "needs at least 32768 GiB of memory",
+        ),
+        (
+            &["search", "--set", "search.seed=-1"],
+            "`search.seed` is -1",
+        ),
+        (
+            &["search", "--set", "task.training.steps=many"],
+            "`task.training.steps` is \"many\", expected a whole number of at least 0",
+        ),
+        (
+            &[
+                "search",
+                "--task",
+                "digits-detection",
+                "--fix",
+                "rpn_box=zoo:smooth_l1",
+                "--fix",
+                "rpn_box=zoo:l1",
+            ],
+            "--fix: rpn_box is given twice",
+        ),
+        (
+            &["compare", "--loss", "segmentation==y"],
+            "expected a number, an input, an operator or `(`, found `=`",
+        ),
+        (
+            &["compare", "--task", "digits-detection", "--loss", "sqrt(y)"],
+            "expected the loss of each branch, `rpn_class = …; rpn_box = …",
+        ),
+        (
+            &["reproduce", "table2", "--data", "voc"],
+            "--data is not for --scale tiny",
+        ),
+        (
+            &[
+                "reproduce",
+                "table2",
+                "--scale",
+                "small",
+                "--transfer-data",
+                "x",
+            ],
+            "--transfer-data is for table3 and table5 alone",
         ),
     ];
     for (arguments, expected) in cases {
@@ -279,7 +377,10 @@ fn eval_refuses_what_it_cannot_compute() {
     let dir = Dir::new();
     write_npy(dir.path("yhat.npy"), &array(|_| 0.5)).unwrap();
     write_npy(dir.path("y.npy"), &array(|_| 1.0)).unwrap();
-    write_npy(dir.path("int.npy"), &Array4::<i32>::zeros((1, 2, 2, 2))).unwrap();
+    let mut complex = fs::read(dir.path("y.npy")).unwrap();
+    let at = complex.windows(3).position(|w| w == b"<f4").unwrap();
+    complex[at..at + 3].copy_from_slice(b"<c8");
+    fs::write(dir.path("complex.npy"), complex).unwrap();
     write_npy(dir.path("flat.npy"), &Array::<f32, _>::zeros(8)).unwrap();
     write_npy(dir.path("wide.npy"), &Array4::<f32>::zeros((1, 2, 2, 3))).unwrap();
     fs::write(dir.path("text.npy"), "no array").unwrap();
@@ -317,8 +418,8 @@ fn eval_refuses_what_it_cannot_compute() {
         (
             2,
             "y",
-            "int.npy",
-            "int.npy: elements of type '<i4', expected 32- or 64-bit floats",
+            "complex.npy",
+            "complex.npy: elements of type '<c8', expected real numbers such as 32- or 64-bit floats",
         ),
         (2, "y", "flat.npy", "expected four extents (N, C, H, W)"),
         (
@@ -337,13 +438,13 @@ fn eval_refuses_what_it_cannot_compute() {
             2,
             "y",
             "half.npy",
-            "half.npy: not an array in NumPy's format",
+            "half.npy: 27 bytes of elements, expected 4 for each of shape [1, 2, 2, 2]; the file is cut off",
         ),
         (
             2,
             "y",
             "liar.npy",
-            "liar.npy: not an array in NumPy's format",
+            "liar.npy: 32 bytes of elements, expected 4 for each of shape [90000, 90000, 90, 90]",
         ),
         (1, "y", "absent.npy", "absent.npy: cannot be read"),
     ];
@@ -423,10 +524,21 @@ fn evaluations(run: &Path) -> i64 {
 
 /// Starts a search and waits until it has made some evaluations.
 fn started(dir: &Dir, arguments: &[&str], run: &str, enough: i64) -> Child {
+    started_with(dir, arguments, run, enough, Stdio::null())
+}
+
+/// The same with another standard error.
+fn started_with(
+    dir: &Dir,
+    arguments: &[&str],
+    run: &str,
+    enough: i64,
+    stderr: impl Into<Stdio>,
+) -> Child {
     let mut child = dir
         .command(arguments)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(stderr)
         .spawn()
         .unwrap();
     let start = Instant::now();
@@ -500,9 +612,9 @@ fn ctrl_c_ends_orderly_and_a_run_in_use_is_refused() {
     let arguments = tiny(&["search", "--evaluations", "100000", "--run", "run"]);
     let mut child = started(&dir, &borrowed(&arguments), "run", 1);
     let said = dir.fails(1, &["resume", "run"]);
-    assert!(said.contains("in use"), "{said}");
+    assert!(said.contains("run is in use by another process"), "{said}");
     let said = dir.fails(1, &borrowed(&arguments));
-    assert!(said.contains("run"), "{said}");
+    assert!(said.contains("run is in use by another process"), "{said}");
     dir.ok(&["show", "run"]);
     let id = child.id().to_string();
     assert!(

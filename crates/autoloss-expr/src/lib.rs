@@ -25,6 +25,12 @@
 //! The operators are rows of one table, [`Operator`]; the arithmetic they are written in is
 //! [`Arithmetic`], which numbers of several kinds and a framework's tensors implement.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the program alone prints"
+)]
+
 mod arithmetic;
 mod compute;
 mod exact;

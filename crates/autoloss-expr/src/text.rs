@@ -26,6 +26,12 @@ use crate::tree::{Branch, Loss, Tree};
 const MAX_DEPTH: usize = 300;
 const MAX_NODES: usize = 10_000;
 
+/// Characters that are shown on either side of a place.
+const AROUND: usize = 100;
+
+/// Characters of a name that are shown; no known name has as many.
+const NAME: usize = 60;
+
 /// A formula that cannot be read: where, what was expected, what was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("column {column}: {message}")]
@@ -37,10 +43,18 @@ pub struct ParseError {
 }
 
 impl ParseError {
-    /// The formula with a caret under the place, for people.
+    /// The formula with a caret under the place, for people; of a long one, the part around the place.
     #[must_use]
     pub fn caret(&self, formula: &str) -> String {
-        format!("{formula}\n{:>width$}", "^", width = self.column)
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        let chars: Vec<char> = formula.chars().map(plain).collect();
+        let at = self.column.saturating_sub(1).min(chars.len());
+        let (begin, end) = (at.saturating_sub(AROUND), chars.len().min(at + AROUND));
+        let left = if begin > 0 { "…" } else { "" };
+        let right = if end < chars.len() { "…" } else { "" };
+        let part: String = chars[begin..end].iter().collect();
+        let place = " ".repeat(at - begin + left.chars().count());
+        format!("{left}{part}{right}\n{place}^")
     }
 }
 
@@ -49,10 +63,19 @@ impl ParseError {
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
+        .filter(|_| name.len() <= NAME)
         .map(|c| (strsim::damerau_levenshtein(name, c), c))
         .filter(|(distance, c)| *distance <= 1 + c.len() / 3 && *distance < name.len().max(c.len()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)
+}
+
+/// A name as it was typed, cut where it is too long to read.
+fn shown(name: &str) -> String {
+    match name.char_indices().nth(NAME) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
 }
 
 fn did_you_mean(name: &str, known: &[&str]) -> String {
@@ -89,22 +112,28 @@ impl Loss {
         if let ([(_, inputs)], false) = (branches, parser.at_assignment()) {
             return Ok(Self::single(names[0], Tree::parse(text, inputs)?));
         }
+        if names.len() > 1 && !parser.at_assignment() {
+            let several = format!("the loss of each branch, `{}`", form(&names));
+            return Err(parser.error(&several));
+        }
         while !parser.at_end() {
             let at = parser.position();
             let name = parser.name().ok_or_else(|| {
-                let form = names
-                    .iter()
-                    .map(|n| format!("{n} = …"))
-                    .collect::<Vec<_>>()
-                    .join("; ");
-                parser.error(&format!("a branch (the loss has the form `{form}`)"))
+                parser.error(&format!(
+                    "a branch (the loss has the form `{}`)",
+                    form(&names)
+                ))
             })?;
             let index = names
                 .iter()
                 .position(|n| *n == name)
                 .ok_or_else(|| ParseError {
                     column: at,
-                    message: format!("unknown branch `{name}`; {}", did_you_mean(&name, &names)),
+                    message: format!(
+                        "unknown branch `{}`; {}",
+                        shown(&name),
+                        did_you_mean(&name, &names)
+                    ),
                 })?;
             if trees[index].is_some() {
                 return Err(ParseError {
@@ -138,6 +167,12 @@ impl Loss {
             .collect::<Result<_, _>>()?;
         Ok(Self { branches })
     }
+}
+
+/// Form of a loss with these branches.
+fn form(branches: &[&str]) -> String {
+    let parts: Vec<String> = branches.iter().map(|name| format!("{name} = …")).collect();
+    parts.join("; ")
 }
 
 struct Parser<'a> {
@@ -346,7 +381,7 @@ impl<'a> Parser<'a> {
             Ok(value) if value.is_finite() => self.node(Tree::Constant(value)),
             _ => Err(ParseError {
                 column: start + 1,
-                message: format!("expected a finite number, found `{text}`"),
+                message: format!("expected a finite number, found `{}`", shown(&text)),
             }),
         }
     }
@@ -362,7 +397,8 @@ impl<'a> Parser<'a> {
                 return Err(self.error(&format!("`(` after the operator `{name}`")));
             } else {
                 format!(
-                    "unknown input `{name}`; {}",
+                    "unknown input `{}`; {}",
+                    shown(&name),
                     did_you_mean(&name, &self.inputs)
                 )
             };
@@ -374,7 +410,8 @@ impl<'a> Parser<'a> {
         }
         let Some(operator) = Operator::from_name(&name) else {
             let known: Vec<&str> = Operator::ALL.iter().map(|op| op.name()).collect();
-            let message = format!("unknown operator `{name}`; {}", did_you_mean(&name, &known));
+            let hint = did_you_mean(&name, &known);
+            let message = format!("unknown operator `{}`; {hint}", shown(&name));
             return Err(ParseError { column, message });
         };
         let mut operands = Vec::with_capacity(operator.arity());
@@ -614,7 +651,7 @@ mod tests {
         );
         assert_eq!(
             error("y"),
-            "column 1: unknown branch `y`; known: class, box"
+            "column 1: expected the loss of each branch, `class = …; box = …`, found `y`"
         );
     }
 
@@ -631,5 +668,19 @@ mod tests {
         let text = "y * lgo(yhat)";
         let e = Tree::parse(text, INPUTS).unwrap_err();
         assert_eq!(e.caret(text), "y * lgo(yhat)\n    ^");
+        // Far out in a long formula the part around the place is shown.
+        let text = format!("{}$\ny{}", " ".repeat(70_000), "+ y".repeat(70_000));
+        let e = Tree::parse(&text, INPUTS).unwrap_err();
+        assert_eq!(e.column, 70_001);
+        let shown = e.caret(&text);
+        let (formula, caret) = shown.split_once('\n').unwrap();
+        let place = caret.chars().count() - 1;
+        assert_eq!(formula.chars().nth(place), Some('$'));
+        assert!(formula.starts_with('…') && formula.ends_with('…'));
+        assert_eq!(formula.chars().count(), 2 * AROUND + 2);
+        // The end of a formula is a place, too.
+        let e = Tree::parse("y +", INPUTS).unwrap_err();
+        assert_eq!(e.caret("y +"), "y +\n   ^");
+        assert!(error(&"a".repeat(70_000)).chars().count() < 200);
     }
 }

@@ -33,6 +33,12 @@
 //!
 //! The crate knows nothing of losses and networks.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the program alone prints"
+)]
+
 mod argmax;
 mod bits;
 mod boundary;

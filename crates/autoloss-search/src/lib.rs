@@ -35,6 +35,12 @@
 //! same run; with several, which candidates are known when a proposal is made depends on how long
 //! trainings take.
 
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the program alone prints"
+)]
+
 mod agreement;
 mod branch;
 mod comparison;
@@ -80,8 +86,11 @@ pub use screening::{
 pub use seed::{comparison_seeds, final_seeds, reproduction_seeds};
 pub use settings::{
     Branches, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
+    key_value, parse_toml, read_table, set_key,
 };
-pub use store::{CandidateRow, FORMAT, NewRun, Recorder, RunInfo, Store, StoreError};
+pub use store::{
+    CandidateRow, FORMAT, Folder, FolderError, NewRun, Recorder, RunInfo, Store, StoreError,
+};
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
     Interrupt, Job, Outcome, Role, Sample, Scorer, SetOnPanic, Task, TaskError,

@@ -2,6 +2,8 @@
 //!
 //! `default.toml` is the same as [`Settings::default`], with each key's meaning and source.
 
+mod text;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -9,6 +11,7 @@ use autoloss_expr::{Operator, nearest};
 use serde::{Deserialize, Serialize};
 
 use crate::random::MAX_DEPTH;
+pub use text::{key_value, parse_toml, read_table, set_key};
 
 /// Everything that steers a search.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -240,11 +243,18 @@ impl Settings {
     /// # Errors
     /// If the text is not TOML, has unknown keys, or values that [`Settings::validate`] refuses.
     pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
-        let mut settings: Self = toml::from_str(text)
-            .map_err(|e| SettingsError::Toml(e.to_string().trim().to_owned()))?;
-        let given = text.parse::<toml::Table>().unwrap_or_default();
-        let search = given.get("search");
-        if search.and_then(|search| search.get("choices")).is_none() {
+        Self::from_table(parse_toml(text).map_err(SettingsError::Toml)?)
+    }
+
+    /// Settings from a table; keys left out keep their defaults.
+    ///
+    /// # Errors
+    /// If there are unknown keys, or values that [`Settings::validate`] refuses.
+    pub fn from_table(table: toml::Table) -> Result<Self, SettingsError> {
+        let search = table.get("search");
+        let chosen = search.is_some_and(|search| search.get("choices").is_some());
+        let mut settings: Self = read_table(table, "").map_err(SettingsError::Toml)?;
+        if !chosen {
             settings.search.choices = settings.search.strategy.choices();
         }
         settings.validate()?;

@@ -1,8 +1,8 @@
 //! Where a full training is, on disk: parameters, the optimiser's moments, and how far it came. A
 //! training that goes on from there makes the very updates that it would have made.
 //!
-//! A checkpoint is complete once `checkpoint.json`, which names its update, was renamed into place;
-//! files of other updates are left over from an interruption and go with the next one.
+//! A checkpoint is complete once `checkpoint.json`, which names its update, was renamed into place. Only
+//! the files that it names are ever deleted, once the next one is complete: others are not ours.
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,9 @@ pub(crate) struct Progressed {
     pub(crate) curve: Vec<(usize, Option<f64>)>,
     /// The best checkpoint so far: its update and score.
     pub(crate) best: Option<(usize, f64)>,
+    /// Seconds that the updates took, in all processes; 0 where an earlier version wrote the checkpoint.
+    #[serde(default)]
+    pub(crate) seconds: f64,
 }
 
 /// The checkpoints in a folder, of which the newest is kept.
@@ -89,40 +92,35 @@ impl Checkpoints<'_> {
         progressed: &Progressed,
     ) -> Result<(), String> {
         let update = progressed.update;
+        let before = self.progressed().unwrap_or_default().update;
         let failed = |path: &Path, error: String| {
             format!("{}: cannot write the checkpoint: {error}", path.display())
         };
         settle(net);
-        let path = self.network(update);
-        let saved = net.clone().save_file(&path);
-        saved.map_err(|error| failed(&path, error.to_string()))?;
-        let path = self.optimiser(update);
-        let saved = optimiser.save(&path);
-        saved.map_err(|error| failed(&path, error.to_string()))?;
-        let path = self.state();
-        let aside = self.0.join("checkpoint.json.new");
-        let text = serde_json::to_string(progressed).map_err(|e| failed(&path, e.to_string()))?;
-        std::fs::write(&aside, text)
-            .and_then(|()| std::fs::rename(&aside, &path))
-            .map_err(|error| failed(&path, error.to_string()))?;
-        self.forget_others(update);
-        Ok(())
-    }
-
-    /// Deletes the files of other updates; what cannot be deleted does no harm.
-    fn forget_others(&self, update: usize) {
-        let keep = [self.network(update), self.optimiser(update)];
-        let Ok(entries) = std::fs::read_dir(self.0) else {
-            return;
+        // Each under one name until it is whole, so that an interruption leaves nothing behind for long.
+        let aside = self.0.join("checkpoint.new");
+        let place = |path: &Path| {
+            std::fs::rename(&aside, path).map_err(|error| failed(path, error.to_string()))
         };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let name = path
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned());
-            if name.is_some_and(|name| name.starts_with("checkpoint-")) && !keep.contains(&path) {
-                let _ = std::fs::remove_file(path);
+        let path = self.network(update);
+        let saved = net.clone().save_file(&aside);
+        saved.map_err(|error| failed(&path, error.to_string()))?;
+        place(&path)?;
+        let path = self.optimiser(update);
+        let saved = optimiser.save(&aside);
+        saved.map_err(|error| failed(&path, error.to_string()))?;
+        place(&path)?;
+        let path = self.state();
+        let text = serde_json::to_string(progressed).map_err(|e| failed(&path, e.to_string()))?;
+        std::fs::write(&aside, text).map_err(|error| failed(&path, error.to_string()))?;
+        place(&path)?;
+        if before > 0 && before != update {
+            for old in [self.network(before), self.optimiser(before)] {
+                // A file that cannot be deleted does no harm.
+                let _ = std::fs::remove_file(old);
             }
         }
+        Ok(())
     }
 }
 

@@ -113,6 +113,8 @@ fn retrain_here<L: Learner>(
     let checkpoints = Checkpoints(keeping.dir);
     let best_path = keeping.dir.join("best.safetensors");
     let mut progressed = checkpoints.progressed().map_err(TaskError::Failed)?;
+    let before = progressed.seconds;
+    let seconds = || before + start.elapsed().as_secs_f64();
     let (mut net, mut loss) = learner.start(loss, job.seed, progressed.update)?;
     let mut begin = Begin::fresh(learner.training());
     if progressed.update > 0 {
@@ -138,6 +140,7 @@ fn retrain_here<L: Learner>(
             }
         }
         progressed.update = progress.update;
+        progressed.seconds = seconds();
         let curve = progress.curve.iter();
         progressed.curve = curve
             .map(|(u, v)| (*u, v.is_finite().then_some(*v)))
@@ -156,7 +159,7 @@ fn retrain_here<L: Learner>(
         true => TaskError::Interrupted,
         false => ended(error),
     })?;
-    let mut evaluation = scored(learner, &trained, job, interrupt, start)?;
+    let mut evaluation = scored(learner, &trained, job, interrupt, &seconds)?;
     if evaluation.outcome != Outcome::Finished {
         return Ok(evaluation);
     }
@@ -165,7 +168,7 @@ fn retrain_here<L: Learner>(
         .is_some_and(|(_, best)| keeping.best && best > evaluation.score)
     {
         load_network(&mut trained.net, &best_path).map_err(TaskError::Failed)?;
-        evaluation = scored(learner, &trained, job, interrupt, start)?;
+        evaluation = scored(learner, &trained, job, interrupt, &seconds)?;
     }
     save_network(&trained.net, &keeping.dir.join("network.safetensors"))
         .map_err(TaskError::Failed)?;
@@ -188,7 +191,8 @@ fn train_and_score<L: Learner>(
     let begin = Begin::fresh(learner.training());
     let trained = train(net, &mut loss, &course, begin, &mut |_| Ok(())).map_err(ended)?;
     drop(loss);
-    scored(learner, &trained, job, interrupt, start)
+    let seconds = || start.elapsed().as_secs_f64();
+    scored(learner, &trained, job, interrupt, &seconds)
 }
 
 /// What a training gave, by the scores of its network.
@@ -197,7 +201,7 @@ fn scored<L: Learner>(
     trained: &Trained<L::Net>,
     job: &Job,
     interrupt: &Interrupt,
-    start: Instant,
+    seconds: &dyn Fn() -> f64,
 ) -> Result<Evaluation, TaskError> {
     let metrics = match trained.outcome {
         Outcome::Stopped { .. } => vec![(learner.searched_metric().to_owned(), 0.0)],
@@ -215,7 +219,7 @@ fn scored<L: Learner>(
         curve: trained.curve.clone(),
         metrics,
         pictures: pictures.map_err(ended)?,
-        seconds: start.elapsed().as_secs_f64(),
+        seconds: seconds(),
     })
 }
 

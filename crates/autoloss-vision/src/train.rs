@@ -77,14 +77,18 @@ impl TrainingSettings {
                     .to_owned(),
             );
         }
-        let threads = [
-            ("threads", self.threads),
-            ("loader_threads", self.loader_threads),
+        let largest = [
+            ("threads", self.threads, 256),
+            ("loader_threads", self.loader_threads, 256),
+            ("steps", self.steps, 1_000_000_000),
+            ("warmup", self.warmup, 1_000_000_000),
+            ("batch", self.batch, 4096),
+            ("crop", self.crop, 8192),
         ];
-        for (name, value) in threads {
-            if value > 256 {
+        for (name, value, largest) in largest {
+            if value > largest {
                 return Err(format!(
-                    "task.training.{name} is {value}, expected at most 256"
+                    "task.training.{name} is {value}, expected at most {largest}"
                 ));
             }
         }

@@ -7,17 +7,16 @@ use autoloss_search::{
 use serde_json::json;
 
 use super::show::{comparisons_json, comparisons_text, ensure_scored};
-use super::{interrupt_on_ctrl_c, print, print_json};
+use super::{check_seeds, interrupt_on_ctrl_c, print, print_json};
 use crate::args::Compare;
 use crate::config::Config;
 use crate::exit::usage;
 use crate::formula::for_task;
 use crate::kept::Kept;
+use crate::output::say;
 
 pub(crate) fn compare(arguments: &Compare) -> Result<()> {
-    if arguments.seeds == 0 {
-        return Err(usage("--seeds 0: expected at least 1"));
-    }
+    check_seeds(arguments.seeds as u64)?;
     let config = Config::read(&arguments.task, vec![Config::workers(arguments.workers)?])?;
     let task = config.open_task()?;
     let losses = arguments
@@ -44,7 +43,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     let entries = entries(&losses, &seeds, &base, 0);
     let total = entries.len();
     let mut tell = |ended: &Ended, (made, of): (usize, usize)| {
-        eprintln!("{made} of {of}: {}", in_words(ended));
+        say!("{made} of {of}: {}", in_words(ended));
     };
     let workers = config.search.search.worker_count();
     let trainings = match &arguments.out {

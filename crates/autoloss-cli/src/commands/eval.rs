@@ -13,7 +13,7 @@ use crate::{formula, npy};
 
 pub(crate) fn eval(arguments: &Eval) -> Result<()> {
     let mut names = vec!["yhat", "y"];
-    let mut fields = vec![npy::read(&arguments.yhat)?, npy::read(&arguments.y)?];
+    let mut paths = vec![arguments.yhat.as_path(), arguments.y.as_path()];
     for input in &arguments.inputs {
         let (name, path) = input
             .split_once('=')
@@ -22,8 +22,13 @@ pub(crate) fn eval(arguments: &Eval) -> Result<()> {
             return Err(usage(format!("--input {name}: the name is taken")));
         }
         names.push(name);
-        fields.push(npy::read(Path::new(path))?);
+        paths.push(Path::new(path));
     }
+    let tree = formula::tree(&arguments.loss, &names)?;
+    let fields = paths
+        .into_iter()
+        .map(npy::read)
+        .collect::<Result<Vec<_>>>()?;
     let shape = fields[0].shape;
     for (name, field) in names.iter().zip(&fields) {
         if field.shape != shape {
@@ -34,7 +39,6 @@ pub(crate) fn eval(arguments: &Eval) -> Result<()> {
         }
     }
 
-    let tree = formula::tree(&arguments.loss, &names)?;
     let values: Vec<&[f32]> = fields.iter().map(|f| f.values.as_slice()).collect();
     let (loss_value, gradient) = match tree.native() {
         Some(loss) => loss.at_single(shape, values[0], values[1]),
@@ -53,7 +57,7 @@ pub(crate) fn eval(arguments: &Eval) -> Result<()> {
         .sqrt();
 
     if let Some(path) = &arguments.grad {
-        npy::write(path, shape, gradient)?;
+        npy::write(path, shape, &gradient)?;
     }
     if arguments.json {
         // JSON has no numbers that are not finite.

@@ -18,12 +18,17 @@ use anyhow::{Context, Result};
 use autoloss_search::Interrupt;
 
 use crate::args::{Command, Zoo};
+use crate::exit::usage;
+use crate::output::{print, print_json, say};
 pub(crate) use reproduce::{Scale, Sheet};
+
+/// The most trainings of one loss that a command makes.
+const MAX_SEEDS: u64 = 1000;
 
 /// Runs a command.
 pub(crate) fn run(command: Command) -> Result<()> {
     match command {
-        Command::Search(arguments) => search::search(arguments),
+        Command::Search(arguments) => search::search(&arguments),
         Command::Resume(arguments) => search::resume(&arguments),
         Command::Show(arguments) => show::show(&arguments),
         Command::Report(arguments) => report::report(&arguments),
@@ -38,6 +43,16 @@ pub(crate) fn run(command: Command) -> Result<()> {
     }
 }
 
+/// Checks a number of seeds.
+fn check_seeds(seeds: u64) -> Result<()> {
+    match (1..=MAX_SEEDS).contains(&seeds) {
+        true => Ok(()),
+        false => Err(usage(format!(
+            "--seeds {seeds}: expected at least 1 and at most {MAX_SEEDS}"
+        ))),
+    }
+}
+
 /// Ctrl-C asks for an orderly end, and says what becomes of the work; a second one ends at once.
 fn interrupt_on_ctrl_c(consequence: &'static str) -> Result<Arc<Interrupt>> {
     let interrupt = Arc::new(Interrupt::default());
@@ -47,22 +62,8 @@ fn interrupt_on_ctrl_c(consequence: &'static str) -> Result<Arc<Interrupt>> {
             std::process::exit(130);
         }
         shared.set();
-        eprintln!("\nending; {consequence} (again to end at once)");
+        say!("\nending; {consequence} (again to end at once)");
     })
     .context("no handler for Ctrl-C can be set")?;
     Ok(interrupt)
-}
-
-/// Prints text to standard output; a closed pipe is an error that ends the program quietly.
-fn print(text: &str) -> Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
-}
-
-/// Prints a JSON value on lines of its own.
-fn print_json(value: &serde_json::Value) -> Result<()> {
-    print(&format!("{value:#}\n"))
 }

@@ -8,13 +8,15 @@ mod trainings;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use autoloss_search::{Comparison, Interrupt, Training};
+use anyhow::Result;
+use autoloss_search::{Comparison, Folder, Interrupt, Training};
 use clap::ValueEnum;
 
 use super::{interrupt_on_ctrl_c, print, print_json};
 use crate::args::Reproduce;
 use crate::config::Config;
+use crate::exit::usage;
+use crate::shell;
 use output::{Cell, Output};
 use plan::{Data, Plan, Row};
 pub(crate) use plan::{Scale, Sheet};
@@ -23,11 +25,11 @@ use trainings::OfSetup;
 pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
     let interrupt = interrupt_on_ctrl_c("the same command goes on")?;
     let (sheet, scale) = (arguments.sheet, arguments.scale);
+    check_folders(arguments)?;
     let out = match &arguments.out {
         Some(dir) => dir.clone(),
         None => PathBuf::from("reproduced").join(scale.name()),
     };
-    std::fs::create_dir_all(&out).with_context(|| format!("{}: cannot be made", out.display()))?;
     let workers = match arguments.workers {
         Some(workers) => workers.clamp(1, 1024),
         None => std::thread::available_parallelism().map_or(1, usize::from),
@@ -38,6 +40,7 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
     };
     let own = arguments.set.iter().map(|text| Config::setting(text));
     let own = own.collect::<Result<Vec<_>>>()?;
+    let folder = Folder::claim(&out)?;
     let mut table = match sheet {
         Sheet::Table8 | Sheet::Figure4 => {
             let searches = ablation::searches(scale, &data, (workers, &own))?;
@@ -60,10 +63,12 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
     let sets: String = arguments
         .set
         .iter()
-        .map(|s| format!(" --set {s}"))
+        .map(|s| format!(" --set {}", shell::word(s)))
         .collect();
     table.command = format!("autoloss reproduce {name} --scale {}{sets}", scale.name());
     table.write(&out, &name)?;
+    folder.check()?;
+    drop(folder);
     if arguments.json {
         return print_json(&table.json());
     }
@@ -72,6 +77,29 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
         table.markdown(),
         out.join(format!("{name}.md")).display()
     ))
+}
+
+/// Refuses the folder of a data set that nothing would be read from.
+fn check_folders(arguments: &Reproduce) -> Result<()> {
+    let tiny = arguments.scale == Scale::Tiny;
+    let transfers = matches!(arguments.sheet, Sheet::Table3 | Sheet::Table5);
+    for (flag, folder) in [
+        ("--data", &arguments.data),
+        ("--transfer-data", &arguments.transfer_data),
+    ] {
+        if folder.is_some() && tiny {
+            return Err(usage(format!(
+                "{flag} is not for --scale tiny, which brings its own data; add --scale small or \
+                 --scale paper"
+            )));
+        }
+    }
+    match arguments.transfer_data.is_some() && !transfers {
+        true => Err(usage(
+            "--transfer-data is for table3 and table5 alone: no other table transfers losses",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn of_plan(plan: &Plan, out: &Path, workers: usize, interrupt: &Interrupt) -> Result<Output> {

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use autoloss_expr::Loss;
-use autoloss_search::{EvaluationSet, Interrupt, Job, Outcome};
+use autoloss_search::{EvaluationSet, Folder, Interrupt, Job, Outcome};
 use autoloss_vision::tasks::{Keeping, VisionTask};
 use serde_json::{Map, Value, json};
 
-use super::{interrupt_on_ctrl_c, print, print_json};
+use super::{check_seeds, interrupt_on_ctrl_c, print, print_json};
 use crate::args::{Keep, Retrain};
 use crate::config::Config;
 use crate::exit::usage;
 use crate::files::write_json;
 use crate::formula::for_task;
+use crate::output::say;
 use crate::table::Table;
 
 /// How often progress is reported.
@@ -25,25 +26,21 @@ const EVERY: Duration = Duration::from_secs(10);
 const BEGUN: &str = "training.json";
 
 pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
-    if arguments.seeds == 0 {
-        return Err(usage("--seeds 0: expected at least 1"));
-    }
+    check_seeds(arguments.seeds)?;
+    let last = arguments.seed.checked_add(arguments.seeds - 1);
+    let last = last.ok_or_else(|| {
+        usage(format!(
+            "--seed {} --seeds {}: expected seeds of at most {}",
+            arguments.seed,
+            arguments.seeds,
+            u64::MAX
+        ))
+    })?;
     let config = Config::read(&arguments.task, Vec::new())?;
     let task = config.open_task()?;
     let named = for_task(&arguments.loss, &*task)?;
     let dir = &arguments.out;
-    if dir.exists() && !arguments.resume {
-        return Err(usage(format!(
-            "--out {}: exists already; name a new folder, or go on with --resume",
-            dir.display()
-        )));
-    }
-    if arguments.resume && !dir.exists() {
-        return Err(usage(format!(
-            "--out {}: there is nothing to resume",
-            dir.display()
-        )));
-    }
+    let folder = claim(arguments)?;
     let training = Retraining {
         arguments,
         config: &config,
@@ -51,15 +48,16 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
         loss: &named.loss,
         interrupt: &*interrupt_on_ctrl_c("go on with --resume")?,
     };
-    let seeds = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
     let mut results = Vec::new();
-    for seed in seeds {
+    for seed in arguments.seed..=last {
         let dir = match arguments.seeds {
             1 => dir.clone(),
             _ => dir.join(format!("seed-{seed}")),
         };
         results.push(training.run(&dir, seed)?);
     }
+    folder.check()?;
+    drop(folder);
     let several = json!({ "trainings": results });
     if arguments.json {
         return print_json(if arguments.seeds == 1 {
@@ -79,6 +77,32 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
             ", a folder a seed"
         }
     ))
+}
+
+/// Claims the folder of a training: one without files, or with `resume` one that a training began.
+fn claim(arguments: &Retrain) -> Result<Folder> {
+    let (dir, resume) = (&arguments.out, arguments.resume);
+    let wrong = |what: &str| Err(usage(format!("--out {}: {what}", dir.display())));
+    if resume && !dir.exists() {
+        return wrong("there is nothing to resume");
+    }
+    let folder = Folder::claim(dir)?;
+    let empty = folder.is_empty()?;
+    if !empty && !resume {
+        return wrong("exists already; name a new folder, or go on with --resume");
+    }
+    let seeds = fs::read_dir(dir).into_iter().flatten().flatten();
+    let seeds = seeds.filter(|entry| entry.file_name().to_string_lossy().starts_with("seed-"));
+    let several = seeds
+        .map(|entry| entry.path().join(BEGUN))
+        .any(|begun| begun.exists());
+    match (arguments.seeds, dir.join(BEGUN).exists(), several) {
+        _ if empty => Ok(folder),
+        (1, true, _) | (2.., false, true) => Ok(folder),
+        (1, false, true) => wrong("holds trainings with several seeds; give --seeds as before"),
+        (2.., true, _) => wrong("holds a training with one seed; name a new folder"),
+        _ => wrong("holds no training to resume; name a new folder"),
+    }
 }
 
 /// The metrics, mean and standard deviation where there are several trainings.
@@ -118,6 +142,11 @@ impl Retraining<'_> {
     /// One training in its folder; one that was finished before is read.
     fn run(&self, dir: &Path, seed: u64) -> Result<Value> {
         let path = dir.join("result.json");
+        // The whole folder is claimed already where there is one seed.
+        let folder = match self.arguments.seeds {
+            1 => None,
+            _ => Some(Folder::claim(dir)?),
+        };
         self.begin(dir, seed)?;
         if let Ok(text) = fs::read(&path) {
             let result = serde_json::from_slice(&text);
@@ -142,7 +171,7 @@ impl Retraining<'_> {
             if reported.elapsed() >= EVERY || update == steps {
                 reported = Instant::now();
                 let seconds = start.elapsed().as_secs();
-                eprintln!(
+                say!(
                     "seed {seed}, update {update} of {steps}: loss value {loss_value:.5}, {seconds} s"
                 );
             }
@@ -165,10 +194,11 @@ impl Retraining<'_> {
             "settings": self.config.task.to_toml(),
         });
         write_json(&path, &result)?;
+        drop(folder);
         Ok(result)
     }
 
-    /// Makes the folder, or checks that it was begun with the same loss, seed and settings.
+    /// Marks the folder as that of this training, or checks that it was begun with the same loss, seed and settings.
     fn begin(&self, dir: &Path, seed: u64) -> Result<()> {
         let path = dir.join(BEGUN);
         let wanted = json!({
@@ -187,11 +217,10 @@ impl Retraining<'_> {
                     ))),
                 }
             }
-            Err(_) => {
-                fs::create_dir_all(dir)
-                    .with_context(|| format!("{}: cannot be made", dir.display()))?;
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 write_json(&path, &wanted)
             }
+            Err(error) => Err(error).with_context(|| format!("{}: cannot be read", path.display())),
         }
     }
 }

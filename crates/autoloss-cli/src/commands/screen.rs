@@ -2,20 +2,19 @@
 
 mod branches;
 
-use std::io::IsTerminal;
-
 use anyhow::Result;
 use autoloss_search::{
     Agreement, Judgement, Procedure, RandomScreening, ScreenReport, Space, Task, screen_random,
 };
 use autoloss_vision::tasks::MadeUp;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::show::by_branch;
 use super::{interrupt_on_ctrl_c, print, print_json};
 use crate::args::Screen;
 use crate::config::Config;
 use crate::exit::usage;
+use crate::output::{self, Live};
 use crate::table::Table;
 
 /// How many of the candidates that passed are shown.
@@ -34,14 +33,9 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     };
     Space::new(&config.search.search, task.branches()).map_err(usage)?;
     let interrupt = interrupt_on_ctrl_c("what was screened is printed")?;
-    let bar = match std::io::stderr().is_terminal() {
-        true => ProgressBar::new(arguments.count),
-        false => ProgressBar::hidden(),
-    };
-    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} screened, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let on_done = |done| output::show(Some(Live::Count(done, arguments.count)));
     if arguments.compare_branches {
-        return branches::compare(arguments, &*task, &config.search, &interrupt, &bar);
+        return branches::compare(arguments, &*task, &config.search, &interrupt, &on_done);
     }
     let report = screen_random(
         &*task,
@@ -53,9 +47,9 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
             procedure: procedure(arguments),
         },
         &interrupt,
-        &|done| bar.set_position(done),
+        &on_done,
     );
-    bar.finish_and_clear();
+    output::show(None);
     let report = report?;
     if arguments.json {
         print_json(&as_json(&report))?;
@@ -151,7 +145,7 @@ fn agreement_as_text(agreement: &Agreement) -> String {
             }
             .to_owned(),
             d.reason.clone().unwrap_or_default(),
-            d.formula.clone(),
+            by_branch(&d.formula),
         ]);
     }
     text.push_str(&format!("{table}"));
@@ -238,7 +232,7 @@ fn as_text(report: &ScreenReport) -> String {
         let g = passed
             .g
             .map_or_else(|| "-".to_owned(), |g| format!("{g:.4}"));
-        best.row([g, passed.formula.clone()]);
+        best.row([g, by_branch(&passed.formula)]);
     }
     let agreement = report.agreement.as_ref().map(agreement_as_text);
     let agreement = agreement.map_or_else(String::new, |text| format!("\n{text}"));

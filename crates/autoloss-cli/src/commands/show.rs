@@ -49,7 +49,7 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
             candidate.id.to_string(),
             number(row.score),
             number(candidate.g),
-            candidate.formula,
+            by_branch(&candidate.formula),
         ]);
     }
     if let Some(reference) = store.reference()? {
@@ -57,7 +57,7 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
             "-".to_owned(),
             format!("{:.4}", reference.score),
             "-".to_owned(),
-            format!("{} ({})", reference.formula, reference.name),
+            by_branch(&format!("{} ({})", reference.formula, reference.name)),
         ]);
     }
     text.push_str(&format!(
@@ -108,6 +108,22 @@ pub(crate) fn ensure_scored(comparisons: &[Comparison]) -> Result<()> {
     Ok(())
 }
 
+/// A loss of several branches with a line for each.
+pub(crate) fn by_branch(formula: &str) -> String {
+    formula.replace("; ", "\n")
+}
+
+/// A name for a table: a formula may be one.
+fn short(name: &str) -> String {
+    /// Characters that are shown.
+    const LENGTH: usize = 40;
+    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    match name.char_indices().nth(LENGTH) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
+    }
+}
+
 /// Comparisons, best first, each against the one of that name, by default the first: the mean
 /// difference over the seeds, and the p of a paired t-test.
 fn comparison_table(comparisons: &[Comparison], reference: Option<&str>) -> Table {
@@ -115,7 +131,7 @@ fn comparison_table(comparisons: &[Comparison], reference: Option<&str>) -> Tabl
     let reference = comparisons.iter().find(named).or(comparisons.first());
     let mut sorted: Vec<&Comparison> = comparisons.iter().collect();
     sorted.sort_by(|a, b| a.better_first(b));
-    let against = reference.map_or_else(String::new, |r| format!(">against {}", r.name));
+    let against = reference.map_or_else(String::new, |r| format!(">against {}", short(&r.name)));
     let mut table = Table::new(&["name", ">mean ± std", &against, ">p", "scores", "loss"]);
     for c in sorted {
         let [difference, p] = against_cells(c, reference);
@@ -125,7 +141,7 @@ fn comparison_table(comparisons: &[Comparison], reference: Option<&str>) -> Tabl
             .map(|t| format!("{:.4}", t.score))
             .collect();
         table.row([
-            c.name.clone(),
+            short(&c.name),
             match (c.mean, c.std) {
                 (Some(mean), Some(std)) => format!("{mean:.4} ± {std:.4}"),
                 _ => "failed".to_owned(),
@@ -133,7 +149,7 @@ fn comparison_table(comparisons: &[Comparison], reference: Option<&str>) -> Tabl
             difference,
             p,
             scores.join(" "),
-            c.formula.clone(),
+            by_branch(&c.formula),
         ]);
     }
     table

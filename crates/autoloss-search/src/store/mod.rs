@@ -1,9 +1,10 @@
-//! A run on disk: `DIR/run.sqlite`, and `DIR/lock`, which the writing process holds.
+//! A run on disk: `DIR/run.sqlite` in a [`Folder`] that the writing process has claimed.
 //!
 //! [`Recorder`] writes, [`Store`] reads, also while another process writes. The database is in
 //! write-ahead mode and syncs at every commit, so that a commit survives the process's and the
 //! machine's sudden end; commits are batched except for results of trainings.
 
+mod folder;
 mod format;
 mod query;
 mod record;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+pub use folder::{Folder, FolderError};
 pub use format::FORMAT;
 pub use query::{CandidateRow, RunInfo};
 pub use record::{NewRun, Recorder};
@@ -37,11 +39,11 @@ pub enum StoreError {
     #[error("{} already holds a run; choose another directory, or go on with `resume`", .0.display())]
     Exists(PathBuf),
     /// There is no run.
-    #[error("{} holds no run (no file {FILE})", .0.display())]
+    #[error("{} holds no run (no file {FILE}){}", .0.display(), never_begun(.0))]
     NoRun(PathBuf),
-    /// Another process writes to it.
-    #[error("{} is in use by another process; wait until it has ended, or stop it", .0.display())]
-    InUse(PathBuf),
+    /// The folder cannot be claimed.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// Not a database of this program.
     #[error("{} is not a run: {reason}", path.display())]
     NotARun {
@@ -124,6 +126,16 @@ pub enum StoreError {
         .0.display()
     )]
     ReadOnlyUnfinished(PathBuf),
+}
+
+/// Explains a folder whose search was stopped before its run was on disk.
+fn never_begun(dir: &Path) -> &'static str {
+    match folder::was_claimed(dir) {
+        true => {
+            ": its search was stopped before anything was begun; start the search again, it may use this folder"
+        }
+        false => "",
+    }
 }
 
 impl StoreError {

@@ -1,6 +1,5 @@
 //! The writing side of a run.
 
-use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2};
 use super::query::json;
-use super::{APPLICATION_ID, FILE, Store, StoreError};
+use super::{APPLICATION_ID, FILE, Folder, Store, StoreError};
 use crate::event::{Candidate, Event, FailedTraining, Fate, Training};
 use crate::settings::Settings;
 
@@ -36,8 +35,8 @@ pub struct Recorder {
     elapsed: f64,
     last_commit: Instant,
     batch: usize,
-    /// Held for as long as the recorder lives; the system gives it back however the process ends.
-    _lock: File,
+    /// Claimed for as long as the recorder lives. Last, so that the database is closed before.
+    folder: Folder,
 }
 
 impl Recorder {
@@ -46,28 +45,39 @@ impl Recorder {
     /// # Errors
     /// If it holds a run already, is in use, or cannot be written.
     pub fn create(dir: &Path, run: &NewRun<'_>) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir).map_err(|source| StoreError::Io {
-            path: dir.to_owned(),
-            source,
-        })?;
-        let free = || match dir.join(FILE).exists() {
+        match dir.join(FILE).exists() {
             true => Err(StoreError::Exists(dir.to_owned())),
-            false => Ok(()),
-        };
-        free()?;
-        let lock = lock(dir)?;
-        // Again under the lock: another process may have made a run in between.
-        free()?;
-        let path = dir.join(FILE);
-        let made = create_tables(&path, run);
-        if let Err(source) = made {
-            // Nothing was committed: what is there holds nothing and would only be in the way.
-            for suffix in ["", "-wal", "-shm"] {
-                let _ = std::fs::remove_file(dir.join(format!("{FILE}{suffix}")));
-            }
-            return Err(StoreError::Sql { path, source });
+            false => Self::create_in(Folder::claim(dir)?, run),
         }
-        Self::open(dir, lock)
+    }
+
+    /// Begins a run in a folder that is claimed.
+    ///
+    /// # Errors
+    /// If it holds a run already or cannot be written.
+    pub fn create_in(folder: Folder, run: &NewRun<'_>) -> Result<Self, StoreError> {
+        let path = folder.path().join(FILE);
+        if path.exists() {
+            return Err(StoreError::Exists(folder.path().to_owned()));
+        }
+        // Under another name until it is whole: a run that was killed here was never begun.
+        let aside = folder.path().join(format!("{FILE}.new"));
+        let journal = folder.path().join(format!("{FILE}.new-journal"));
+        let clear = || {
+            for left in [&aside, &journal] {
+                let _ = std::fs::remove_file(left);
+            }
+        };
+        clear();
+        create_tables(&aside, run).map_err(|source| {
+            clear();
+            StoreError::Sql {
+                path: path.clone(),
+                source,
+            }
+        })?;
+        std::fs::rename(&aside, &path).map_err(|source| StoreError::Io { path, source })?;
+        Self::open(folder)
     }
 
     /// Takes up a run that was interrupted.
@@ -78,12 +88,13 @@ impl Recorder {
         if !dir.join(FILE).exists() {
             return Err(StoreError::NoRun(dir.to_owned()));
         }
-        let lock = lock(dir)?;
-        Self::open(dir, lock)
+        Self::open(Folder::claim(dir)?)
     }
 
-    fn open(dir: &Path, lock: File) -> Result<Self, StoreError> {
-        let store = Store::open_with(dir, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    fn open(folder: Folder) -> Result<Self, StoreError> {
+        let store = Store::open_with(folder.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let journal = store.connection.pragma_update(None, "journal_mode", "WAL");
+        store.sql(journal)?;
         let synced = store.connection.pragma_update(None, "synchronous", "FULL");
         store.sql(synced)?;
         let elapsed = store.info()?.elapsed;
@@ -93,7 +104,7 @@ impl Recorder {
             elapsed,
             last_commit: Instant::now(),
             batch: BATCH,
-            _lock: lock,
+            folder,
         })
     }
 
@@ -101,6 +112,14 @@ impl Recorder {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Checks that the run's folder was not deleted or replaced meanwhile.
+    ///
+    /// # Errors
+    /// If it was.
+    pub fn check_folder(&self) -> Result<(), StoreError> {
+        Ok(self.folder.check()?)
     }
 
     /// Writes an event, `elapsed` seconds into the run: at once where it is the result of a
@@ -204,28 +223,8 @@ impl Drop for Recorder {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let io = |source| StoreError::Io {
-        path: path.clone(),
-        source,
-    };
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(dir.to_owned())),
-        Err(TryLockError::Error(source)) => Err(io(source)),
-    }
-}
-
 fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
     let mut connection = Connection::open(path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;

@@ -149,6 +149,9 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
+/// The most scenes of a split of embedded data.
+const MAX_SCENES: usize = 1_000_000;
+
 /// The error for an index beyond a split, before any slice is indexed.
 fn in_split(split: Split, index: usize, len: usize) -> Result<(), DataError> {
     if index < len {

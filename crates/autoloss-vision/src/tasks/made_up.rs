@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::segmentation::sample;
+use crate::memory;
 
 /// Side of the cells that the smooth fields are interpolated over.
 const CELL: usize = 16;
@@ -115,6 +116,10 @@ impl Task for MadeUp {
     }
 
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        let Shape { c, h, w, .. } = self.shape;
+        // Predictions, targets and gradients.
+        memory::check("screening.samples of this shape", &[count, c, h, w], 3)
+            .map_err(TaskError::Failed)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         (0..count).map(|_| self.made_up(&mut rng)).collect()
     }

@@ -9,6 +9,7 @@ use super::{
     Detection, Pose, Segmentation, SegmentationSettings, SetupError, TaskName, VisionTask,
 };
 use crate::train::TrainingSettings;
+use autoloss_search::read_table;
 use burn::tensor::Device;
 
 /// Settings that cannot be used: which one, and what was expected.
@@ -64,13 +65,14 @@ impl TaskSettings {
 
     /// The settings that a table holds without any defaults.
     fn from_whole(task: TaskName, table: toml::Table) -> Result<Self, SettingsError> {
-        let table = toml::Value::Table(table);
         let settings = match task.family() {
-            Family::Segmentation => table.try_into().map(Self::Segmentation),
-            Family::Detection | Family::Instances => table.try_into().map(Self::Detection),
-            Family::Pose => table.try_into().map(Self::Pose),
+            Family::Segmentation => read_table(table, "task.").map(Self::Segmentation),
+            Family::Detection | Family::Instances => {
+                read_table(table, "task.").map(Self::Detection)
+            }
+            Family::Pose => read_table(table, "task.").map(Self::Pose),
         };
-        settings.map_err(|error| SettingsError(format!("in the settings of the task: {error}")))
+        settings.map_err(SettingsError)
     }
 
     /// The settings as TOML.

@@ -11,6 +11,7 @@ use toml::Value;
 
 use super::plan::Search;
 use crate::config::open_task;
+use crate::output::say;
 
 /// How often a search reports.
 const EVERY: Duration = Duration::from_secs(30);
@@ -98,7 +99,7 @@ fn run_one(search: &Search, out: &Path, workers: usize, interrupt: &Interrupt) -
             best = best.max(*score);
             if reported.elapsed() >= EVERY {
                 reported = Instant::now();
-                eprintln!("{key}: {evaluations} evaluations, best {best:.4}");
+                say!("{key}: {evaluations} evaluations, best {best:.4}");
             }
         }
     });
@@ -108,7 +109,7 @@ fn run_one(search: &Search, out: &Path, workers: usize, interrupt: &Interrupt) -
         return Ok(());
     }
     let tally = recorder.store().tally()?;
-    eprintln!(
+    say!(
         "{key}: {} drawn, {} evaluated, best {:.4}",
         tally.drawn,
         tally.evaluations,

@@ -14,6 +14,7 @@ use crate::commands::compare::in_words;
 use crate::config::open_task;
 use crate::formula::for_task;
 use crate::kept::Kept;
+use crate::output::say;
 
 /// The trainings of one setup, a comparison a row; `None` for a search that found nothing.
 pub(super) type OfSetup = Vec<Option<Comparison>>;
@@ -64,7 +65,7 @@ fn of_setup(
         }));
     }
     let mut tell = |ended: &Ended, (made, total): (usize, usize)| {
-        eprintln!("{}: {made} of {total}: {}", setup.key, in_words(ended));
+        say!("{}: {made} of {total}: {}", setup.key, in_words(ended));
     };
     let trainings = kept.train(&*task, &entries, workers, interrupt, &mut tell)?;
     anyhow::ensure!(

@@ -1,13 +1,15 @@
 //! `autoloss screen --compare-branches`: branch by branch against all together.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::Result;
 use autoloss_search::{BranchAgreement, Interrupt, Settings, Task, compare_branches};
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::judgement;
 use crate::args::Screen;
 use crate::commands::{print, print_json};
+use crate::output;
 use crate::table::Table;
 
 pub(super) fn compare(
@@ -15,15 +17,18 @@ pub(super) fn compare(
     task: &dyn Task,
     settings: &Settings,
     interrupt: &Interrupt,
-    bar: &ProgressBar,
+    on_done: &(dyn Fn(u64) + Sync),
 ) -> Result<()> {
     let what = (
         arguments.count,
         settings.search.seed,
         settings.search.worker_count(),
     );
-    let agreement = compare_branches(task, settings, what, interrupt, &|_| bar.inc(1));
-    bar.finish_and_clear();
+    // Candidates end in no order: they are counted.
+    let done = AtomicU64::new(0);
+    let count = |_| on_done(1 + done.fetch_add(1, Ordering::Relaxed));
+    let agreement = compare_branches(task, settings, what, interrupt, &count);
+    output::show(None);
     let agreement = agreement?;
     if arguments.json {
         print_json(&as_json(&agreement))?;

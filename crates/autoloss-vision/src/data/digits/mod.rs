@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use autoloss_metrics::coco::Mask;
 
 use super::{
-    DataError, Example, Object, ObjectData, Purpose, Scene, SegmentationData, Skeleton, Split,
-    in_split, stream,
+    DataError, Example, MAX_SCENES, Object, ObjectData, Purpose, Scene, SegmentationData, Skeleton,
+    Split, in_split, stream,
 };
 use asset::Sources;
 
@@ -56,11 +56,17 @@ impl Digits {
     /// # Errors
     /// A size outside its range.
     pub fn new(settings: DigitsSettings) -> Result<Self, DataError> {
-        if !(16..=1024).contains(&settings.size) {
-            return Err(DataError::Setting {
-                name: "digits.size",
-                reason: format!("{} given, expected 16 to 1024", settings.size),
-            });
+        for (name, value, low, high) in [
+            ("digits.size", settings.size, 16, 1024),
+            ("digits.train", settings.train, 1, MAX_SCENES),
+            ("digits.val", settings.val, 1, MAX_SCENES),
+        ] {
+            if !(low..=high).contains(&value) {
+                return Err(DataError::Setting {
+                    name,
+                    reason: format!("{value} given, expected {low} to {high}"),
+                });
+            }
         }
         let digits = (0..10).map(|digit| digit.to_string());
         Ok(Self {

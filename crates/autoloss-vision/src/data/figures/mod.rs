@@ -11,7 +11,7 @@ mod vector;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, ObjectData, Purpose, Scene, Skeleton, Split, in_split, stream};
+use super::{DataError, MAX_SCENES, ObjectData, Purpose, Scene, Skeleton, Split, in_split, stream};
 
 /// Which scenes there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,11 +62,17 @@ impl Figures {
     /// # Errors
     /// A size outside its range.
     pub fn new(settings: FiguresSettings) -> Result<Self, DataError> {
-        if !(32..=1024).contains(&settings.size) {
-            return Err(DataError::Setting {
-                name: "figures.size",
-                reason: format!("{} given, expected 32 to 1024", settings.size),
-            });
+        for (name, value, low, high) in [
+            ("figures.size", settings.size, 32, 1024),
+            ("figures.train", settings.train, 1, MAX_SCENES),
+            ("figures.val", settings.val, 1, MAX_SCENES),
+        ] {
+            if !(low..=high).contains(&value) {
+                return Err(DataError::Setting {
+                    name,
+                    reason: format!("{value} given, expected {low} to {high}"),
+                });
+            }
         }
         Ok(Self {
             settings,

@@ -193,6 +193,16 @@ impl DetectionSettings {
                 "task.training.crop: this task uses whole images; set task.short_side".to_owned(),
             ));
         }
+        for (name, side) in [
+            ("short_side", self.short_side),
+            ("long_side", self.long_side),
+        ] {
+            if side > 8192 {
+                return Err(SettingsError(format!(
+                    "task.{name} is {side}, expected at most 8192"
+                )));
+            }
+        }
         check_data(self.name, self.data.as_deref())?;
         let masks = self.network.name.head == DetectionHead::MaskRcnn;
         if masks != (self.kind() == Kind::Mask) {

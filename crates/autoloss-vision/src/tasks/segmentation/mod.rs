@@ -29,6 +29,7 @@ use crate::data::{
 };
 use crate::learner::{self, Learner, failed, on_threads, only_tree};
 use crate::loss::{ClassLoss, for_ignored, host_values, one_hot};
+use crate::memory;
 use crate::nets::{NetworkError, SegmentationNet};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 
@@ -288,6 +289,10 @@ impl Task for Segmentation {
     }
 
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        let crop = self.settings.training.crop;
+        // Predictions, targets, and both in the network.
+        memory::check("screening.samples", &[count, crop, crop, self.classes()], 4)
+            .map_err(TaskError::Failed)?;
         let batch = self.stored_batch(count, seed).map_err(failed)?;
         let probabilities = on_threads(self.settings.training.threads, || {
             let net = self.network(seed).map_err(failed)?;

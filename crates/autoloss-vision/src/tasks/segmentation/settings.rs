@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, DataError, DigitsSettings, LabelFiles};
+use crate::memory;
 use crate::nets::NetworkSettings;
 use crate::tasks::settings::check_data;
 use crate::tasks::{SettingsError, TaskName};
 use crate::train::TrainingSettings;
+
+/// Numbers that any network keeps of a pixel while it is trained, at the least.
+const NUMBERS_A_PIXEL: usize = 32;
 
 /// Settings of a segmentation task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +87,13 @@ impl SegmentationSettings {
                 "task.training.crop is 0, expected at least 1".to_owned(),
             ));
         }
+        let crop = self.training.crop;
+        memory::check(
+            "task.training.batch times task.training.crop squared",
+            &[self.training.batch, crop, crop],
+            NUMBERS_A_PIXEL,
+        )
+        .map_err(SettingsError)?;
         check_data(self.name, self.data.as_deref())?;
         let own = match self.name {
             TaskName::Digits => Some(11),
