@@ -119,6 +119,62 @@ fn keypoints_are_scored() {
 }
 
 #[test]
+fn more_predictions_count_and_sigmas_are_given() {
+    let dir = Dir::new();
+    let square = |n: i64| json!({"id": n + 1, "image_id": 1, "category_id": 1, "bbox": [20 * n, 0, 10, 10], "score": 0.5});
+    let squares: Vec<Value> = (0..130).map(square).collect();
+    let target = json!({
+        "images": [{"id": 1}], "categories": [{"id": 1, "name": "cell"}], "annotations": squares,
+    });
+    write(&dir, "target.json", &target);
+    write(&dir, "results.json", &target["annotations"]);
+    let said = dir.json(&arguments("detection", &["--json"]));
+    assert_eq!(said["predictions_beyond_limit"], 30);
+    let warnings = said["warnings"].to_string();
+    for expected in [
+        "no `iscrowd`",
+        "no `area`",
+        "30 of 130 predictions do not count",
+    ] {
+        assert!(warnings.contains(expected), "{warnings}");
+    }
+    let said = dir.json(&arguments("detection", &["--json", "--max-dets", "130"]));
+    close(&said["metrics"]["AR130"], 1.0);
+    assert_eq!(said["predictions_beyond_limit"], 0);
+    dir.fails(2, &arguments("detection", &["--max-dets", "0"]));
+
+    let person = json!({
+        "id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 900, "bbox": [0, 0, 30, 30],
+        "keypoints": [5, 5, 2, 20, 20, 2], "num_keypoints": 2, "score": 1,
+    });
+    let target = json!({
+        "images": [{"id": 1}], "categories": [{"id": 1, "name": "hand"}], "annotations": [person],
+    });
+    write(&dir, "target.json", &target);
+    let mut found = target["annotations"].clone();
+    found[0]["keypoints"] = json!([7, 5, 1, 20, 20, 1]);
+    write(&dir, "results.json", &found);
+    let ap = |sigmas: &str| {
+        let more = ["--json", "--sigmas", sigmas];
+        let said = dir.json(&arguments("keypoints", &more));
+        assert_eq!(said["warnings"], json!([]));
+        said["metrics"]["AP"].as_f64().unwrap()
+    };
+    // The larger its sigma, the less a keypoint that is aside costs.
+    assert!(ap("0.01,0.1") < ap("0.5,0.1"));
+    let text = dir.ok(&arguments("keypoints", &[]));
+    assert!(
+        text.contains("has 2 keypoints, for which no sigmas are known"),
+        "{text}"
+    );
+    let said = dir.fails(2, &arguments("keypoints", &["--sigmas", "0.1"]));
+    assert!(
+        said.contains("--sigmas: 1 sigmas given, but category `hand` has 2"),
+        "{said}"
+    );
+}
+
+#[test]
 fn bad_files_are_named() {
     let dir = Dir::new();
     let target = two_squares().to_string();
@@ -130,26 +186,27 @@ fn bad_files_are_named() {
         assert!(said.contains(expected), "{expected} is not in\n{said}");
     };
     let half = &target[..target.len() / 2];
-    fails(half, &results, "detection", "target.json: line 1, column ");
+    let early = "the file breaks off here";
+    fails(half, &results, "detection", early);
     fails(
         &results,
         &target,
         "detection",
-        "target.json: line 1, column 1: expected an object, found a list",
+        "target.json: expected an object, found a list",
     );
-    let no_area = target.replacen("\"area\"", "\"arae\"", 1);
+    let no_box = target.replacen("\"bbox\"", "\"bobx\"", 1);
     fails(
-        &no_area,
+        &no_box,
         &results,
         "detection",
-        "target.json: annotations[0] (id 1) has no `area`",
+        "target.json: annotations[0] (id 1) has no `bbox`",
     );
     let no_size = target.replace("\"height\"", "\"hieght\"");
     fails(
         &no_size,
         &results,
         "mask",
-        "target.json: annotations[0] (id 1) is of image 7, whose `height` and `width`",
+        "target.json: annotations[0] (id 1): image 7 has no `height` and `width` 60: expected",
     );
     fails(
         &target,
@@ -169,7 +226,7 @@ fn bad_files_are_named() {
         &target,
         &score,
         "detection",
-        "results.json: line 1, column ",
+        "results.json: results[0].score: expected a number, found a text",
     );
     let mask = r#"[{"image_id": 7, "category_id": 1, "score": 1, "segmentation": {"size": [20, 60], "counts": "00"}}]"#;
     fails(

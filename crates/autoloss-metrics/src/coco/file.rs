@@ -215,6 +215,19 @@ fn number_keypoints(
             first.entry(category).or_insert(points);
         }
     }
+    if let (true, Some(entry)) = (first.is_empty(), counted.first())
+        && categories
+            .iter()
+            .all(|category| category.keypoints.is_empty())
+    {
+        let item = item(entry.index, entries[entry.index].id.as_ref());
+        need(
+            None::<()>,
+            item,
+            "keypoints",
+            "x, y and visibility of each keypoint",
+        )?;
+    }
     for category in categories {
         let named = category.keypoints.len();
         let points = first.get(&category.id).copied().unwrap_or(named);

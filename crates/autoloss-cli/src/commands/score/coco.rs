@@ -80,7 +80,9 @@ fn as_text(summary: &Summary, kind: Kind, warnings: &[String]) -> String {
         summary.images, summary.targets, summary.predictions
     );
     let mut text = format!("{counts}\n\n{}", metrics(summary, kind));
-    text.push_str(&format!("\n{}", categories(summary)));
+    if summary.categories.len() > 1 {
+        text.push_str(&format!("\n{}", categories(summary)));
+    }
     let values = summary.rows().map(|(_, value)| value);
     if values
         .chain(summary.categories.iter().map(|category| category.ap))
