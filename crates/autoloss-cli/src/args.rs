@@ -237,7 +237,7 @@ pub(crate) struct Retrain {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seeds: u64,
     /// Which network is kept: that after the last update, or that of the checkpoint with the best score
-    /// on the validation images.
+    /// on the search set, which is held out of the training data. Results are of the validation set.
     #[arg(long, value_enum, default_value_t = Keep::Last)]
     pub(crate) keep: Keep,
     /// Updates between two checkpoints; default: a tenth of all.

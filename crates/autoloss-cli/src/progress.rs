@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use autoloss_search::{Event, RunInfo, Tally};
+use autoloss_search::{EvaluationSet, Event, RunInfo, Tally};
 
 use crate::output::{self, Live, say};
 
@@ -104,7 +104,7 @@ impl Progress {
         let best = self.tally.best.as_ref();
         let mut line = best.map_or_else(
             || "best -".to_owned(),
-            |best| format!("best {:.4}", best.score),
+            |best| format!("best {:.4} on the {}", best.score, EvaluationSet::Search),
         );
         if let Some((name, score)) = &self.tally.reference {
             line.push_str(&format!(" ({name} {score:.4})"));

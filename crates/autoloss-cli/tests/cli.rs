@@ -34,6 +34,7 @@ const TINY: &[&str] = &[
     "digits.size=32",
     "digits.train=32",
     "digits.val=8",
+    "search_images=4",
     "val_images=4",
     "training.crop=32",
     "training.steps=3",

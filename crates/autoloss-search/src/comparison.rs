@@ -211,6 +211,14 @@ impl Comparison {
         self
     }
 
+    /// The mean score on the search set; `None` where it is not known of every training.
+    #[must_use]
+    pub fn search_mean(&self) -> Option<f64> {
+        let scores: Option<Vec<f64>> = self.trainings.iter().map(Training::search_score).collect();
+        let scores = scores.filter(|scores| !scores.is_empty());
+        scores.map(|scores| mean_and_std(&scores).0)
+    }
+
     /// The order of a table: the highest mean first, losses without a score last.
     #[must_use]
     pub fn better_first(&self, other: &Self) -> std::cmp::Ordering {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::mutation::Mutation;
-use crate::task::EvaluationSet;
+use crate::task::{EvaluationSet, SEARCH_SCORE};
 
 /// Where a candidate comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,19 @@ pub struct Training {
     /// Pictures of the network's work as PNG files; a store gives them apart, see
     /// [`Store::pictures`](crate::Store::pictures).
     pub pictures: Vec<Vec<u8>>,
+}
+
+impl Training {
+    /// The task's metric on the search set, where it is known.
+    #[must_use]
+    pub fn search_score(&self) -> Option<f64> {
+        if self.set == EvaluationSet::Search {
+            return Some(self.score);
+        }
+        let mut metrics = self.metrics.iter();
+        let found = metrics.find(|(name, _)| name == SEARCH_SCORE);
+        found.map(|(_, score)| *score)
+    }
 }
 
 /// One training with a fixed loss that went wrong and has no score.

@@ -93,5 +93,5 @@ pub use store::{
 };
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
-    Interrupt, Job, Outcome, Role, Sample, Scorer, SetOnPanic, Task, TaskError,
+    Interrupt, Job, Outcome, Role, SEARCH_SCORE, Sample, Scorer, SetOnPanic, Task, TaskError,
 };

@@ -208,6 +208,10 @@ impl fmt::Display for EvaluationSet {
     }
 }
 
+/// Name of the metric that says, beside scores on the validation set, how the same network scores on the
+/// search set: where several losses are scored on the validation set, one is chosen by this number.
+pub const SEARCH_SCORE: &str = "search_set";
+
 /// One training to do, and the set to score it on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -247,7 +251,7 @@ pub struct Evaluation {
     pub outcome: Outcome,
     /// Loss values along the training: (update, loss value).
     pub curve: Vec<(usize, f64)>,
-    /// Further metrics by name, for the record.
+    /// Further metrics on the same set by name, for the record; [`SEARCH_SCORE`] is of the search set.
     pub metrics: Vec<(String, f64)>,
     /// What the network makes of the first examples of the validation set, for people: PNG files, at
     /// most as many as the job wants; none where the task has no pictures.

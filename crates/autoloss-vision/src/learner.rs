@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use autoloss_expr::{Loss, Tree};
-use autoloss_search::{Evaluation, Interrupt, Job, Outcome, TaskError};
+use autoloss_search::{
+    Evaluation, EvaluationSet, Interrupt, Job, Outcome, SEARCH_SCORE, TaskError,
+};
 use burn::module::Module;
 
 use crate::checkpoint::{Checkpoints, load_network, save_network};
@@ -39,20 +41,48 @@ pub(crate) trait Learner: Send + Sync {
         done: usize,
     ) -> Result<(Self::Net, LossOf<'_, Self::Net>), TaskError>;
 
-    /// The network's scores on the evaluation set by name: that of the searched metric, or `all`.
+    /// The network's scores on a set by name: that of the searched metric, or `all`.
     fn score(
         &self,
         net: &Self::Net,
+        set: EvaluationSet,
         all: bool,
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError>;
 
-    /// What the network makes of the first `count` examples of the evaluation set: PNG files of image,
+    /// What the network makes of the first `count` examples of the validation set: PNG files of image,
     /// target and prediction side by side.
     fn pictures(&self, net: &Self::Net, count: usize) -> Result<Vec<Vec<u8>>, TrainError>;
 }
 
-/// Trains a fresh network with the loss and scores it by the searched metric.
+/// One of a kind for each set that networks are scored on.
+pub(crate) struct PerSet<T> {
+    search: T,
+    validation: T,
+}
+
+impl<T> PerSet<T> {
+    /// Makes both.
+    ///
+    /// # Errors
+    /// The first error of the making.
+    pub(crate) fn new<E>(of: impl Fn(EvaluationSet) -> Result<T, E>) -> Result<Self, E> {
+        Ok(Self {
+            search: of(EvaluationSet::Search)?,
+            validation: of(EvaluationSet::Validation)?,
+        })
+    }
+
+    /// That of a set.
+    pub(crate) fn get(&self, set: EvaluationSet) -> &T {
+        match set {
+            EvaluationSet::Search => &self.search,
+            EvaluationSet::Validation => &self.validation,
+        }
+    }
+}
+
+/// Trains a fresh network with the loss and scores it by the searched metric on the job's set.
 ///
 /// # Errors
 /// [`TaskError::Interrupted`] if the interrupt was set; otherwise what went wrong.
@@ -74,13 +104,14 @@ pub struct Keeping<'a> {
     pub dir: &'a Path,
     /// Updates between two checkpoints.
     pub every: usize,
-    /// Score every checkpoint, and keep the best of them as the network; else the last.
+    /// Score every checkpoint on the search set, and keep the best of them as the network; else the last.
     pub best: bool,
 }
 
 /// Full training with one loss: keeps a checkpoint every so many updates, goes on from one that is
 /// there, writes `network.safetensors` at the end, calls `on_update` after each update with the update
-/// and its loss value, and scores all metrics.
+/// and its loss value, and scores all metrics on the job's set. Whichever checkpoint is kept is chosen on
+/// the search set.
 ///
 /// # Errors
 /// An interrupt, data that cannot be read, files that cannot be written or read.
@@ -132,8 +163,8 @@ fn retrain_here<L: Learner>(
             return Ok(());
         }
         if keeping.best {
-            let scores = learner.score(progress.net, false, interrupt);
-            let score = searched(learner, &scores.map_err(|error| error.to_string())?);
+            let score = search_score(learner, progress.net, interrupt);
+            let score = score.map_err(|error| error.to_string())?;
             if progressed.best.is_none_or(|(_, best)| score > best) {
                 save_network(progress.net, &best_path)?;
                 progressed.best = Some((progress.update, score));
@@ -159,20 +190,28 @@ fn retrain_here<L: Learner>(
         true => TaskError::Interrupted,
         false => ended(error),
     })?;
-    let mut evaluation = scored(learner, &trained, job, interrupt, &seconds)?;
-    if evaluation.outcome != Outcome::Finished {
-        return Ok(evaluation);
-    }
-    if progressed
-        .best
-        .is_some_and(|(_, best)| keeping.best && best > evaluation.score)
+    if let (true, Some((_, best)), Outcome::Finished) =
+        (keeping.best, progressed.best, &trained.outcome)
+        && best > search_score(learner, &trained.net, interrupt).map_err(ended)?
     {
         load_network(&mut trained.net, &best_path).map_err(TaskError::Failed)?;
-        evaluation = scored(learner, &trained, job, interrupt, &seconds)?;
     }
-    save_network(&trained.net, &keeping.dir.join("network.safetensors"))
-        .map_err(TaskError::Failed)?;
+    let evaluation = scored(learner, &trained, job, interrupt, &seconds)?;
+    if evaluation.outcome == Outcome::Finished {
+        let path = keeping.dir.join("network.safetensors");
+        save_network(&trained.net, &path).map_err(TaskError::Failed)?;
+    }
     Ok(evaluation)
+}
+
+/// The searched metric of a network on the search set.
+fn search_score<L: Learner>(
+    learner: &L,
+    net: &L::Net,
+    interrupt: &Interrupt,
+) -> Result<f64, TrainError> {
+    let scores = learner.score(net, EvaluationSet::Search, false, interrupt)?;
+    Ok(searched(learner, &scores))
 }
 
 fn train_and_score<L: Learner>(
@@ -203,12 +242,19 @@ fn scored<L: Learner>(
     interrupt: &Interrupt,
     seconds: &dyn Fn() -> f64,
 ) -> Result<Evaluation, TaskError> {
-    let metrics = match trained.outcome {
+    let mut metrics = match trained.outcome {
         Outcome::Stopped { .. } => vec![(learner.searched_metric().to_owned(), 0.0)],
         Outcome::Finished => learner
-            .score(&trained.net, job.all_metrics, interrupt)
+            .score(&trained.net, job.set, job.all_metrics, interrupt)
             .map_err(ended)?,
     };
+    if job.set == EvaluationSet::Validation {
+        let score = match trained.outcome {
+            Outcome::Stopped { .. } => 0.0,
+            Outcome::Finished => search_score(learner, &trained.net, interrupt).map_err(ended)?,
+        };
+        metrics.push((SEARCH_SCORE.to_owned(), score));
+    }
     let pictures = match trained.outcome {
         Outcome::Finished if job.pictures > 0 => learner.pictures(&trained.net, job.pictures),
         _ => Ok(Vec::new()),

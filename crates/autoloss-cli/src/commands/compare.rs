@@ -66,14 +66,16 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         print_json(&json!({
             "task": settings.name().name(),
             "metric": settings.metric(),
+            "set": EvaluationSet::Validation,
             "comparisons": comparisons_json(&comparisons),
         }))?;
         return complete(&comparisons, total);
     }
     print(&format!(
-        "task {}, metric {}, {} updates with {}\n\n{}",
+        "task {}, {} on the {}, {} updates with {}\n\n{}",
         settings.name(),
         settings.metric(),
+        EvaluationSet::Validation,
         settings.training().steps,
         settings.network(),
         comparisons_text(&comparisons, None)

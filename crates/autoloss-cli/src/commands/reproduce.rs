@@ -9,7 +9,7 @@ mod trainings;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use autoloss_search::{Comparison, Folder, Interrupt, Training};
+use autoloss_search::{Comparison, EvaluationSet, Folder, Interrupt, Training};
 use clap::ValueEnum;
 
 use super::{interrupt_on_ctrl_c, print, print_json};
@@ -127,6 +127,7 @@ fn of_plan(plan: &Plan, out: &Path, workers: usize, interrupt: &Interrupt) -> Re
     });
     Ok(Output {
         title: plan.title.to_owned(),
+        set: EvaluationSet::Validation,
         command: String::new(),
         columns: columns.collect(),
         rows: plan.rows.iter().enumerate().map(row).collect(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use autoloss_expr::Loss;
-use autoloss_search::{EvaluationSet, Folder, Interrupt, Job, Outcome};
+use autoloss_search::{EvaluationSet, Folder, Interrupt, Job, Outcome, SEARCH_SCORE};
 use autoloss_vision::tasks::{Keeping, VisionTask};
 use serde_json::{Map, Value, json};
 
@@ -107,14 +107,12 @@ fn claim(arguments: &Retrain) -> Result<Folder> {
 
 /// The metrics, mean and standard deviation where there are several trainings.
 fn table(results: &[Value]) -> Table {
-    let mut table = Table::new(&[
-        "metric",
-        if results.len() == 1 {
-            ">score"
-        } else {
-            ">mean ± std"
-        },
-    ]);
+    let numbers = match results.len() {
+        1 => "score",
+        _ => "mean ± std",
+    };
+    let numbers = format!(">{numbers} on the {}", EvaluationSet::Validation);
+    let mut table = Table::new(&["metric", &numbers]);
     let metrics = results[0]["metrics"].as_object();
     for name in metrics.into_iter().flat_map(Map::keys) {
         let values = results.iter().filter_map(|r| r["metrics"][name].as_f64());
@@ -124,7 +122,11 @@ fn table(results: &[Value]) -> Table {
             1 => format!("{mean:.4}"),
             _ => format!("{mean:.4} ± {std:.4}"),
         };
-        table.row([name.clone(), cell]);
+        let name = match name.as_str() {
+            SEARCH_SCORE => format!("on the {}", EvaluationSet::Search),
+            name => name.to_owned(),
+        };
+        table.row([name, cell]);
     }
     table
 }
@@ -189,6 +191,8 @@ impl Retraining<'_> {
             "loss": self.loss.to_string(),
             "seed": seed,
             "seconds": evaluation.seconds,
+            "set": job.set,
+            "checkpoint_chosen_on": keeping.best.then_some(EvaluationSet::Search),
             "metrics": metrics,
             "curve": evaluation.curve,
             "settings": self.config.task.to_toml(),

@@ -1,7 +1,7 @@
 //! `autoloss show`: what a run found.
 
 use anyhow::Result;
-use autoloss_search::{Comparison, Store};
+use autoloss_search::{Comparison, EvaluationSet, RunInfo, Store};
 use serde_json::json;
 
 use super::{print, print_json};
@@ -14,6 +14,19 @@ pub(crate) fn show(arguments: &Show) -> Result<()> {
         return print_json(&as_json(&store, arguments.top)?);
     }
     print(&as_text(&store, arguments.top)?)
+}
+
+/// The metric of a run with the set that its scores are of, in words.
+pub(crate) fn metric_on(info: &RunInfo, set: EvaluationSet) -> String {
+    let before = match info.searched_on {
+        EvaluationSet::Search => "",
+        EvaluationSet::Validation => " (before the split)",
+    };
+    let set = match info.searched_on {
+        EvaluationSet::Search => set,
+        EvaluationSet::Validation => EvaluationSet::Validation,
+    };
+    format!("{} on the {set}{before}", info.metric)
 }
 
 /// A run as text: its state, the best losses, the comparison.
@@ -61,14 +74,23 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
         ]);
     }
     text.push_str(&format!(
-        "best losses on the proxy that the search saw\n{best}"
+        "best losses on the proxy that the search saw: {}\n{best}",
+        metric_on(&info, EvaluationSet::Search)
     ));
     let comparisons = store.comparisons()?;
     if !comparisons.is_empty() {
         text.push_str(&format!(
-            "\nthe same training with fresh seeds\n{}",
+            "\nthe same training with fresh seeds: {}\n{}",
+            metric_on(&info, EvaluationSet::Validation),
             comparisons_text(&comparisons, store.reference()?.map(|r| r.name).as_deref())
         ));
+        if let Some(best) = store.best_found()? {
+            text.push_str(&format!(
+                "\n`--loss @DIR` is #{}: of these the best by the {}\n",
+                best.candidate.id,
+                metric_on(&info, EvaluationSet::Search)
+            ));
+        }
     }
     Ok(text)
 }
@@ -178,14 +200,16 @@ pub(crate) fn comparisons_json(comparisons: &[Comparison]) -> serde_json::Value 
             .iter()
             .map(|t| {
                 json!({
-                    "seed": t.seed, "score": t.score, "seconds": t.seconds, "note": t.note,
+                    "seed": t.seed, "set": t.set, "score": t.score, "search_score": t.search_score(),
+                    "seconds": t.seconds, "note": t.note,
                 })
             })
             .collect();
         let failed = c.failed.iter();
         let failed = failed.map(|f| json!({"seed": f.seed, "message": f.message}));
         json!({
-            "name": c.name, "loss": c.formula, "mean": c.mean, "std": c.std,
+            "name": c.name, "loss": c.formula, "set": EvaluationSet::Validation,
+            "mean": c.mean, "std": c.std, "search_mean": c.search_mean(),
             "against_first": paired(c),
             "trainings": trainings,
             "failed": failed.collect::<Vec<_>>(),
@@ -203,12 +227,12 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
         .into_iter()
         .map(|row| {
             let c = row.candidate;
-            json!({"id": c.id, "score": row.score, "g": c.g, "loss": c.formula})
+            json!({"id": c.id, "set": info.searched_on, "score": row.score, "g": c.g, "loss": c.formula})
         })
         .collect();
     let reference = store
         .reference()?
-        .map(|r| json!({"name": r.name, "score": r.score, "loss": r.formula}));
+        .map(|r| json!({"name": r.name, "set": r.set, "score": r.score, "loss": r.formula}));
     let operators: Vec<_> = store
         .operator_counts()?
         .into_iter()
@@ -221,6 +245,7 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
         "seconds": info.elapsed,
         "end": info.ended,
         "candidates": {
+            "set": info.searched_on,
             "drawn": tally.drawn, "structural": tally.structural, "cached": tally.cached,
             "invalid": tally.invalid, "rejected": tally.rejected, "equivalent": tally.equivalent,
             "not_chosen": tally.not_chosen,
@@ -279,6 +304,7 @@ mod tests {
         insta::assert_snapshot!(text);
         let json = comparisons_json(&comparisons);
         assert_eq!(json[0]["mean"], 0.5);
+        assert_eq!(json[0]["set"], "validation");
         assert_eq!(json[0]["trainings"].as_array().unwrap().len(), 2);
         assert_eq!(json[0]["failed"][0]["seed"], 3);
         assert_eq!(json[0]["failed"][0]["message"], "out of memory");

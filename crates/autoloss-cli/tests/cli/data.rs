@@ -30,18 +30,25 @@ fn the_classes_of_each_set_are_counted() {
     let train = &said["sets"][0];
     assert_eq!(
         (&train["set"], &train["images"]),
-        (&"train".into(), &2.into())
+        (&"train".into(), &1.into())
     );
+    // The only image with sky is trained on, the other one is held out.
     let expected =
-        serde_json::json!([{"name": "sky", "count": 320}, {"name": "sea", "count": 2080}]);
+        serde_json::json!([{"name": "sky", "count": 320}, {"name": "sea", "count": 800}]);
     assert_eq!(
         (&train["classes"], &train["ignored"]),
         (&expected, &160.into())
     );
-    assert_eq!(said["sets"][1]["classes"][1]["count"], 2560);
+    assert_eq!(
+        (&said["sets"][1]["set"], &said["sets"][1]["images"]),
+        (&"search".into(), &1.into())
+    );
+    assert_eq!(said["sets"][2]["classes"][1]["count"], 2560);
+    let warning = said["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("has no example of `sky`"), "{warning}");
     let text = dir.ok(&arguments);
     assert!(
-        text.contains("sea         2080  81.2 %  2560  100.0 %"),
+        text.contains("sea          800  62.5 %    1280  100.0 %  2560  100.0 %"),
         "{text}"
     );
     // Nothing of it is a run, and what is wrong with the files is said as a run says it.
@@ -57,9 +64,10 @@ fn a_search_says_what_it_read_and_objects_are_counted() {
     let output = dir.run(&borrowed(&tiny(&head)));
     let said = stderr(&output);
     assert!(
-        said.contains("train: 32 images; pixels: background "),
+        said.contains("train: 28 images; pixels: background "),
         "{said}"
     );
+    assert!(said.contains("search: 4 images; pixels: "), "{said}");
     assert!(said.contains("val: 8 images; pixels: "), "{said}");
     let arguments = [
         "data",
@@ -75,8 +83,9 @@ fn a_search_says_what_it_read_and_objects_are_counted() {
         said["sets"][0]["notes"][0],
         "counted in the first 200 images"
     );
-    assert_eq!(said["sets"][1]["images"], 3);
-    let classes = said["sets"][1]["classes"].as_array().unwrap();
+    assert_eq!(said["sets"][1]["images"], 100);
+    assert_eq!(said["sets"][2]["images"], 3);
+    let classes = said["sets"][2]["classes"].as_array().unwrap();
     assert_eq!(classes.len(), 10);
     let objects: u64 = classes
         .iter()

@@ -4,6 +4,7 @@ use super::*;
 
 /// Trainings and screenings of a fraction of a second.
 const TINY: &[&str] = &[
+    "task.search_images=2",
     "task.val_images=2",
     "task.training.steps=2",
     "task.training.batch=2",

@@ -259,19 +259,31 @@ impl Store {
         }))
     }
 
-    /// The candidate that the final comparison found best; before there is one, the best by the score
-    /// that the search saw.
+    /// The candidate that the final comparison found best on the search set; before there is one, the
+    /// best by the score that the search saw. Runs from before there was a search set have chosen on the
+    /// validation set.
     ///
     /// # Errors
     /// If the file cannot be read.
     pub fn best_found(&self) -> Result<Option<CandidateRow>, StoreError> {
-        let ids = self.comparisons()?;
-        let id = ids
-            .iter()
-            .filter(|c| c.mean.is_some())
-            .find_map(|c| c.name.strip_prefix('#')?.parse().ok());
-        match id {
-            Some(id) => self.candidate(id),
+        let mean = |c: &Comparison| match self.searched_on() {
+            EvaluationSet::Search => c.search_mean(),
+            EvaluationSet::Validation => c.mean,
+        };
+        let mut best: Option<(u64, f64)> = None;
+        for comparison in self.comparisons()? {
+            let id = comparison
+                .name
+                .strip_prefix('#')
+                .and_then(|id| id.parse().ok());
+            if let (Some(id), Some(mean)) = (id, mean(&comparison))
+                && best.is_none_or(|(_, best)| mean > best)
+            {
+                best = Some((id, mean));
+            }
+        }
+        match best {
+            Some((id, _)) => self.candidate(id),
             None => Ok(self.top(1)?.into_iter().next()),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use autoloss_expr::Loss;
 use tempfile::TempDir;
 
-use super::{resume, settings, whole};
+use super::{create, resume, settings, whole};
 use crate::toy::Toy;
 use crate::*;
 
@@ -88,4 +88,50 @@ fn shared_seed(searched: &[(EvaluationSet, u64)]) -> u64 {
     let seed = searched[0].1;
     assert!(searched.iter().all(|(_, other)| *other == seed));
     seed
+}
+
+#[test]
+fn the_loss_that_a_run_gives_is_chosen_on_the_search_set() {
+    let dir = TempDir::new().unwrap();
+    let mut recorder = create(dir.path(), &settings(8));
+    run(
+        &Toy::new(),
+        &mut recorder,
+        &Interrupt::default(),
+        &mut |_| {},
+    )
+    .unwrap();
+    let best = |recorder: &Recorder| {
+        let best = recorder.store().best_found().unwrap().unwrap();
+        best.candidate.id
+    };
+    // The toy task says nothing of the search set in its comparison.
+    let seen = recorder.store().top(2).unwrap();
+    let [first, second] = [0, 1].map(|place| seen[place].candidate.id);
+    assert_eq!(best(&recorder), first);
+    // The second is better on the search set, the first on the validation set.
+    for (id, searched, validated) in [(first, 0.5, 0.9), (second, 0.6, 0.1)] {
+        for ended in recorder.store().final_trainings().unwrap() {
+            let mut training = ended.unwrap();
+            if training.name == format!("#{id}") {
+                training.score = validated;
+                training.metrics = vec![(SEARCH_SCORE.to_owned(), searched)];
+                recorder
+                    .record(&Event::Compared(Ok(training)), 0.0)
+                    .unwrap();
+            }
+        }
+    }
+    let comparisons = recorder.store().comparisons().unwrap();
+    let of = |id: u64| {
+        comparisons
+            .iter()
+            .find(|c| c.name == format!("#{id}"))
+            .unwrap()
+    };
+    assert_eq!(
+        (of(first).mean, of(second).search_mean()),
+        (Some(0.9), Some(0.6))
+    );
+    assert_eq!(best(&recorder), second);
 }

@@ -44,9 +44,10 @@ impl<T: Clone> Kept<T> {
     }
 }
 
-/// The two splits of a data set.
+/// The splits of a data set.
 struct Splits<T> {
     train: Kept<T>,
+    search: Kept<T>,
     val: Kept<T>,
     free_bytes: AtomicUsize,
 }
@@ -55,6 +56,7 @@ impl<T: Clone> Splits<T> {
     fn new(len: impl Fn(Split) -> usize, limit_bytes: usize) -> Self {
         Self {
             train: Kept::new(len(Split::Train)),
+            search: Kept::new(len(Split::Search)),
             val: Kept::new(len(Split::Val)),
             free_bytes: AtomicUsize::new(limit_bytes),
         }
@@ -69,6 +71,7 @@ impl<T: Clone> Splits<T> {
     ) -> Result<T, DataError> {
         let kept = match split {
             Split::Train => &self.train,
+            Split::Search => &self.search,
             Split::Val => &self.val,
         };
         kept.get((split, index), &self.free_bytes, make, bytes)

@@ -11,6 +11,7 @@ mod check;
 mod cityscapes;
 mod classes;
 mod digits;
+mod divided;
 mod drawing;
 mod error;
 mod figures;
@@ -26,10 +27,13 @@ mod roboflow;
 mod summary;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+pub(crate) use testing::Refusing;
 mod voc;
 
 use std::fmt;
 
+use autoloss_search::EvaluationSet;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -38,6 +42,7 @@ pub use cached::{Cached, CachedScenes};
 pub use check::{check, meaningless};
 pub use classes::background;
 pub use digits::{Digits, DigitsSettings, asset};
+pub use divided::{Divided, HoldOut};
 pub(crate) use drawing::within;
 pub use error::DataError;
 pub use figures::{Figures, FiguresSettings};
@@ -53,7 +58,7 @@ pub use pairing::pair_label_maps;
 pub use pictures::Pictures;
 pub use resized::Resized;
 pub use summary::{ClassCount, SetSummary, Summary, Unit};
-pub(crate) use summary::{of_label_maps, of_scenes};
+pub(crate) use summary::{count_train, of_label_maps, of_scenes};
 pub use voc::LabelFiles;
 
 /// The label of pixels that take part neither in training nor in scoring.
@@ -74,24 +79,42 @@ pub struct Example {
     pub name: String,
 }
 
-/// The two parts of a data set.
+/// The three parts of a data set.
+///
+/// As it is read, a data set has two and no search examples: [`Divided`] takes those from its training
+/// examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Split {
-    /// What networks are trained on.
+    /// Examples that networks are trained on.
     Train,
-    /// What trained networks are scored on.
+    /// Training examples held out to choose losses and checkpoints by.
+    Search,
+    /// Examples of the validation set, for results alone.
     Val,
 }
 
 impl Split {
+    /// Those that a data set has as it is read.
+    pub(crate) const READ: [Self; 2] = [Self::Train, Self::Val];
+
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Train, Self::Val];
+    pub const ALL: [Self; 3] = [Self::Train, Self::Search, Self::Val];
+}
+
+impl From<EvaluationSet> for Split {
+    fn from(set: EvaluationSet) -> Self {
+        match set {
+            EvaluationSet::Search => Self::Search,
+            EvaluationSet::Validation => Self::Val,
+        }
+    }
 }
 
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Train => "train",
+            Self::Search => "search",
             Self::Val => "val",
         })
     }
@@ -136,6 +159,7 @@ pub(crate) enum Purpose {
     FigureTrain = 5,
     FigureVal = 6,
     Regions = 7,
+    Division = 8,
 }
 
 /// The generator of item `index`: a pure function of its arguments, so that

@@ -47,6 +47,7 @@ impl Pictures {
     fn pairs(&self, split: Split) -> &[Pair] {
         match split {
             Split::Train => &self.train,
+            Split::Search => &[],
             Split::Val => &self.val,
         }
     }

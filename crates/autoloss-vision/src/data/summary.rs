@@ -200,6 +200,23 @@ pub(crate) fn add_counts(mut sum: Vec<u64>, more: &[u64]) -> Vec<u64> {
     sum
 }
 
+/// Pixels of each class and, last, ignored ones, in each training example of the data as they are read.
+///
+/// # Errors
+/// An example that cannot be read.
+pub(crate) fn count_train(data: &dyn SegmentationData) -> Result<Vec<Vec<u64>>, DataError> {
+    let classes = data.class_names().len();
+    let each: Vec<_> = (0..data.len(Split::Train))
+        .into_par_iter()
+        .map(|index| {
+            let example = data.example(Split::Train, index)?;
+            Ok(count_labels(&example.labels, classes))
+        })
+        .collect();
+    // All are made, so that the first error is the one that is told.
+    each.into_iter().collect()
+}
+
 /// Summary of label maps, of which at most the first `most` of each set are counted.
 ///
 /// # Errors
@@ -220,7 +237,7 @@ pub(crate) fn of_label_maps(
         let summary = SetSummary::of_pixels(split, images, names, &counts);
         Ok(counted_in(summary, most))
     };
-    let sets: Result<Vec<SetSummary>, DataError> = Split::ALL.into_iter().map(set).collect();
+    let sets: Result<Vec<SetSummary>, DataError> = Split::READ.into_iter().map(set).collect();
     sets.map(Summary::of_sets)
 }
 

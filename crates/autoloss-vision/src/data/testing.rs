@@ -3,10 +3,11 @@
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::Arc;
 
 use png::{BitDepth, ColorType};
 
-use super::{DataError, Example, SegmentationData, Split, in_split};
+use super::{DataError, Example, ObjectData, Scene, SegmentationData, Skeleton, Split, in_split};
 
 /// The text of the error a call must end in.
 pub(super) fn message<T: Debug>(result: Result<T, DataError>) -> String {
@@ -104,7 +105,7 @@ impl SegmentationData for Memory {
     fn len(&self, split: Split) -> usize {
         match split {
             Split::Train => self.examples.len(),
-            Split::Val => 0,
+            Split::Search | Split::Val => 0,
         }
     }
 
@@ -117,5 +118,69 @@ impl SegmentationData for Memory {
             });
         }
         Ok(self.examples[index].clone())
+    }
+}
+
+/// A data set that refuses to give the examples of a split.
+pub(crate) struct Refusing<D: ?Sized> {
+    pub(crate) inner: Arc<D>,
+    pub(crate) split: Split,
+}
+
+impl<D: ?Sized> Refusing<D> {
+    fn allows(&self, split: Split) -> Result<(), DataError> {
+        if split != self.split {
+            return Ok(());
+        }
+        Err(DataError::Setting {
+            name: "split",
+            reason: format!("the {split} split is refused"),
+        })
+    }
+}
+
+impl SegmentationData for Refusing<dyn SegmentationData> {
+    fn class_names(&self) -> &[String] {
+        self.inner.class_names()
+    }
+
+    fn background(&self) -> Option<u8> {
+        self.inner.background()
+    }
+
+    fn len(&self, split: Split) -> usize {
+        self.inner.len(split)
+    }
+
+    fn example(&self, split: Split, index: usize) -> Result<Example, DataError> {
+        self.allows(split)?;
+        self.inner.example(split, index)
+    }
+}
+
+impl ObjectData for Refusing<dyn ObjectData> {
+    fn class_names(&self) -> &[String] {
+        self.inner.class_names()
+    }
+
+    fn skeleton(&self) -> Option<&Skeleton> {
+        self.inner.skeleton()
+    }
+
+    fn warnings(&self) -> &[String] {
+        self.inner.warnings()
+    }
+
+    fn dropped(&self, split: Split) -> &[String] {
+        self.inner.dropped(split)
+    }
+
+    fn len(&self, split: Split) -> usize {
+        self.inner.len(split)
+    }
+
+    fn scene(&self, split: Split, index: usize) -> Result<Scene, DataError> {
+        self.allows(split)?;
+        self.inner.scene(split, index)
     }
 }

@@ -41,7 +41,8 @@ pub trait VisionTask: Task {
 
     /// Full training with one loss: keeps a checkpoint every so many updates, goes on from one that is
     /// there, writes `network.safetensors` at the end, calls `on_update` after each update with the
-    /// update and its loss value, and scores all metrics.
+    /// update and its loss value, and scores all metrics on the job's set. Whichever checkpoint is kept is
+    /// chosen on the search set.
     ///
     /// # Errors
     /// An interrupt, data that cannot be read, files that cannot be written or read.

@@ -2,12 +2,13 @@
 
 use autoloss_expr::{Loss, Operator, Tree};
 use autoloss_search::{
-    Evaluation, Interrupt, Job, Judgement, Outcome, Scratch, Screened, Screener, Screening,
-    Settings, TaskError,
+    Evaluation, EvaluationSet, Interrupt, Job, Judgement, Outcome, SEARCH_SCORE, Scratch, Screened,
+    Screener, Screening, Settings, TaskError,
 };
 use burn::tensor::Device;
 
-use super::{Keeping, TaskName, TaskSettings, VisionTask};
+use super::{Detection, Keeping, Pose, Segmentation, TaskName, TaskSettings, VisionTask};
+use crate::data::Split;
 
 /// An embedded task with changed settings.
 pub(super) fn open(name: TaskName, changes: &str) -> Box<dyn VisionTask> {
@@ -17,7 +18,7 @@ pub(super) fn open(name: TaskName, changes: &str) -> Box<dyn VisionTask> {
 }
 
 /// A training of a fraction of a second.
-const TINY: &str = "val_images = 4\n[training]\nsteps = 3\nbatch = 2\n";
+const TINY: &str = "search_images = 4\nval_images = 4\n[training]\nsteps = 3\nbatch = 2\n";
 
 const OBJECTS: [TaskName; 3] = [
     TaskName::DigitsDetection,
@@ -103,7 +104,8 @@ fn an_evaluation_is_a_function_of_loss_and_seed() {
 
 #[test]
 fn training_lowers_the_loss() {
-    let settings = "val_images = 4\n[training]\nsteps = 150\nbatch = 4\nwarmup = 0";
+    let settings =
+        "search_images = 4\nval_images = 4\n[training]\nsteps = 220\nbatch = 4\nwarmup = 0";
     for name in OBJECTS {
         let task = open(name, settings);
         let curve = evaluate(&*task, &usual(&*task), 0).curve;
@@ -121,7 +123,7 @@ fn detection_takes_the_name_of_any_network_alone() {
         (TaskName::DigitsInstances, "maskrcnn"),
     ] {
         let changes = |backbone: &str| {
-            let training = "val_images = 2\n[training]\nsteps = 1\nbatch = 2";
+            let training = "search_images = 2\nval_images = 2\n[training]\nsteps = 1\nbatch = 2";
             format!("{training}\n[network]\nname = \"{head}-{backbone}\"\n")
         };
         for backbone in ["slim", "resnet18", "resnet34", "resnet50", "resnet101"] {
@@ -174,6 +176,7 @@ fn retrain(
     interrupted_after: Option<usize>,
 ) -> Result<Evaluation, TaskError> {
     let job = Job {
+        set: EvaluationSet::Validation,
         seed: 1,
         stop_on_invalid: true,
         ..Job::default()
@@ -201,7 +204,7 @@ fn parameters(file: &[u8]) -> (serde_json::Value, Vec<u8>) {
 
 #[test]
 fn an_interrupted_training_goes_on_exactly() {
-    let settings = "val_images = 4\n[training]\nsteps = 7\nbatch = 2\n";
+    let settings = "search_images = 4\nval_images = 4\n[training]\nsteps = 7\nbatch = 2\n";
     let digits = [TaskName::Digits];
     for name in OBJECTS.into_iter().chain(digits) {
         for threads in ["", "loader_threads = 2\n"] {
@@ -227,7 +230,7 @@ fn an_interrupted_training_goes_on_exactly() {
 
 #[test]
 fn checkpoints_of_another_network_are_refused() {
-    let settings = "val_images = 4\n[training]\nsteps = 3\nbatch = 2\n";
+    let settings = "search_images = 4\nval_images = 4\n[training]\nsteps = 3\nbatch = 2\n";
     let dir = tempfile::tempdir().unwrap();
     let task = open(TaskName::Digits, settings);
     retrain(&*task, dir.path(), 2, None).unwrap();
@@ -236,4 +239,107 @@ fn checkpoints_of_another_network_are_refused() {
     let refused = retrain(&*task, dir.path(), 2, None);
     let said = refused.unwrap_err().to_string();
     assert!(said.contains("another network"), "{said}");
+}
+
+/// The embedded tasks on data that refuse the examples of a split.
+fn refusing(split: Split) -> Vec<Box<dyn VisionTask>> {
+    let device = Device::flex();
+    let settings = |name: TaskName| {
+        let text = format!("name = \"{name}\"\n{TINY}");
+        TaskSettings::from_table(&toml::from_str(&text).unwrap()).unwrap()
+    };
+    let names = [TaskName::Digits].into_iter().chain(OBJECTS);
+    names
+        .map(|name| -> Box<dyn VisionTask> {
+            match settings(name) {
+                TaskSettings::Segmentation(settings) => {
+                    let task = Segmentation::new(*settings, &device).unwrap();
+                    Box::new(task.refusing(split))
+                }
+                TaskSettings::Detection(settings) => {
+                    let task = Detection::new(*settings, &device).unwrap();
+                    Box::new(task.refusing(split))
+                }
+                TaskSettings::Pose(settings) => {
+                    let task = Pose::new(*settings, &device).unwrap();
+                    Box::new(task.refusing(split))
+                }
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_is_trained_on_or_chosen_by_the_validation_set() {
+    for task in refusing(Split::Val) {
+        let name = task.name();
+        let on = |set| {
+            let job = Job {
+                set,
+                ..Job::default()
+            };
+            task.evaluate(&usual(&*task), &job, &Interrupt::default())
+        };
+        assert!(!task.samples(2, 0).unwrap().is_empty(), "{name}");
+        let searched = on(EvaluationSet::Search).unwrap();
+        assert_eq!(searched.outcome, Outcome::Finished, "{name}");
+        let said = on(EvaluationSet::Validation).unwrap_err().to_string();
+        assert!(said.contains("the val split is refused"), "{name}: {said}");
+        // Every checkpoint is scored and the best of them found; what is told at the end is refused.
+        let dir = tempfile::tempdir().unwrap();
+        let keeping = Keeping {
+            dir: dir.path(),
+            every: 2,
+            best: true,
+        };
+        let job = Job {
+            set: EvaluationSet::Validation,
+            ..Job::default()
+        };
+        let said = task
+            .retrain(
+                &usual(&*task),
+                &job,
+                keeping,
+                &Interrupt::default(),
+                &mut |_, _| {},
+            )
+            .unwrap_err();
+        assert!(said.to_string().contains("the val split is refused"));
+        assert!(dir.path().join("best.safetensors").exists(), "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_trained_on_the_search_set() {
+    for task in refusing(Split::Search) {
+        let name = task.name();
+        assert!(!task.samples(2, 0).unwrap().is_empty(), "{name}");
+        // All updates are made, then the search set is asked for.
+        let dir = tempfile::tempdir().unwrap();
+        let said = retrain(&*task, dir.path(), 3, None).unwrap_err();
+        assert!(said.to_string().contains("the search split is refused"));
+        assert!(dir.path().join("checkpoint-3.network").exists(), "{name}");
+    }
+}
+
+#[test]
+fn a_score_on_the_validation_set_comes_with_that_on_the_search_set() {
+    let settings = "search_images = 4\nval_images = 9\n[training]\nsteps = 3\nbatch = 2\n";
+    let task = open(TaskName::Digits, settings);
+    let [searched, validated] = EvaluationSet::ALL.map(|set| {
+        let job = Job {
+            set,
+            ..Job::default()
+        };
+        let evaluation = task.evaluate(&usual(&*task), &job, &Interrupt::default());
+        evaluation.unwrap()
+    });
+    assert_eq!(searched.curve, validated.curve);
+    assert_ne!(searched.score, validated.score);
+    let beside = validated
+        .metrics
+        .iter()
+        .find(|(name, _)| name == SEARCH_SCORE);
+    assert_eq!(beside.unwrap().1, searched.score);
 }

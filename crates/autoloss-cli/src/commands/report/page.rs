@@ -4,11 +4,14 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use autoloss_expr::{INPUTS, Loss, Tree};
-use autoloss_search::{CandidateRow, Comparison, Fate, RunInfo, Store, Tally, Training};
+use autoloss_search::{
+    CandidateRow, Comparison, EvaluationSet, Fate, RunInfo, Store, Tally, Training,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use pulldown_latex::{Parser, RenderConfig, Storage, push_mathml};
 
+use super::super::show::metric_on;
 use super::{curves, tree};
 use crate::plot::{Mark, Plot, STYLE, Series, bars, escape, short, strips};
 
@@ -98,8 +101,9 @@ fn head(run: &Run) -> String {
     if let (Some(best), Some(reference)) = (best, &run.reference) {
         let _ = write!(
             text,
-            "<p>On the proxy that the search saw, its best loss reaches <b>{}</b>, {} reaches \
+            "<p>On the proxy that the search saw, its best loss reaches {} of <b>{}</b>, {} reaches \
              <b>{}</b> with the same seed.</p>",
+            escape(&metric_on(info, EvaluationSet::Search)),
             short(best),
             escape(&reference.name),
             short(reference.score)
@@ -146,11 +150,13 @@ fn comparison(run: &Run) -> String {
         (c.name.clone(), scores.collect())
     };
     let each: Vec<(String, Vec<f64>)> = run.comparisons.iter().map(strip).collect();
+    let validated = metric_on(&run.info, EvaluationSet::Validation);
     format!(
-        "<p>The same training for each loss, with seeds that the search did not use.</p>\
+        "<p>The same training for each loss, with seeds that the search did not use: {}.</p>\
          <div class=\"pairs\"><div>{}</div></div><table><tr><th>loss</th><th class=\"number\">{} mean ± std</th>\
          <th class=\"number\">seeds</th><th>formula</th></tr>{rows}</table>",
-        strips("every training, and the mean", &run.info.metric, &each),
+        escape(&validated),
+        strips("every training, and the mean", &validated, &each),
         escape(&run.info.metric)
     )
 }
@@ -163,7 +169,7 @@ fn losses(run: &Run) -> String {
             text,
             "<div class=\"card\"><h3>#{} · {} {}</h3><p><code>{}</code></p>",
             row.candidate.id,
-            escape(&run.info.metric),
+            escape(&metric_on(&run.info, EvaluationSet::Search)),
             row.score.map_or_else(String::new, short),
             escape(&row.candidate.formula)
         );
@@ -279,7 +285,10 @@ fn over(x: &str, rows: &[(f64, &CandidateRow)], run: &Run) -> String {
         series.push(Series::line(&reference.name, 2, level).marked(Mark::Dashed));
     }
     Plot {
-        title: format!("{} against {x}", run.info.metric),
+        title: format!(
+            "{} against {x}",
+            metric_on(&run.info, EvaluationSet::Search)
+        ),
         x: x.to_owned(),
         y: run.info.metric.clone(),
         series,
@@ -347,7 +356,10 @@ fn population(run: &Run) -> String {
     }
     let band = upper.into_iter().chain(lower.into_iter().rev()).collect();
     let plot = Plot {
-        title: format!("scores of the population, at most {capacity} members"),
+        title: format!(
+            "scores of the population, at most {capacity} members: {}",
+            metric_on(&run.info, EvaluationSet::Search)
+        ),
         x: "members that joined".to_owned(),
         y: run.info.metric.clone(),
         series: vec![

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use autoloss_search::Store;
+use autoloss_search::{EvaluationSet, Store};
 use toml::Value;
 
 use super::output::{Cell, Output};
@@ -252,6 +252,7 @@ pub(super) fn output(
             _ => "Losses explored by each variant of the search in equal time",
         }
         .to_owned(),
+        set: EvaluationSet::Search,
         command: String::new(),
         columns,
         rows,

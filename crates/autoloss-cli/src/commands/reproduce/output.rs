@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use autoloss_search::mean_and_std;
+use autoloss_search::{EvaluationSet, mean_and_std};
 use serde_json::{Value, json};
 
 use crate::files::{write_json, write_text};
@@ -46,6 +46,8 @@ impl Cell {
 /// A table with what is to be said about it.
 pub(super) struct Output {
     pub(super) title: String,
+    /// The set that the numbers are of.
+    pub(super) set: EvaluationSet,
     /// The command that makes it.
     pub(super) command: String,
     pub(super) columns: Vec<String>,
@@ -75,7 +77,10 @@ impl Output {
 
     /// The table for people.
     pub(super) fn markdown(&self) -> String {
-        let mut text = format!("# {}\n\n`{}`\n\n|  |", self.title, self.command);
+        let mut text = format!(
+            "# {}\n\n`{}`\n\nScores on the {}.\n\n|  |",
+            self.title, self.command, self.set
+        );
         for column in &self.columns {
             text.push_str(&format!(" {column} |"));
         }
@@ -129,7 +134,7 @@ impl Output {
             rows.iter().map(row).collect()
         };
         json!({
-            "title": self.title, "command": self.command, "columns": self.columns,
+            "title": self.title, "command": self.command, "set": self.set, "columns": self.columns,
             "rows": rows(&self.rows), "published": rows(&self.published), "notes": self.notes,
         })
     }
@@ -143,6 +148,7 @@ mod tests {
     fn a_table_is_written_three_ways() {
         let output = Output {
             title: "Losses".to_owned(),
+            set: EvaluationSet::Validation,
             command: "autoloss reproduce table2".to_owned(),
             columns: vec!["miou".to_owned(), "\"bf1\"".to_owned()],
             rows: vec![("Dice".to_owned(), vec![Cell::of(&[0.25, 0.75]), None])],
@@ -151,7 +157,7 @@ mod tests {
         };
         assert_eq!(
             output.markdown(),
-            "# Losses\n\n`autoloss reproduce table2`\n\n|  | miou | \"bf1\" |\n|---|---:|---:|\n\
+            "# Losses\n\n`autoloss reproduce table2`\n\nScores on the validation set.\n\n|  | miou | \"bf1\" |\n|---|---:|---:|\n\
              | Dice | 0.5000 ± 0.3536 | – |\n| published: Dice | 0.5000 | – |\n\nA note.\n"
         );
         assert_eq!(

@@ -63,6 +63,7 @@ impl Sources {
     fn all(&self, split: Split) -> &[Glyph] {
         match split {
             Split::Train => &self.train,
+            Split::Search => &[],
             Split::Val => &self.val,
         }
     }

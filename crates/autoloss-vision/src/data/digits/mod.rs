@@ -81,7 +81,7 @@ impl Digits {
     fn compose(&self, split: Split, index: usize) -> Result<scene::Composed, DataError> {
         in_split(split, index, SegmentationData::len(self, split))?;
         let purpose = match split {
-            Split::Train => Purpose::TrainScene,
+            Split::Train | Split::Search => Purpose::TrainScene,
             Split::Val => Purpose::ValScene,
         };
         let mut rng = stream(self.settings.seed, purpose, index as u64);
@@ -106,6 +106,7 @@ impl SegmentationData for Digits {
     fn len(&self, split: Split) -> usize {
         match split {
             Split::Train => self.settings.train,
+            Split::Search => 0,
             Split::Val => self.settings.val,
         }
     }

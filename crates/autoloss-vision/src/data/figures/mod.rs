@@ -102,6 +102,7 @@ impl ObjectData for Figures {
     fn len(&self, split: Split) -> usize {
         match split {
             Split::Train => self.settings.train,
+            Split::Search => 0,
             Split::Val => self.settings.val,
         }
     }
@@ -109,7 +110,7 @@ impl ObjectData for Figures {
     fn scene(&self, split: Split, index: usize) -> Result<Scene, DataError> {
         in_split(split, index, self.len(split))?;
         let purpose = match split {
-            Split::Train => Purpose::FigureTrain,
+            Split::Train | Split::Search => Purpose::FigureTrain,
             Split::Val => Purpose::FigureVal,
         };
         let mut rng = stream(self.settings.seed, purpose, index as u64);

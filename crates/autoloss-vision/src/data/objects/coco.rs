@@ -66,7 +66,8 @@ impl CocoData {
 
     fn part(&self, split: Split) -> &Part {
         match split {
-            Split::Train => &self.train,
+            // Search examples are training images that are held out, see [`super::super::Divided`].
+            Split::Train | Split::Search => &self.train,
             Split::Val => &self.val,
         }
     }
@@ -90,7 +91,10 @@ impl ObjectData for CocoData {
     }
 
     fn len(&self, split: Split) -> usize {
-        self.part(split).images.len()
+        match split {
+            Split::Search => 0,
+            Split::Train | Split::Val => self.part(split).images.len(),
+        }
     }
 
     fn scene(&self, split: Split, index: usize) -> Result<Scene, DataError> {
@@ -112,7 +116,7 @@ impl ObjectData for CocoData {
 
     fn outline(&self, split: Split, index: usize) -> Result<Scene, DataError> {
         let part = self.part(split);
-        in_split(split, index, part.images.len())?;
+        in_split(split, index, self.len(split))?;
         let entry = &part.images[index];
         Ok(Scene {
             image: Vec::new(),

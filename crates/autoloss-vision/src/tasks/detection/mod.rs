@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 use autoloss_expr::{Branch, Loss, ZooLoss};
 use autoloss_metrics::coco::{Annotations, Kind, Prediction};
-use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Sample, Task, TaskError};
+use autoloss_search::{
+    BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Sample, Task, TaskError,
+};
 use burn::module::Module;
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
@@ -30,10 +32,10 @@ pub use settings::{DetectionSettings, DetectorSettings};
 use super::coco_metric::{CocoMetric, scored};
 use super::{EMBEDDED_COUNTED, SetupError, pictures};
 use crate::data::{
-    self, Augmentation, CachedScenes, CocoData, DataError, Digits, ObjectData, PreparedScene,
-    SceneBatch, SceneLoader, SceneSize, Split, Summary, targets,
+    self, Augmentation, CachedScenes, CocoData, DataError, Digits, Divided, ObjectData,
+    PreparedScene, SceneBatch, SceneLoader, SceneSize, Split, Summary, targets,
 };
-use crate::learner::{self, Learner, failed, on_threads};
+use crate::learner::{self, Learner, PerSet, failed, on_threads};
 use crate::nets::{DetectionNet, NetworkError};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 use loss::DetectionLoss;
@@ -47,8 +49,8 @@ pub struct Detection {
     settings: DetectionSettings,
     metric: CocoMetric,
     data: Arc<dyn ObjectData>,
-    /// What is to be found in the validation images that are scored.
-    targets: Annotations,
+    /// What is to be found in the images that are scored.
+    targets: PerSet<Annotations>,
     /// With autodiff.
     device: Device,
     branches: Vec<BranchSpec>,
@@ -66,8 +68,14 @@ impl Detection {
         let data = open(&settings, kind)?;
         let task = Self {
             metric,
-            targets: targets(&*data, Split::Val, settings.val_images, kind)?,
-            data,
+            targets: PerSet::new(|set| {
+                let most = match set {
+                    EvaluationSet::Search => 0,
+                    EvaluationSet::Validation => settings.val_images,
+                };
+                targets(&data, set.into(), most, kind)
+            })?,
+            data: Arc::new(data),
             device: device.clone().autodiff(),
             branches: branches::specs(kind == Kind::Mask),
             settings,
@@ -76,8 +84,18 @@ impl Detection {
         Ok(task)
     }
 
+    /// The same on data that refuse to give the examples of a split.
+    #[cfg(test)]
+    pub(super) fn refusing(mut self, split: Split) -> Self {
+        self.data = Arc::new(crate::data::Refusing {
+            inner: self.data,
+            split,
+        });
+        self
+    }
+
     fn kind(&self) -> Kind {
-        self.targets.kind
+        self.settings.kind()
     }
 
     fn network(&self, seed: u64) -> Result<DetectionNet, NetworkError> {
@@ -118,14 +136,15 @@ impl Detection {
         Pass::new(net, images, &batch.items, detector, draws, added)
     }
 
-    /// What a network on a plain device finds in validation images.
+    /// What a network on a plain device finds in images of a set.
     fn find(
         &self,
         net: &DetectionNet,
+        set: EvaluationSet,
         images: Range<usize>,
     ) -> Result<Vec<Prediction>, TrainError> {
         let scenes = images.map(|index| {
-            let scene = self.data.scene(Split::Val, index)?;
+            let scene = self.data.scene(set.into(), index)?;
             Ok(PreparedScene::whole(&scene, self.size()))
         });
         let batch = SceneBatch::stack(scenes.collect::<Result<Vec<_>, TrainError>>()?, 32)?;
@@ -199,25 +218,29 @@ impl Learner for Detection {
     fn score(
         &self,
         net: &DetectionNet,
+        set: EvaluationSet,
         all: bool,
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError> {
         let net = net.valid();
         let mut results = Vec::new();
-        let total = self.targets.images.len();
+        let targets = self.targets.get(set);
+        let total = targets.images.len();
         for first in (0..total).step_by(SCORED_TOGETHER) {
             if interrupt.is_set() {
                 return Err(TrainError::Interrupted);
             }
-            results.extend(self.find(&net, first..total.min(first + SCORED_TOGETHER))?);
+            results.extend(self.find(&net, set, first..total.min(first + SCORED_TOGETHER))?);
         }
-        Ok(self.metric.values(&scored(&self.targets, results), all))
+        Ok(self.metric.values(&scored(targets, results), all))
     }
 
     fn pictures(&self, net: &DetectionNet, count: usize) -> Result<Vec<Vec<u8>>, TrainError> {
-        let count = count.min(self.targets.images.len());
-        let found = self.find(&net.valid(), 0..count)?;
-        pictures::of_scenes(&*self.data, count, &self.targets, &found)
+        let set = EvaluationSet::Validation;
+        let targets = self.targets.get(set);
+        let count = count.min(targets.images.len());
+        let found = self.find(&net.valid(), set, 0..count)?;
+        pictures::of_scenes(&*self.data, count, targets, &found)
     }
 }
 
@@ -284,12 +307,13 @@ impl Task for Detection {
     }
 }
 
-/// The data set as trainings see it: checked, kept in memory.
-fn open(settings: &DetectionSettings, kind: Kind) -> Result<Arc<dyn ObjectData>, SetupError> {
+/// The data set as trainings see it: checked, kept in memory, divided.
+fn open(settings: &DetectionSettings, kind: Kind) -> Result<Divided<dyn ObjectData>, SetupError> {
     let data: Arc<dyn ObjectData> = match &settings.data {
         None => Arc::new(Digits::new(settings.digits.clone())?),
         Some(dir) => Arc::new(CocoData::open(dir, kind, None)?),
     };
     let bytes = settings.cache_mb.saturating_mul(1 << 20);
-    Ok(Arc::new(CachedScenes::new(data, bytes)))
+    let cached = Arc::new(CachedScenes::new(data, bytes));
+    Ok(Divided::objects(cached, settings.hold_out())?)
 }

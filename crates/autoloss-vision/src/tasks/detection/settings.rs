@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::assign::Matching;
 use super::proposals::ProposalRule;
-use crate::data::{Augmentation, Corners, DigitsSettings};
+use crate::data::{Augmentation, Corners, DigitsSettings, HoldOut};
 use crate::nets::boxes::area;
 use crate::nets::{DetectionHead, DetectionNetSettings};
 use crate::tasks::settings::check_data;
@@ -31,7 +31,13 @@ pub struct DetectionSettings {
     pub short_side: usize,
     /// But so that the longer side has at most this many; 0: no limit.
     pub long_side: usize,
-    /// Validation images that are scored; 0: all.
+    /// Share of the training examples that is held out as the search set.
+    pub search_share: f64,
+    /// Search examples at most; 0: as many as the share gives.
+    pub search_images: usize,
+    /// Another seed holds out other examples.
+    pub split_seed: u64,
+    /// Validation images that results are scored on; 0: all.
     pub val_images: usize,
     /// Megabytes of decoded images kept in memory.
     pub cache_mb: usize,
@@ -182,12 +188,23 @@ impl DetectionSettings {
         }
     }
 
+    /// How the search set is held out of the training examples.
+    #[must_use]
+    pub const fn hold_out(&self) -> HoldOut {
+        HoldOut {
+            share: self.search_share,
+            most: self.search_images,
+            seed: self.split_seed,
+        }
+    }
+
     /// The error naming the first value outside its range.
     ///
     /// # Errors
     /// See above.
     pub fn check(&self) -> Result<(), SettingsError> {
         self.training.check().map_err(SettingsError)?;
+        self.hold_out().check().map_err(SettingsError)?;
         if self.training.crop != 0 {
             return Err(SettingsError(
                 "task.training.crop: this task uses whole images; set task.short_side".to_owned(),

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::coco::{Annotations, Image, Kind, Prediction};
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Sample, Task, TaskError,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Sample, Task,
+    TaskError,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -27,11 +28,11 @@ pub use settings::PoseSettings;
 use super::coco_metric::{CocoMetric, scored};
 use super::{EMBEDDED_COUNTED, SetupError, pictures, zoo_baselines};
 use crate::data::{
-    self, CachedScenes, CocoData, CropMap, DataError, Figures, ObjectData, Person,
+    self, CachedScenes, CocoData, CropMap, DataError, Divided, Figures, ObjectData, Person,
     PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Skeleton,
     Split, Summary, decode_heatmaps, keypoint_to_coco, persons, target, targets,
 };
-use crate::learner::{self, Learner, failed, on_threads, only_tree};
+use crate::learner::{self, Learner, PerSet, failed, on_threads, only_tree};
 use crate::loss::{BranchFields, BranchLoss, LossAt, all_finite, carrier, host_values};
 use crate::nets::{NetworkError, PoseNet};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
@@ -47,13 +48,35 @@ pub struct Pose {
     /// The persons to learn from.
     persons: Arc<[Person]>,
     /// The persons that are scored.
-    scored: Vec<Person>,
-    /// Their keypoints.
-    targets: Annotations,
+    scored: PerSet<Scored>,
     size: PersonSize,
     /// With autodiff.
     device: Device,
     branches: Vec<BranchSpec>,
+}
+
+/// The persons of a set that are scored.
+struct Scored {
+    persons: Vec<Person>,
+    /// Their keypoints.
+    targets: Annotations,
+}
+
+impl Scored {
+    fn new(
+        data: &dyn ObjectData,
+        set: EvaluationSet,
+        settings: &PoseSettings,
+    ) -> Result<Self, DataError> {
+        let most = match set {
+            EvaluationSet::Search => 0,
+            EvaluationSet::Validation => settings.val_images,
+        };
+        let targets = targets(data, set.into(), most, Kind::Keypoints)?;
+        let mut persons = persons(data, set.into())?;
+        persons.retain(|person| person.scene < targets.images.len());
+        Ok(Self { persons, targets })
+    }
 }
 
 impl Pose {
@@ -66,16 +89,12 @@ impl Pose {
         let metric = CocoMetric::from_name(&settings.metric, Kind::Keypoints)?;
         let device = device.clone().autodiff();
         let data = open(&settings)?;
-        let targets = targets(&*data, Split::Val, settings.val_images, Kind::Keypoints)?;
-        let mut scored = persons(&*data, Split::Val)?;
-        scored.retain(|person| person.scene < targets.images.len());
         let keypoints = data.skeleton().map_or(0, Skeleton::count);
         let task = Self {
             metric,
-            persons: persons(&*data, Split::Train)?.into(),
-            scored,
-            targets,
-            data,
+            persons: persons(&data, Split::Train)?.into(),
+            scored: PerSet::new(|set| Scored::new(&data, set, &settings))?,
+            data: Arc::new(data),
             size: PersonSize {
                 keypoints,
                 crop: settings.crop_size,
@@ -90,6 +109,16 @@ impl Pose {
             settings,
         };
         Ok(task)
+    }
+
+    /// The same on data that refuse to give the examples of a split.
+    #[cfg(test)]
+    pub(super) fn refusing(mut self, split: Split) -> Self {
+        self.data = Arc::new(crate::data::Refusing {
+            inner: self.data,
+            split,
+        });
+        self
     }
 
     fn loader(
@@ -122,12 +151,17 @@ impl Pose {
         Shape::new(persons, self.size.keypoints, h, w)
     }
 
-    /// What a network on a plain device finds for persons of validation images.
-    fn find(&self, net: &PoseNet, persons: &[Person]) -> Result<Vec<Prediction>, TrainError> {
+    /// What a network on a plain device finds for persons of a set.
+    fn find(
+        &self,
+        net: &PoseNet,
+        set: EvaluationSet,
+        persons: &[Person],
+    ) -> Result<Vec<Prediction>, TrainError> {
         let mut of = Vec::with_capacity(persons.len());
         let mut prepared = Vec::with_capacity(persons.len());
         for person in persons {
-            let scene = self.data.scene(Split::Val, person.scene)?;
+            let scene = self.data.scene(set.into(), person.scene)?;
             of.push((scene.id, category(&scene, person.object)));
             prepared.push(PreparedPerson::whole(&scene, person.object, self.size));
         }
@@ -206,7 +240,12 @@ impl Pose {
                 id: scene.id,
                 ..Image::default()
             }],
-            categories: self.targets.categories.clone(),
+            categories: self
+                .scored
+                .get(EvaluationSet::Search)
+                .targets
+                .categories
+                .clone(),
             targets: target.into_iter().collect(),
             ..Annotations::empty(Kind::Keypoints)
         }
@@ -291,25 +330,29 @@ impl Learner for Pose {
     fn score(
         &self,
         net: &PoseNet,
+        set: EvaluationSet,
         all: bool,
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError> {
         let net = net.valid();
-        let mut results = Vec::with_capacity(self.scored.len());
-        for persons in self.scored.chunks(SCORED_TOGETHER) {
+        let Scored { persons, targets } = self.scored.get(set);
+        let mut results = Vec::with_capacity(persons.len());
+        for persons in persons.chunks(SCORED_TOGETHER) {
             if interrupt.is_set() {
                 return Err(TrainError::Interrupted);
             }
-            results.extend(self.find(&net, persons)?);
+            results.extend(self.find(&net, set, persons)?);
         }
-        Ok(self.metric.values(&scored(&self.targets, results), all))
+        Ok(self.metric.values(&scored(targets, results), all))
     }
 
     fn pictures(&self, net: &PoseNet, count: usize) -> Result<Vec<Vec<u8>>, TrainError> {
+        let set = EvaluationSet::Validation;
+        let Scored { persons, targets } = self.scored.get(set);
         let count = count.min(self.data.len(Split::Val));
-        let shown = self.scored.iter().filter(|person| person.scene < count);
-        let found = self.find(&net.valid(), &shown.copied().collect::<Vec<_>>())?;
-        pictures::of_scenes(&*self.data, count, &self.targets, &found)
+        let shown = persons.iter().filter(|person| person.scene < count);
+        let found = self.find(&net.valid(), set, &shown.copied().collect::<Vec<_>>())?;
+        pictures::of_scenes(&*self.data, count, targets, &found)
     }
 }
 
@@ -367,8 +410,8 @@ impl Task for Pose {
     }
 }
 
-/// The data set as trainings see it: checked, kept in memory.
-fn open(settings: &PoseSettings) -> Result<Arc<dyn ObjectData>, SetupError> {
+/// The data set as trainings see it: checked, kept in memory, divided.
+fn open(settings: &PoseSettings) -> Result<Divided<dyn ObjectData>, SetupError> {
     let data: Arc<dyn ObjectData> = match &settings.data {
         None => Arc::new(Figures::new(settings.figures.clone())?),
         Some(dir) => {
@@ -377,5 +420,6 @@ fn open(settings: &PoseSettings) -> Result<Arc<dyn ObjectData>, SetupError> {
         }
     };
     let bytes = settings.cache_mb.saturating_mul(1 << 20);
-    Ok(Arc::new(CachedScenes::new(data, bytes)))
+    let cached = Arc::new(CachedScenes::new(data, bytes));
+    Ok(Divided::objects(cached, settings.hold_out())?)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{FiguresSettings, PersonAugmentation};
+use crate::data::{FiguresSettings, HoldOut, PersonAugmentation};
 use crate::nets::PoseNetSettings;
 use crate::tasks::settings::check_data;
 use crate::tasks::{SettingsError, TaskName};
@@ -31,7 +31,13 @@ pub struct PoseSettings {
     /// COCO's where there are 17 keypoints, else 0.067 for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sigmas: Vec<f64>,
-    /// Validation images that are scored; 0: all.
+    /// Share of the training examples that is held out as the search set.
+    pub search_share: f64,
+    /// Search examples at most; 0: as many as the share gives.
+    pub search_images: usize,
+    /// Another seed holds out other examples.
+    pub split_seed: u64,
+    /// Validation images that results are scored on; 0: all.
     pub val_images: usize,
     /// Megabytes of decoded images kept in memory.
     pub cache_mb: usize,
@@ -47,12 +53,23 @@ pub struct PoseSettings {
 }
 
 impl PoseSettings {
+    /// How the search set is held out of the training examples.
+    #[must_use]
+    pub const fn hold_out(&self) -> HoldOut {
+        HoldOut {
+            share: self.search_share,
+            most: self.search_images,
+            seed: self.split_seed,
+        }
+    }
+
     /// The error naming the first value outside its range.
     ///
     /// # Errors
     /// See above.
     pub fn check(&self) -> Result<(), SettingsError> {
         self.training.check().map_err(SettingsError)?;
+        self.hold_out().check().map_err(SettingsError)?;
         if self.training.crop != 0 {
             return Err(SettingsError(
                 "task.training.crop: this task has task.crop_size instead".to_owned(),

@@ -12,7 +12,8 @@ use autoloss_metrics::{
     argmax_channels,
 };
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Sample, Task, TaskError,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Sample, Task,
+    TaskError,
 };
 use burn::module::Module;
 use burn::tensor::{Device, activation};
@@ -24,8 +25,8 @@ pub use settings::SegmentationSettings;
 use super::pictures::Panel;
 use super::{EMBEDDED_COUNTED, SetupError, TaskName, pictures, zoo_baselines};
 use crate::data::{
-    self, Augmentation, Batch, Cached, DataError, Digits, Loader, LoaderSettings, Pictures,
-    Prepared, Resized, SegmentationData, Split, Summary,
+    self, Augmentation, Batch, Cached, DataError, Digits, Divided, Example, Loader, LoaderSettings,
+    Pictures, Prepared, Resized, SegmentationData, Split, Summary,
 };
 use crate::learner::{self, Learner, failed, on_threads, only_tree};
 use crate::loss::{ClassLoss, for_ignored, host_values, one_hot};
@@ -57,7 +58,7 @@ impl Segmentation {
         let (data, summary) = open(&settings)?;
         let task = Self {
             metric,
-            data,
+            data: Arc::new(data),
             summary,
             distance: boundary_distance(&settings)?,
             device: device.clone().autodiff(),
@@ -70,6 +71,16 @@ impl Segmentation {
         SegmentationScore::new(task.score_settings(&[metric]))?;
         task.network(0)?;
         Ok(task)
+    }
+
+    /// The same on data that refuse to give the examples of a split.
+    #[cfg(test)]
+    pub(super) fn refusing(mut self, split: Split) -> Self {
+        self.data = Arc::new(crate::data::Refusing {
+            inner: self.data,
+            split,
+        });
+        self
     }
 
     fn classes(&self) -> usize {
@@ -238,6 +249,7 @@ impl Learner for Segmentation {
     fn score(
         &self,
         net: &SegmentationNet,
+        set: EvaluationSet,
         all: bool,
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError> {
@@ -246,8 +258,13 @@ impl Learner for Segmentation {
             false => vec![self.metric],
         };
         let settings = self.score_settings(&metrics);
-        let count = self.settings.val_images;
-        let score = score(net, &self.device, &*self.data, count, &settings, interrupt)?;
+        let split = Split::from(set);
+        let count = match (set, self.settings.val_images) {
+            (EvaluationSet::Search, _) | (_, 0) => self.data.len(split),
+            (EvaluationSet::Validation, most) => most.min(self.data.len(split)),
+        };
+        let examples = (0..count).map(|index| self.data.example(split, index));
+        let score = score(net, &self.device, examples, &settings, interrupt)?;
         let named = |metric: &Metric| (metric.name().to_owned(), score.get(*metric));
         Ok(metrics.iter().map(named).collect())
     }
@@ -329,21 +346,24 @@ impl Task for Segmentation {
     }
 }
 
-/// The data set as trainings see it: checked, reduced, kept in memory.
+/// The data set as trainings see it: checked, reduced, kept in memory, divided.
 fn open(
     settings: &SegmentationSettings,
-) -> Result<(Arc<dyn SegmentationData>, Summary), SetupError> {
+) -> Result<(Divided<dyn SegmentationData>, Summary), SetupError> {
     let mut data = open_original(settings)?;
     if settings.longest_side > 0 {
         data = Arc::new(Resized::new(data, settings.longest_side));
     }
     let cached: Arc<dyn SegmentationData> =
         Arc::new(Cached::new(data, settings.cache_mb.saturating_mul(1 << 20)));
-    let summary = match settings.name.is_embedded() {
+    let read = match settings.name.is_embedded() {
         true => data::of_label_maps(&*cached, EMBEDDED_COUNTED)?,
         false => data::check(&*cached)?,
     };
-    Ok((cached, summary))
+    let counts = data::count_train(&*cached)?;
+    let divided = Divided::segmentation(cached, &counts, settings.hold_out())?;
+    let summary = divided.summary(&counts, read);
+    Ok((divided, summary))
 }
 
 fn open_original(settings: &SegmentationSettings) -> Result<Arc<dyn SegmentationData>, DataError> {
@@ -359,31 +379,26 @@ fn open_original(settings: &SegmentationSettings) -> Result<Arc<dyn Segmentation
 /// Images that are scored in one forward pass.
 const SCORED_TOGETHER: usize = 8;
 
-/// Scores a network that was trained on `device` on the first `count` validation examples (0: all).
+/// Scores a network that was trained on `device` on some examples.
 ///
 /// # Errors
 /// An interrupt, or data that cannot be read.
 fn score(
     net: &SegmentationNet,
     device: &Device,
-    data: &dyn SegmentationData,
-    count: usize,
+    examples: impl Iterator<Item = Result<Example, DataError>>,
     settings: &ScoreSettings,
     interrupt: &Interrupt,
 ) -> Result<SegmentationScore, TrainError> {
     let net = net.valid();
     let device = device.clone().inner();
-    let total = match count {
-        0 => data.len(Split::Val),
-        _ => count.min(data.len(Split::Val)),
-    };
     let mut score = SegmentationScore::new(settings.clone()).map_err(between)?;
     let mut waiting: Vec<Prepared> = Vec::new();
-    for index in 0..total {
+    for example in examples {
         if interrupt.is_set() {
             return Err(TrainError::Interrupted);
         }
-        let example = Prepared::whole(&data.example(Split::Val, index)?);
+        let example = Prepared::whole(&example?);
         let other_size = waiting
             .first()
             .is_some_and(|w| (w.height, w.width) != (example.height, example.width));
@@ -463,6 +478,7 @@ mod tests {
     fn tiny(settings: &mut SegmentationSettings) {
         settings.digits.size = 32;
         settings.digits.train = 64;
+        settings.search_images = 8;
         settings.val_images = 8;
         settings.training.crop = 32;
         settings.training.steps = 6;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Augmentation, DataError, DigitsSettings, LabelFiles};
+use crate::data::{Augmentation, DataError, DigitsSettings, HoldOut, LabelFiles};
 use crate::memory;
 use crate::nets::NetworkSettings;
 use crate::tasks::settings::check_data;
@@ -41,7 +41,13 @@ pub struct SegmentationSettings {
     pub longest_side: usize,
     /// Chebyshev distance of the boundary metrics in pixels, at full size.
     pub boundary_distance: u32,
-    /// Validation examples that are scored; 0: all.
+    /// Share of the training examples that is held out as the search set.
+    pub search_share: f64,
+    /// Search examples at most; 0: as many as the share gives.
+    pub search_images: usize,
+    /// Another seed holds out other examples.
+    pub split_seed: u64,
+    /// Validation examples that results are scored on; 0: all.
     pub val_images: usize,
     /// Megabytes of decoded examples kept in memory.
     pub cache_mb: usize,
@@ -76,12 +82,23 @@ impl SegmentationSettings {
         })
     }
 
+    /// How the search set is held out of the training examples.
+    #[must_use]
+    pub const fn hold_out(&self) -> HoldOut {
+        HoldOut {
+            share: self.search_share,
+            most: self.search_images,
+            seed: self.split_seed,
+        }
+    }
+
     /// The error naming the first value outside its range.
     ///
     /// # Errors
     /// See above.
     pub fn check(&self) -> Result<(), SettingsError> {
         self.training.check().map_err(SettingsError)?;
+        self.hold_out().check().map_err(SettingsError)?;
         if self.training.crop == 0 {
             return Err(SettingsError(
                 "task.training.crop is 0, expected at least 1".to_owned(),
