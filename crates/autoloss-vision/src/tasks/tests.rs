@@ -105,14 +105,19 @@ fn an_evaluation_is_a_function_of_loss_and_seed() {
 #[test]
 fn training_lowers_the_loss() {
     let settings =
-        "search_images = 4\nval_images = 4\n[training]\nsteps = 220\nbatch = 4\nwarmup = 0";
+        "search_images = 1\nval_images = 1\n[training]\nsteps = 150\nbatch = 4\nwarmup = 0";
     for name in OBJECTS {
-        let task = open(name, settings);
+        // Few scenes, seen again and again.
+        let scenes = match name {
+            TaskName::FiguresPose => "figures",
+            _ => "digits",
+        };
+        let task = open(name, &format!("{settings}\n[{scenes}]\ntrain = 9\n"));
         let curve = evaluate(&*task, &usual(&*task), 0).curve;
         // Regions grow harder while the first stage learns: means over some updates.
         let mean = |part: &[(usize, f64)]| part.iter().map(|(_, v)| v).sum::<f64>() / 10.0;
         let (first, last) = (mean(&curve[..10]), mean(&curve[curve.len() - 10..]));
-        assert!(last < 0.97 * first, "{name}: from {first} to {last}");
+        assert!(last < 0.6 * first, "{name}: from {first} to {last}");
     }
 }
 
