@@ -341,6 +341,32 @@ fn branches_are_screened_apart() {
     assert_eq!(verdict.norms.len(), 6);
 }
 
+/// A run that is resumed judges the branches of recorded candidates again, and knows no others.
+#[test]
+fn a_candidate_of_which_a_branch_was_judged_is_told() {
+    let task = two_branches(9);
+    let mut settings = quick();
+    settings.screening.threshold = 0.4;
+    let screening = Screening::new(&task, &settings).unwrap();
+    let mut scratch = Scratch::default();
+    let mut screen = |text| screening.screen(&parse_loss(&task, text).unwrap(), &mut scratch);
+    let reason = |screened: &Screened| match screened {
+        Screened::Judged(verdict) => verdict.reason.clone(),
+        _ => None,
+    };
+    let (hopeless, passed) = screen("a = abs(yhat - y); b = exp(1)");
+    assert_eq!(passed, 1);
+    let said = reason(&hopeless).unwrap();
+    assert!(said.starts_with("branch `b`: "), "{said}");
+    let (again, passed) = screen("a = abs(yhat - y); b = exp(1)");
+    assert!(matches!(again, Screened::Structural) && passed == 1);
+    screen("a = abs(yhat - y); b = -square(d)");
+    let (known, _) = screen("a = square(yhat - y); b = -square(d)");
+    assert!(reason(&known).unwrap().starts_with("branch `b`: "));
+    let (again, passed) = screen("a = square(yhat - y); b = -square(d)");
+    assert!(matches!(again, Screened::Known) && passed == 1);
+}
+
 #[test]
 fn missing_samples_are_named() {
     let error = Screener::new(&two_branches(2), &quick()).err().unwrap();

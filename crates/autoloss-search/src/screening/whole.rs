@@ -33,6 +33,17 @@ pub enum Screened {
     Judged(Arc<Verdict>),
 }
 
+/// Where the verdict over a branch comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The inputs of its formula alone.
+    Inputs,
+    /// An earlier candidate that computes the same.
+    Earlier,
+    /// This candidate; later candidates are told it.
+    New,
+}
+
 /// What a look at a candidate makes of it.
 pub(crate) enum Looked {
     /// It is settled.
@@ -85,17 +96,23 @@ impl Screening {
         judges.map(|part| &part.screener)
     }
 
-    /// The verdict over a candidate, and how many of its branches passed before it fell.
+    /// The verdict over a candidate, and how many of its branches passed before it fell. A candidate that
+    /// falls by its inputs or by an earlier verdict is still [`Screened::Judged`] if an earlier branch of it
+    /// was judged just now: a run that records the candidate knows that branch after a resume, too.
     pub fn screen(&self, loss: &Loss, scratch: &mut Scratch) -> (Screened, usize) {
         let mut passed = Vec::with_capacity(self.parts.len());
+        let mut is_new = false;
         for (place, part) in self.parts.iter().enumerate() {
-            let verdict = match part.judge(loss, scratch) {
-                Screened::Judged(verdict) if verdict.judgement == Judgement::Passed => verdict,
-                Screened::Judged(verdict) => {
-                    return (Screened::Judged(part.named(verdict)), place);
-                }
-                other => return (other, place),
-            };
+            let (verdict, source) = part.judge(loss, scratch);
+            is_new |= source == Source::New;
+            if verdict.judgement != Judgement::Passed {
+                let screened = match source {
+                    Source::Inputs if !is_new => Screened::Structural,
+                    Source::Earlier if !is_new => Screened::Known,
+                    _ => Screened::Judged(part.named(verdict)),
+                };
+                return (screened, place);
+            }
             passed.push(verdict);
         }
         let verdict = match passed.as_slice() {
@@ -112,9 +129,15 @@ impl Screening {
             let (screened, passed) = self.screen(loss, scratch);
             return (Looked::Screened(screened), passed);
         };
-        let looked = match screened(one.screener.look(loss, scratch)) {
-            Ok(screened) => Looked::Screened(screened),
-            Err(open) => Looked::Open(Box::new(open)),
+        let looked = match one.screener.look(loss, scratch) {
+            Prepared::Structural(_) => Looked::Screened(Screened::Structural),
+            Prepared::Known(verdict) if verdict.judgement != Judgement::Passed => {
+                Looked::Screened(Screened::Known)
+            }
+            Prepared::Known(verdict) | Prepared::Settled(verdict) => {
+                Looked::Screened(Screened::Judged(verdict))
+            }
+            Prepared::Open(open) => Looked::Open(Box::new(open)),
         };
         (looked, 0)
     }
@@ -137,13 +160,17 @@ impl Screening {
 }
 
 impl Part {
-    fn judge(&self, loss: &Loss, scratch: &mut Scratch) -> Screened {
+    fn judge(&self, loss: &Loss, scratch: &mut Scratch) -> (Arc<Verdict>, Source) {
         if self.fixed {
-            return Screened::Judged(Arc::new(self.screener.measure(loss, scratch)));
+            // Nothing of it is remembered.
+            let verdict = self.screener.measure(loss, scratch);
+            return (Arc::new(verdict), Source::Earlier);
         }
-        match screened(self.screener.prepare(loss, scratch)) {
-            Ok(screened) => screened,
-            Err(open) => Screened::Judged(self.screener.judge(open, scratch)),
+        match self.screener.prepare(loss, scratch) {
+            Prepared::Structural(reason) => (Arc::new(Verdict::structural(reason)), Source::Inputs),
+            Prepared::Known(verdict) => (verdict, Source::Earlier),
+            Prepared::Settled(verdict) => (verdict, Source::New),
+            Prepared::Open(open) => (self.screener.judge(open, scratch), Source::New),
         }
     }
 
@@ -157,19 +184,6 @@ impl Part {
             ..(*verdict).clone()
         })
     }
-}
-
-/// What the first stages make of a candidate.
-///
-/// # Errors
-/// The candidate, where they leave it open.
-fn screened(prepared: Prepared) -> Result<Screened, Open> {
-    Ok(match prepared {
-        Prepared::Structural(_) => Screened::Structural,
-        Prepared::Known(verdict) if verdict.judgement != Judgement::Passed => Screened::Known,
-        Prepared::Known(verdict) | Prepared::Settled(verdict) => Screened::Judged(verdict),
-        Prepared::Open(open) => return Err(open),
-    })
 }
 
 /// The verdict over a candidate all of whose branches passed: the lowest g, and all norms.
