@@ -9,9 +9,43 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::DataError;
 
-/// A JPEG or PNG file as (RGB bytes, width, height), turned as its EXIF orientation says. The content
-/// decides the format, since file names lie.
+/// A JPEG or PNG file as (RGB bytes, width, height), turned as its EXIF orientation says.
 pub(super) fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError> {
+    let (decoded, _) = decode(path)?;
+    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+    Ok((decoded.into_rgb8().into_raw(), width, height))
+}
+
+/// The size of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Picture {
+    /// Columns, of the picture as it is turned.
+    pub(super) width: usize,
+    /// Rows.
+    pub(super) height: usize,
+    /// Whether its EXIF orientation exchanges rows and columns.
+    pub(super) turned: bool,
+}
+
+/// Decodes a picture to see that it can be, and keeps its size.
+pub(super) fn inspect(path: &Path) -> Result<Picture, DataError> {
+    let (decoded, orientation) = decode(path)?;
+    Ok(Picture {
+        width: decoded.width() as usize,
+        height: decoded.height() as usize,
+        turned: matches!(
+            orientation,
+            Orientation::Rotate90
+                | Orientation::Rotate270
+                | Orientation::Rotate90FlipH
+                | Orientation::Rotate270FlipH
+        ),
+    })
+}
+
+/// A JPEG or PNG file, turned as its EXIF orientation says, and that orientation. The content decides
+/// the format, since file names lie.
+fn decode(path: &Path) -> Result<(DynamicImage, Orientation), DataError> {
     let unreadable = |source| DataError::Read {
         path: path.to_owned(),
         source,
@@ -27,92 +61,14 @@ pub(super) fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError
     if reader.format() == Some(ImageFormat::Jpeg) && !jpeg_is_complete(&bytes) {
         return Err(undecodable("the JPEG data ends early".to_owned()));
     }
-    let decode = || {
+    let turned = || {
         let mut decoder = reader.into_decoder()?;
         let orientation = decoder.orientation()?;
         let mut decoded = DynamicImage::from_decoder(decoder)?;
         decoded.apply_orientation(orientation);
-        Ok(decoded)
+        Ok((decoded, orientation))
     };
-    let decoded = decode().map_err(|error: image::ImageError| undecodable(error.to_string()))?;
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    Ok((decoded.into_rgb8().into_raw(), width, height))
-}
-
-/// What the beginning and the end of a JPEG or PNG file tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Picture {
-    /// Columns, of the picture as it is turned.
-    pub(super) width: usize,
-    /// Rows.
-    pub(super) height: usize,
-    /// Whether its EXIF orientation exchanges rows and columns.
-    pub(super) turned: bool,
-}
-
-/// Reads the size of a picture and sees that its file is not cut off, without decoding its pixels.
-pub(super) fn inspect(path: &Path) -> Result<Picture, DataError> {
-    let unreadable = |source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let undecodable = |reason: String| DataError::Decode {
-        path: path.to_owned(),
-        reason,
-    };
-    let bytes = fs::read(path).map_err(unreadable)?;
-    let reader = ImageReader::new(Cursor::new(&bytes))
-        .with_guessed_format()
-        .map_err(unreadable)?;
-    match reader.format() {
-        Some(ImageFormat::Jpeg) if !jpeg_is_complete(&bytes) => {
-            return Err(undecodable("the JPEG data ends early".to_owned()));
-        }
-        Some(ImageFormat::Png) if !png_is_complete(&bytes) => {
-            return Err(undecodable("the PNG data ends early".to_owned()));
-        }
-        _ => {}
-    }
-    let failed = |error: image::ImageError| undecodable(error.to_string());
-    let mut decoder = reader.into_decoder().map_err(failed)?;
-    let (width, height) = decoder.dimensions();
-    let turned = matches!(
-        decoder.orientation().map_err(failed)?,
-        Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH
-    );
-    let (width, height) = (width as usize, height as usize);
-    let (width, height) = if turned {
-        (height, width)
-    } else {
-        (width, height)
-    };
-    Ok(Picture {
-        width,
-        height,
-        turned,
-    })
-}
-
-/// Whether the chunks of a PNG file lead to its end.
-fn png_is_complete(bytes: &[u8]) -> bool {
-    /// Bytes before the first chunk, and of a chunk besides its content.
-    const SIGNATURE: usize = 8;
-    const AROUND: usize = 12;
-    let mut at = SIGNATURE;
-    while let Some(start) = bytes.get(at..at + 8) {
-        let length = u32::from_be_bytes([start[0], start[1], start[2], start[3]]) as usize;
-        at = match at.checked_add(length + AROUND) {
-            Some(next) if next <= bytes.len() => next,
-            _ => return false,
-        };
-        if &start[4..] == b"IEND" {
-            return true;
-        }
-    }
-    false
+    turned().map_err(|error: image::ImageError| undecodable(error.to_string()))
 }
 
 /// Whether the segments of a JPEG file lead to its end marker. The decoder

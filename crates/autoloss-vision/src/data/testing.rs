@@ -56,6 +56,26 @@ pub(super) fn write_rgb(path: &Path, size: (usize, usize), bytes: &[u8]) {
     write_png(path, size, ColorType::Rgb, BitDepth::Eight, bytes);
 }
 
+/// An RGB JPEG of the best quality with an EXIF orientation from 1 to 8; the size is that before it is turned.
+pub(super) fn write_turned_jpeg(
+    path: &Path,
+    (width, height): (u32, u32),
+    pixels: &[u8],
+    orientation: u8,
+) {
+    let mut jpeg = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100);
+    let colour = image::ExtendedColorType::Rgb8;
+    image::ImageEncoder::write_image(encoder, pixels, width, height, colour).unwrap();
+    // The orientation is the one entry of the first directory of an EXIF block.
+    let exif = [
+        &[0xFF, 0xE1, 0, 34][..],
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0",
+        &[0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0, 0, 0, 0, 0],
+    ];
+    fs::write(path, [&jpeg[..2], &exif.concat(), &jpeg[2..]].concat()).unwrap();
+}
+
 /// Writes a text file and the folders above it.
 pub(super) fn write_text(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();

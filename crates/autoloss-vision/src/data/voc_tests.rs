@@ -1,6 +1,6 @@
 //! Data sets in PASCAL VOC's and Roboflow's layouts.
 
-use super::super::testing::{message, write_rgb, write_text};
+use super::super::testing::{message, write_rgb, write_text, write_turned_jpeg};
 use super::super::{IGNORE, LabelMap, SegmentationData, Split, check, write_label_map};
 use super::*;
 use std::fs;
@@ -333,24 +333,8 @@ fn images_are_turned_as_their_exif_orientation_says() {
         (6, (8, 16), 0),
         (8, (8, 16), 8 * 15),
     ] {
-        let mut jpeg = Vec::new();
-        let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 100);
-        let encoded = image::ImageEncoder::write_image(
-            encoder,
-            &pixels,
-            16,
-            8,
-            image::ExtendedColorType::Rgb8,
-        );
-        encoded.unwrap();
-        // The orientation is the one entry of the first directory of an EXIF block.
-        let exif = [
-            &[0xFF, 0xE1, 0, 34][..],
-            b"Exif\0\0II*\0\x08\0\0\0\x01\0",
-            &[0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0, 0, 0, 0, 0],
-        ];
-        let turned = [&jpeg[..2], &exif.concat(), &jpeg[2..]].concat();
-        fs::write(root.join("JPEGImages/one.jpg"), turned).unwrap();
+        let path = root.join("JPEGImages/one.jpg");
+        write_turned_jpeg(&path, (16, 8), &pixels, orientation);
         labels(root, "one", size, &[0; 128]);
         let example = open(root).unwrap().example(Split::Train, 0).unwrap();
         assert_eq!(

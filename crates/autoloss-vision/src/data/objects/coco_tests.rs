@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Cursor;
 
+use super::super::super::testing::write_turned_jpeg;
 use super::*;
 
 const ANNOTATIONS: &str = r#"{
@@ -261,7 +262,7 @@ fn pictures_that_are_cut_off_are_named_before_the_run() {
     let dir = folder(ANNOTATIONS);
     let path = dir.path().join("val2017/b.png");
     let bytes = png();
-    for kept in [0, 20, bytes.len() / 2, bytes.len() - 1] {
+    for kept in [0, 20, bytes.len() / 2] {
         fs::write(&path, &bytes[..kept]).unwrap();
         let text = message(dir.path(), Kind::Box);
         assert!(
@@ -269,6 +270,41 @@ fn pictures_that_are_cut_off_are_named_before_the_run() {
             "{text}"
         );
         assert!(text.contains("b.png"), "{text}");
+    }
+}
+
+#[test]
+fn pictures_that_are_damaged_inside_are_named_before_the_run() {
+    let dir = folder(ANNOTATIONS);
+    let mut bytes = png();
+    let pixels = bytes.windows(4).position(|name| name == b"IDAT").unwrap();
+    bytes[pixels + 10] ^= 0xFF;
+    fs::write(dir.path().join("train2017/b.png"), bytes).unwrap();
+    let text = message(dir.path(), Kind::Box);
+    assert!(
+        text.starts_with("1 of 2 examples cannot be used:") && text.contains("b.png"),
+        "{text}"
+    );
+}
+
+#[test]
+fn pictures_are_turned_as_their_exif_orientation_says() {
+    // Turned by 180 degrees, the left half is white; by 90 degrees, the upper half is black.
+    let pixels: Vec<u8> = (0..30 * 20 * 3)
+        .map(|i| if i / 3 % 30 < 15 { 0 } else { 255 })
+        .collect();
+    for (orientation, size, first) in [(3, (30, 20), 255), (6, (20, 30), 0)] {
+        let dir = folder(ANNOTATIONS);
+        let path = dir.path().join("train2017/a.png");
+        write_turned_jpeg(&path, (30, 20), &pixels, orientation);
+        let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
+        let scene = data.scene(Split::Train, 0).unwrap();
+        assert_eq!((scene.width, scene.height), size);
+        assert!(scene.image[0].abs_diff(first) < 50, "{}", scene.image[0]);
+        assert_eq!(
+            data.warnings().iter().any(|w| w.contains("EXIF")),
+            orientation == 6
+        );
     }
 }
 
