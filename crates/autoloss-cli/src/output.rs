@@ -193,7 +193,7 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Prints a JSON value on lines of its own.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<()> {
     print(&format!("{value:#}\n"))
 }
