@@ -98,8 +98,10 @@ fn check_keypoints(
         check(&target.entry.shape, target.category, item)?;
     }
     for prediction in predictions {
-        // A category without targets and names may have any number of keypoints.
-        if !of_category(targets, prediction.category).is_empty() {
+        // Predictions have any number of keypoints where none is known: without targets, or with targets
+        // none of which is labelled.
+        let is_known = !sigmas[prediction.category].is_empty();
+        if is_known && !of_category(targets, prediction.category).is_empty() {
             let item = Item::Result(prediction.index);
             check(&prediction.entry.shape, prediction.category, item)?;
         }

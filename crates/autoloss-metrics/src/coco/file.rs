@@ -556,13 +556,14 @@ impl Entry {
         })
     }
 
-    /// `count` keypoints and how many are labelled; an entry without any has none that is labelled.
+    /// `count` keypoints and how many are labelled; an entry without any has none that is labelled, whatever
+    /// its `num_keypoints`.
     fn points(&self, count: usize, item: Item) -> Result<(Vec<[f64; 3]>, f64), CocoError> {
         let numbers = self.keypoints.as_deref().unwrap_or_default();
-        let points = match numbers.is_empty() {
-            true => vec![[0.0; 3]; count],
-            false => points(numbers, count, item)?,
-        };
+        if numbers.is_empty() {
+            return Ok((vec![[0.0; 3]; count], 0.0));
+        }
+        let points = points(numbers, count, item)?;
         let labelled = points.iter().filter(|point| point[2] > 0.0).count() as f64;
         Ok((points, self.num_keypoints.unwrap_or(labelled)))
     }

@@ -130,7 +130,7 @@ fn other_side(word: &str) -> String {
 /// exp(−d² / 2 s² k²), with the distance d, the area s², and k twice the sigma.
 ///
 /// Where no keypoint is labelled, it is the mean over all, and d the distance to
-/// the box at twice its size.
+/// the box at twice its size. Targets without any keypoint are like nothing.
 pub(super) fn similarity(
     ours: &[[f64; 3]],
     theirs: &[[f64; 3]],
@@ -158,6 +158,9 @@ pub(super) fn similarity(
         let spread = sigma * 2.0;
         let exponent = (dx * dx + dy * dy) / (spread * spread) / (area + f64::EPSILON) / 2.0;
         terms.push((-exponent).exp());
+    }
+    if terms.is_empty() {
+        return 0.0;
     }
     sum(&terms) / terms.len() as f64
 }

@@ -738,6 +738,29 @@ fn objects_without_keypoints_need_not_be_found() {
     assert_eq!(ap(&annotations, &results), 1.0);
 }
 
+#[test]
+fn predictions_of_a_category_without_any_keypoint_are_read_and_find_nothing() {
+    let (file, results) = people(17, &[]);
+    let mut file: serde_json::Value = serde_json::from_str(&file).unwrap();
+    let mut results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    let other = serde_json::json!({"id": 4, "name": "rider"});
+    file["categories"].as_array_mut().unwrap().push(other);
+    let mut empty = file["annotations"][0].clone();
+    empty["id"] = 2.into();
+    empty["category_id"] = 4.into();
+    empty.as_object_mut().unwrap().remove("keypoints");
+    // Whatever it states, there is nothing to compare with.
+    empty["num_keypoints"] = 17.into();
+    file["annotations"].as_array_mut().unwrap().push(empty);
+    let mut found = results[0].clone();
+    found["category_id"] = 4.into();
+    results.as_array_mut().unwrap().push(found);
+    let annotations = Annotations::from_json(file.to_string().as_bytes(), Kind::Keypoints).unwrap();
+    assert!(annotations.targets[1].ignored);
+    let results = Results::from_json(results.to_string().as_bytes(), &annotations).unwrap();
+    assert_eq!(ap(&annotations, &results), 1.0);
+}
+
 /// The texts of the recorded cases.
 fn recorded_texts() -> Vec<(String, String)> {
     let cases = RECORDED
