@@ -391,7 +391,7 @@ mod tests {
         }
     }
 
-    /// How often each kind of offspring is drawn first by 2000 proposals, among candidates to choose from
+    /// Count of each kind of offspring that is drawn first by 2000 proposals, among candidates to choose from
     /// or not.
     fn origins(strategy: Strategy, choices: usize, (copy, restart): (f64, f64)) -> [f64; 3] {
         let settings = SearchSettings {

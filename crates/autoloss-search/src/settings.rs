@@ -374,7 +374,7 @@ impl SearchSettings {
         self.operators().map(|_| ())
     }
 
-    /// How many of the best losses a finished run shows: those of the final comparison, or the default
+    /// Number of the best losses that a finished run shows: those of the final comparison, or the default
     /// number where there is none.
     #[must_use]
     pub fn shown_losses(&self) -> usize {

@@ -45,7 +45,7 @@ pub struct Category {
     pub keypoints: Vec<String>,
     /// Pairs of keypoints that are joined in pictures, counted from 0.
     pub skeleton: Vec<[usize; 2]>,
-    /// How far annotators place each keypoint apart, as a share of the object's size: as many as its
+    /// Sigma of each keypoint, the annotators' spread as a share of the object's size: as many as its
     /// targets have keypoints. Only keypoints need them.
     pub sigmas: Vec<f64>,
 }

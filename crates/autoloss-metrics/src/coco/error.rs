@@ -70,7 +70,7 @@ pub enum CocoError {
         item: Item,
         /// The image.
         image: String,
-        /// What the annotations give as its size.
+        /// Size of the image in the annotations.
         stated: String,
     },
     /// A mask has another size than its image.

@@ -279,9 +279,9 @@ fn category_curves(
 #[derive(Default)]
 struct Matched {
     matches: Vec<Match>,
-    /// How many targets there are to find.
+    /// Number of targets to find.
     to_find: [u64; AREAS],
-    /// How many predictions are too many.
+    /// Number of predictions beyond the limit.
     beyond: usize,
 }
 

@@ -68,7 +68,7 @@ impl TextIds {
         place.is_ok_and(|place| place < self.sorted.len())
     }
 
-    /// How many ids are texts.
+    /// Number of ids that are texts.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sorted.len()

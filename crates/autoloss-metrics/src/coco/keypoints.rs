@@ -23,7 +23,7 @@ pub const PERSON: [&str; 17] = [
     "right_ankle",
 ];
 
-/// How far annotators place each keypoint of COCO's persons apart, as a share of the person's size.
+/// Sigma of each keypoint of COCO's persons: the annotators' spread, as a share of the person's size.
 const PERSON_SIGMAS: [f64; 17] = [
     0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89,
     0.89,

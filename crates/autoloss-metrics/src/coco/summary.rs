@@ -89,7 +89,7 @@ impl Rules {
 }
 
 impl Kind {
-    /// How many predictions of an image and category count unless told otherwise, as in pycocotools.
+    /// Default limit on the predictions that count for an image and category, as in pycocotools.
     #[must_use]
     pub fn most_predictions(self) -> usize {
         match self {

@@ -54,7 +54,7 @@ pub enum DataError {
     Meaningless {
         /// The set or folder.
         set: String,
-        /// What was found, and what to do.
+        /// The fault that was found, and the way to mend it.
         reason: String,
     },
     /// A PNG whose pixels are not labels.

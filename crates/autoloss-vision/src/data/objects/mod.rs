@@ -95,7 +95,7 @@ pub trait ObjectData: Send + Sync {
     /// wrong.
     fn warnings(&self) -> &[String];
 
-    /// How many objects of a split were dropped, and why: a phrase a reason.
+    /// Numbers of dropped objects of a split with the reasons: a phrase a reason.
     fn dropped(&self, split: Split) -> &[String];
 
     /// Number of images of a split.

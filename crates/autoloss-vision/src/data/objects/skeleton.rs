@@ -10,7 +10,7 @@ pub struct Skeleton {
     pub names: Vec<String>,
     /// The place that each has in a mirrored image, if it is known.
     pub mirrored: Option<Vec<usize>>,
-    /// How far annotators place each apart, as a share of the object's size.
+    /// Sigma of each keypoint: the annotators' spread, as a share of the object's size.
     pub sigmas: Vec<f64>,
     /// Pairs that are joined in pictures.
     pub joined: Vec<[usize; 2]>,

@@ -188,7 +188,7 @@ impl DetectionSettings {
         }
     }
 
-    /// How the search set is held out of the training examples.
+    /// Split of the training examples into training and search set.
     #[must_use]
     pub const fn hold_out(&self) -> HoldOut {
         HoldOut {

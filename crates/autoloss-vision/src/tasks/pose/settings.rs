@@ -27,7 +27,7 @@ pub struct PoseSettings {
     pub crop_size: [usize; 2],
     /// Standard deviation of a keypoint's target, in pixels of the heatmap.
     pub sigma: f32,
-    /// How far annotators place each keypoint apart, as a share of the person's size, for the metric; none:
+    /// Sigma of each keypoint, the annotators' spread as a share of the person's size, for the metric; none:
     /// COCO's where there are 17 keypoints, else 0.067 for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sigmas: Vec<f64>,
@@ -53,7 +53,7 @@ pub struct PoseSettings {
 }
 
 impl PoseSettings {
-    /// How the search set is held out of the training examples.
+    /// Split of the training examples into training and search set.
     #[must_use]
     pub const fn hold_out(&self) -> HoldOut {
         HoldOut {

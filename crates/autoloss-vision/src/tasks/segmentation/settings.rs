@@ -82,7 +82,7 @@ impl SegmentationSettings {
         })
     }
 
-    /// How the search set is held out of the training examples.
+    /// Split of the training examples into training and search set.
     #[must_use]
     pub const fn hold_out(&self) -> HoldOut {
         HoldOut {
