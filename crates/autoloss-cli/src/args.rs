@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use autoloss_search::Settings;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{Scale, Sheet};
@@ -50,10 +51,10 @@ pub(crate) enum Command {
     /// Train with one loss in full: checkpoints, final network, all metrics.
     #[command(after_help = "Example:
   autoloss retrain --task voc --data VOC2012 --net deeplabv3plus-resnet50 --loss @runs/voc-miou-1 \\
-      --set task.longest_side=0 --set task.val_images=0 --set task.training.crop=513 \\
-      --set task.training.steps=30000 --out trained")]
+      --set task.full.longest_side=0 --set task.full.training.crop=513 \\
+      --set task.full.training.steps=30000 --out trained")]
     Retrain(Retrain),
-    /// Train with several losses alike, over several seeds, and compare the scores.
+    /// Train with several losses alike, in full, over several seeds, and compare the scores.
     #[command(after_help = "Example:
   autoloss compare --task digits --loss @runs/digits-miou-1 --loss zoo:cross_entropy --loss zoo:dice")]
     Compare(Compare),
@@ -134,13 +135,18 @@ pub(crate) struct Search {
     /// End after this many proxy trainings.
     #[arg(long, value_name = "N")]
     pub(crate) evaluations: Option<u64>,
-    /// End after about this long, the final comparison included: 90s, 3m, 2h. Default, where no
-    /// number of evaluations is given either: 4m45s.
+    /// End after about this long, the full trainings at the end included: 10m, 2h. Default, where no number
+    /// of evaluations is given either: 9m30s, or twice the time of those full trainings where they take
+    /// longer.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) time: Option<Duration>,
     /// Worker threads; default: one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+    /// Settings to start from in place of the task's: paper is the published configuration of
+    /// AutoLoss-Zero. A file of settings and flags change it.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) preset: Option<Preset>,
     /// Hold a branch of the task fixed to a loss, as in rpn_box=zoo:smooth_l1. May be repeated.
     #[arg(long, value_name = "BRANCH=LOSS", allow_hyphen_values = true)]
     pub(crate) fix: Vec<String>,
@@ -248,6 +254,21 @@ pub(crate) struct Retrain {
     pub(crate) json: bool,
 }
 
+/// Settings of a search to start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Preset {
+    Paper,
+}
+
+impl Preset {
+    /// The settings that it changes, as TOML.
+    pub(crate) const fn toml(self) -> &'static str {
+        match self {
+            Self::Paper => Settings::PAPER_TOML,
+        }
+    }
+}
+
 /// Which network of a training is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Keep {
@@ -273,6 +294,9 @@ pub(crate) struct Compare {
     /// The seed that the seeds are drawn from.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Train by the proxy of the task, as a search does, in place of full training.
+    #[arg(long)]
+    pub(crate) proxy: bool,
     /// Keep each training in this folder, with all metrics; what is there is not made again.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
@@ -345,6 +369,10 @@ pub(crate) struct Screen {
     /// agree. Candidates are put together from trees that pass by themselves and trees that do not.
     #[arg(long, conflicts_with_all = ["exact", "compare_exact", "made_up"])]
     pub(crate) compare_branches: bool,
+    /// Settings to start from in place of the task's: paper is the published configuration of
+    /// AutoLoss-Zero. A file of settings and flags change it.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) preset: Option<Preset>,
     /// Hold a branch of the task fixed to a loss, as in rpn_box=zoo:smooth_l1. May be repeated.
     #[arg(long, value_name = "BRANCH=LOSS", allow_hyphen_values = true)]
     pub(crate) fix: Vec<String>,

@@ -9,7 +9,7 @@ use autoloss_vision::device;
 use autoloss_vision::tasks::{SetupError, TaskName, TaskSettings, VisionTask};
 use toml::{Table, Value};
 
-use crate::args::TaskArguments;
+use crate::args::{Preset, TaskArguments};
 use crate::exit::usage;
 use crate::formula;
 use crate::output::say;
@@ -24,6 +24,15 @@ impl Config {
     /// Reads the settings; `flags` are (key, value) pairs that come last.
     pub(crate) fn read(
         arguments: &TaskArguments,
+        flags: Vec<(String, Option<Value>)>,
+    ) -> Result<Self> {
+        Self::read_with(arguments, None, flags)
+    }
+
+    /// The same with a preset of the search in place of the task's own settings of a search.
+    pub(crate) fn read_with(
+        arguments: &TaskArguments,
+        preset: Option<Preset>,
         flags: Vec<(String, Option<Value>)>,
     ) -> Result<Self> {
         let mut table = match &arguments.config {
@@ -67,7 +76,7 @@ impl Config {
                 set(&mut table, &key, value)?;
             }
         }
-        Self::from_table(table)
+        Self::from_table(table, preset)
     }
 
     /// Key and value of `--set KEY=VALUE`.
@@ -81,17 +90,18 @@ impl Config {
         for (key, value) in settings {
             set(&mut table, &key, value)?;
         }
-        Self::from_table(table)
+        Self::from_table(table, None)
     }
 
-    fn from_table(mut table: Table) -> Result<Self> {
+    fn from_table(mut table: Table, preset: Option<Preset>) -> Result<Self> {
         let task = match table.remove("task") {
             None => Table::new(),
             Some(Value::Table(task)) => task,
             Some(_) => return Err(usage("`task` is a table: write [task] and its keys below")),
         };
         let mut task = TaskSettings::from_table(&task).map_err(usage)?;
-        let mut defaults: Table = toml::from_str(task.name().search_settings()).map_err(usage)?;
+        let defaults = preset.map_or(task.name().search_settings(), Preset::toml);
+        let mut defaults: Table = toml::from_str(defaults).map_err(usage)?;
         let strategy = table
             .get("search")
             .and_then(|search| search.get("strategy"));
@@ -256,6 +266,7 @@ fn set(table: &mut Table, key: &str, value: Value) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autoloss_search::Schedule;
 
     #[test]
     fn the_default_file_is_the_default() {
@@ -264,7 +275,7 @@ mod tests {
             if !task.is_embedded() {
                 set(&mut table, "task.data", Value::String("x".to_owned())).unwrap();
             }
-            let config = Config::from_table(table).unwrap();
+            let config = Config::from_table(table, None).unwrap();
             let want = Settings::from_toml(task.search_settings()).unwrap();
             assert_eq!(config.search, want);
             assert_eq!(config.task.name(), task);
@@ -275,7 +286,7 @@ mod tests {
     fn a_tasks_number_of_choices_is_for_evolution() {
         let choices = |text: &str| {
             let table = toml::from_str(&format!("task.name = \"digits-detection\"\n{text}"));
-            Config::from_table(table.unwrap())
+            Config::from_table(table.unwrap(), None)
                 .unwrap()
                 .search
                 .search
@@ -320,11 +331,11 @@ mod tests {
         ] {
             set(&mut table, key, key_value(&format!("={text}")).unwrap().1).unwrap();
         }
-        let config = Config::from_table(table.clone()).unwrap();
-        assert_eq!(config.task.training().steps, 7);
+        let config = Config::from_table(table.clone(), None).unwrap();
+        assert_eq!(config.task.training(Schedule::Proxy).steps, 7);
         assert_eq!(config.task.metric(), "bf1");
         assert_eq!(config.search.screening.threshold, 0.5);
         assert!(set(&mut table, "task.metric.x", Value::Integer(1)).is_err());
-        assert!(Config::from_table(toml::from_str("typo = 1").unwrap()).is_err());
+        assert!(Config::from_table(toml::from_str("typo = 1").unwrap(), None).is_err());
     }
 }

@@ -147,14 +147,15 @@ fn open_run(place: &str) -> Result<(Store, &str, Option<u64>)> {
 
 fn from_run(place: &str) -> Result<String> {
     let (store, dir, id) = open_run(place)?;
-    let row = match id {
-        Some(id) => store.candidate(id)?.with_context(|| {
-            let folder = shell::path(Path::new(dir));
-            format!("{dir}: no candidate {id}; `autoloss show {folder}` lists some")
-        })?,
-        None => store
-            .best_found()?
-            .with_context(|| format!("{dir}: no candidate has a score yet"))?,
+    let Some(id) = id else {
+        let recommended = store.recommended()?;
+        let (_, formula) =
+            recommended.with_context(|| format!("{dir}: no candidate has a score yet"))?;
+        return Ok(formula);
     };
+    let row = store.candidate(id)?.with_context(|| {
+        let folder = shell::path(Path::new(dir));
+        format!("{dir}: no candidate {id}; `autoloss show {folder}` lists some")
+    })?;
     Ok(row.candidate.formula)
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use autoloss_search::{EvaluationSet, Event, RunInfo, Tally};
+use autoloss_search::{EvaluationSet, Event, FinalStage, RunInfo, Tally};
 
 use crate::output::{self, Live, say};
 
@@ -28,6 +28,8 @@ pub(crate) struct Progress {
     time: Option<Duration>,
     evaluations: Option<u64>,
     elapsed_before: Duration,
+    /// The stage of full trainings, how many of them were made, and of how many.
+    full: Option<(FinalStage, usize, usize)>,
 }
 
 impl Progress {
@@ -49,6 +51,7 @@ impl Progress {
             time: info.settings.search.time.map(Duration::from_secs_f64),
             evaluations: info.settings.search.evaluations,
             elapsed_before: Duration::from_secs_f64(info.elapsed),
+            full: None,
         })
     }
 
@@ -57,8 +60,15 @@ impl Progress {
         self.tally.add(event);
         let seconds = (self.elapsed_before + self.start.elapsed()).as_secs_f64();
         let _ = writeln!(self.log, "{seconds:9.2} {event}");
-        if let Event::Started { .. } = event {
-            self.drawn_before = Some(self.tally.drawn);
+        match event {
+            Event::Started { .. } => self.drawn_before = Some(self.tally.drawn),
+            Event::StageStarted { stage, missing } => self.full = Some((*stage, 0, *missing)),
+            Event::Trained { .. } => {
+                if let Some((_, made, _)) = &mut self.full {
+                    *made += 1;
+                }
+            }
+            _ => {}
         }
         if self.live {
             output::show(Some(Live::Text(self.counts(), self.standing())));
@@ -101,6 +111,12 @@ impl Progress {
 
     /// The best score beside that of the task's usual loss, and what is left of the budget.
     fn standing(&self) -> String {
+        if let Some((stage, made, all)) = self.full {
+            return format!(
+                "{stage}: {made} of {all} full trainings{}",
+                self.time_left()
+            );
+        }
         let best = self.tally.best.as_ref();
         let mut line = best.map_or_else(
             || "best -".to_owned(),
@@ -113,11 +129,14 @@ impl Progress {
             let left = all.saturating_sub(self.tally.evaluations);
             line.push_str(&format!(", {left} evaluations left"));
         }
-        if let Some(time) = self.time {
+        line + &self.time_left()
+    }
+
+    fn time_left(&self) -> String {
+        self.time.map_or_else(String::new, |time| {
             let spent = self.elapsed_before + self.start.elapsed();
             let seconds = time.saturating_sub(spent).as_secs();
-            line.push_str(&format!(", {}:{:02} left", seconds / 60, seconds % 60));
-        }
-        line
+            format!(", {}:{:02} left", seconds / 60, seconds % 60)
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::settings::SettingsError;
 use crate::store::StoreError;
+use crate::task::Schedule;
 
 /// Why a search, a screening or a comparison ended without a result.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,35 @@ pub enum SearchError {
         task: String,
         /// What was wrong.
         reason: String,
+    },
+    /// A training cannot be made at all.
+    #[error("{schedule} of task `{task}`: {reason}")]
+    Training {
+        /// The task.
+        task: String,
+        /// The proxy or full training.
+        schedule: Schedule,
+        /// The task's error.
+        reason: String,
+    },
+    /// The limit of time holds neither one proxy training nor the full trainings at the end.
+    #[error(
+        "search.time is {limit:.0} s, but one proxy training and the {trainings} full trainings at the end, of \
+         about {each:.0} s each on {workers} worker(s), need {needed:.0} s: allow more time (--time {0}), or \
+         train less at the end (search.final_seeds, search.finalist_seeds, search.final_losses)",
+        rounded(*needed)
+    )]
+    Budget {
+        /// Seconds allowed.
+        limit: f64,
+        /// Seconds needed at the least.
+        needed: f64,
+        /// Full trainings at the end.
+        trainings: usize,
+        /// Seconds of each.
+        each: f64,
+        /// Trainings that run side by side.
+        workers: usize,
     },
     /// A proposal found no candidate that passes.
     #[error(
@@ -80,6 +110,11 @@ pub enum SearchError {
         /// The task given.
         given: String,
     },
+}
+
+/// Seconds as `--time` takes them, in whole minutes above, with room for a few evaluations.
+fn rounded(seconds: f64) -> String {
+    format!("{:.0}m", (1.2 * seconds / 60.0).ceil())
 }
 
 fn best(highest: Option<f64>) -> String {

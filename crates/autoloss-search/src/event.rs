@@ -163,12 +163,49 @@ pub struct FailedTraining {
 /// How one training of a comparison ended.
 pub type Ended = Result<Training, FailedTraining>;
 
+/// Purpose of the full trainings at the end of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinalStage {
+    /// Choice of one of the finalists, on the search set.
+    Finalists,
+    /// Comparison of that finalist with the task's baselines, on the validation set.
+    Comparison,
+}
+
+impl FinalStage {
+    /// The set that the trainings are scored on.
+    #[must_use]
+    pub const fn set(self) -> EvaluationSet {
+        match self {
+            Self::Finalists => EvaluationSet::Search,
+            Self::Comparison => EvaluationSet::Validation,
+        }
+    }
+
+    /// The word of the store for its trainings.
+    pub(crate) const fn purpose(self) -> &'static str {
+        match self {
+            Self::Finalists => "finalist",
+            Self::Comparison => "final",
+        }
+    }
+}
+
+impl fmt::Display for FinalStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finalists => "choice among the finalists",
+            Self::Comparison => "final comparison",
+        })
+    }
+}
+
 /// Why a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// `search.evaluations` were made.
     Evaluations,
-    /// The rest of `search.time` is needed for the final comparison.
+    /// The rest of `search.time` is needed for the full trainings at the end.
     Time,
     /// The user asked for it.
     Interrupted,
@@ -296,13 +333,25 @@ pub enum Event {
         /// Seconds until then.
         seconds: f64,
     },
-    /// The search ended; the final comparison follows.
+    /// The search ended; the full trainings follow.
     SearchEnded {
         /// Why.
         end: End,
     },
-    /// One training of a comparison ended.
-    Compared(Ended),
+    /// A stage of full trainings begins.
+    StageStarted {
+        /// The stage.
+        stage: FinalStage,
+        /// Trainings that are still to be made.
+        missing: usize,
+    },
+    /// One full training at the end of the run ended.
+    Trained {
+        /// Its purpose.
+        stage: FinalStage,
+        /// Its result.
+        ended: Ended,
+    },
 }
 
 impl fmt::Display for Event {
@@ -369,8 +418,19 @@ impl fmt::Display for Event {
                 candidate, message, ..
             } => write!(f, "{candidate} {}: {message}", Fate::Failed.name()),
             Self::SearchEnded { end } => write!(f, "search ended: {end}"),
-            Self::Compared(Ok(training)) => write!(f, "compared {training}"),
-            Self::Compared(Err(failed)) => write!(f, "compared {failed}"),
+            Self::StageStarted { stage, missing } => {
+                write!(f, "{stage}: {missing} full trainings to make")
+            }
+            Self::Trained { stage, ended } => {
+                let word = match stage {
+                    FinalStage::Finalists => "finalist",
+                    FinalStage::Comparison => "compared",
+                };
+                match ended {
+                    Ok(training) => write!(f, "{word} {training}"),
+                    Err(failed) => write!(f, "{word} {failed}"),
+                }
+            }
         }
     }
 }
@@ -494,7 +554,8 @@ impl Tally {
             Event::Parked { .. }
             | Event::EvaluationStarted { .. }
             | Event::SearchEnded { .. }
-            | Event::Compared(_) => {}
+            | Event::StageStarted { .. }
+            | Event::Trained { .. } => {}
         }
     }
 

@@ -43,12 +43,15 @@
 
 mod agreement;
 mod branch;
+mod budget;
 mod comparison;
+mod conclusion;
 mod equivalence;
 mod error;
 mod event;
 pub mod evolution;
 mod executor;
+mod finals;
 mod mutation;
 mod population;
 mod predictor;
@@ -67,11 +70,13 @@ pub mod toy;
 
 pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
 pub use branch::prediction_gradient;
+pub use budget::Plan;
 pub use comparison::{Comparison, Entry, Paired, entries, mean_and_std, summarise, train_all};
+pub use conclusion::{Against, Conclusion, Standing};
 pub use equivalence::Key;
 pub use error::SearchError;
 pub use event::{
-    Best, Candidate, End, Ended, Event, FailedTraining, Fate, Origin, Tally, Training,
+    Best, Candidate, End, Ended, Event, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
 };
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};
@@ -83,7 +88,7 @@ pub use run::{RunReport, parse_loss, run};
 pub use screening::{
     Judgement, Prepared, Scratch, Screened, Screener, Screening, Stage, Stages, Verdict,
 };
-pub use seed::{comparison_seeds, final_seeds, reproduction_seeds};
+pub use seed::{comparison_seeds, fidelity_seeds, final_seeds, finalist_seeds, reproduction_seeds};
 pub use settings::{
     Branches, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
     key_value, parse_toml, read_table, set_key,
@@ -93,5 +98,6 @@ pub use store::{
 };
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
-    Interrupt, Job, Outcome, Role, SEARCH_SCORE, Sample, Scorer, SetOnPanic, Task, TaskError,
+    Interrupt, Job, Outcome, Role, SEARCH_SCORE, Sample, Schedule, Scorer, SetOnPanic, Task,
+    TaskError,
 };

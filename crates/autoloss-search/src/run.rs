@@ -6,21 +6,21 @@ use std::time::Instant;
 
 use autoloss_expr::{Loss, ParseError};
 
-use crate::comparison::{Comparison, Entry, entries, summarise, train_all};
-use crate::equivalence::Key;
+use crate::budget::Plan;
+use crate::comparison::Comparison;
 use crate::error::SearchError;
-use crate::event::{End, Ended, Event, Fate, Tally};
+use crate::event::{End, Event, Fate, Tally};
 use crate::evolution::Evolution;
 use crate::executor::local::{Clock, Parts, search};
+use crate::finals::{Finals, best_found};
 use crate::population::Member;
 use crate::predictor::Predictor;
 use crate::random::Space;
 use crate::screening::{Judgement, Past, Scratch, Screening};
-use crate::seed::final_seeds;
 use crate::settings::Settings;
 use crate::store::{CandidateRow, Recorder, RunInfo};
 use crate::strategy::sampler;
-use crate::task::{EvaluationSet, Interrupt, Job, Task};
+use crate::task::{Interrupt, Task};
 
 /// What a run gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +32,8 @@ pub struct RunReport {
     /// The best losses found by the scores that the search saw, the best first, no two of them
     /// equivalent; as many as [`SearchSettings::shown_losses`](crate::SearchSettings::shown_losses).
     pub best: Vec<CandidateRow>,
-    /// The final comparison: baselines, then the best losses found; empty after an interrupt
-    /// during the search, and where `search.final_losses` is 0.
+    /// The final comparison, in full training: baselines, then the finalist that was chosen; empty after an
+    /// interrupt, and where `search.final_losses` or `search.final_seeds` is 0.
     pub comparisons: Vec<Comparison>,
 }
 
@@ -89,13 +89,21 @@ pub fn run(
             comparisons: Vec::new(),
         });
     }
-    let (comparisons, complete) =
-        comparison_stage(task, &info.settings, clock, recorder, interrupt, on_event)?;
+    let finals = Finals {
+        task,
+        settings: &info.settings,
+        clock,
+        interrupt,
+    };
+    let comparisons = finals.run(recorder, on_event)?;
     Ok(RunReport {
-        end: if complete { end } else { End::Interrupted },
+        end: match comparisons {
+            Some(_) => end,
+            None => End::Interrupted,
+        },
         tally,
         best,
-        comparisons,
+        comparisons: comparisons.unwrap_or_default(),
     })
 }
 
@@ -119,7 +127,10 @@ fn search_stage(
     recorder.discard_unfinished()?;
     let rows = recorder.store().candidates()?;
     let tally = recorder.store().tally_of(&rows)?;
-    let best = settings.search.final_losses;
+    let plan = Plan::new(task, &settings.search)?;
+    if rows.is_empty() {
+        plan.check(settings.search.time)?;
+    }
     let started = Event::Started {
         task: task.name().to_owned(),
         metric: task.metric().to_owned(),
@@ -137,16 +148,13 @@ fn search_stage(
         predictor: restore_predictor(task, settings, &screening, recorder, &rows)?,
         screening,
         clock,
-        full_trainings: full_trainings(&rows),
+        finished: finished(&rows),
         unproductive: unproductive(&rows),
         reference: match tally.reference {
             Some(_) => None,
             None => baselines.first().cloned(),
         },
-        final_trainings: match best {
-            0 => 0,
-            _ => (best + baselines.len()) * settings.search.final_seeds,
-        },
+        plan,
         tally,
     };
     on_event(&started);
@@ -209,7 +217,7 @@ fn restore_verdicts(
 }
 
 /// The loss of a candidate of the run so far.
-fn stored_loss(
+pub(crate) fn stored_loss(
     task: &dyn Task,
     recorder: &Recorder,
     row: &CandidateRow,
@@ -290,7 +298,8 @@ fn in_joining_order(rows: &[CandidateRow]) -> Vec<(&CandidateRow, f64)> {
     joined
 }
 
-fn full_trainings(rows: &[CandidateRow]) -> (f64, u64) {
+/// Seconds and number of the proxy trainings that came to their end.
+fn finished(rows: &[CandidateRow]) -> (f64, u64) {
     rows.iter()
         .filter(|row| row.fate == Fate::Scored)
         .filter_map(|row| row.training_seconds)
@@ -302,81 +311,4 @@ fn unproductive(rows: &[CandidateRow]) -> u64 {
     let joined = in_joining_order(rows);
     let untrained = |(row, _): &&(&CandidateRow, f64)| row.fate == Fate::Equivalent;
     joined.iter().rev().take_while(untrained).count() as u64
-}
-
-/// Pictures of each loss that the final comparison keeps.
-const PICTURES: usize = 4;
-
-/// The final comparison, and whether it is complete; trainings that an earlier part of the run made
-/// are not made again.
-fn comparison_stage(
-    task: &dyn Task,
-    settings: &Settings,
-    clock: Clock,
-    recorder: &mut Recorder,
-    interrupt: &Interrupt,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<(Vec<Comparison>, bool), SearchError> {
-    if settings.search.final_losses == 0 {
-        return Ok((Vec::new(), true));
-    }
-    let mut losses = task.baselines();
-    for row in best_found(settings.search.final_losses, recorder)? {
-        let loss = stored_loss(task, recorder, &row)?;
-        losses.push((format!("#{}", row.candidate.id), loss));
-    }
-    let seeds = final_seeds(settings.search.seed, settings.search.final_seeds);
-    let base = Job {
-        set: EvaluationSet::Validation,
-        stop_on_invalid: settings.search.stop_on_invalid,
-        ..Job::default()
-    };
-    let wanted = entries(&losses, &seeds, &base, PICTURES);
-    let mut done = recorder.store().final_trainings()?;
-    // Failed ones are tried again.
-    done.retain(Result::is_ok);
-    let missing = wanted.iter();
-    let missing = missing.filter(|entry| !done.iter().any(|ended| entry.is_of(ended)));
-    let missing: Vec<Entry> = missing.cloned().collect();
-    let new = train_all(
-        task,
-        &missing,
-        settings.search.worker_count(),
-        interrupt,
-        &mut |ended| {
-            let event = Event::Compared(ended.clone());
-            recorder.record(&event, clock.elapsed())?;
-            on_event(&event);
-            Ok(())
-        },
-    )?;
-    done.extend(new);
-    let place = |ended: &Ended| wanted.iter().position(|entry| entry.is_of(ended));
-    done.retain(|ended| place(ended).is_some());
-    done.sort_by_key(place);
-    let complete = done.len() == wanted.len();
-    Ok((summarise(done), complete))
-}
-
-/// The best candidates of the run that are not equivalent to each other.
-fn best_found(count: usize, recorder: &Recorder) -> Result<Vec<CandidateRow>, SearchError> {
-    let mut keys = Vec::new();
-    let mut rows = Vec::new();
-    for row in recorder.store().top(usize::MAX >> 1)? {
-        if rows.len() == count {
-            break;
-        }
-        let key = (
-            Key::new(&row.candidate.norms),
-            row.candidate.canonical.clone(),
-        );
-        let same = |known: &(Option<Key>, String)| {
-            known.1 == key.1 || (known.0.is_some() && known.0 == key.0)
-        };
-        if !keys.iter().any(same) {
-            keys.push(key);
-            rows.push(row);
-        }
-    }
-    Ok(rows)
 }

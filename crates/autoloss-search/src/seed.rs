@@ -25,6 +25,10 @@ pub enum Stream {
     Comparison,
     /// Training n of `autoloss reproduce`.
     Reproduction,
+    /// Full training n of a finalist.
+    Finalist,
+    /// Training n of `autoloss fidelity`.
+    Fidelity,
 }
 
 /// The generator of item `n` of a stream.
@@ -61,6 +65,23 @@ pub fn final_seeds(run_seed: u64, count: usize) -> Vec<u64> {
 pub fn comparison_seeds(seed: u64, count: usize) -> Vec<u64> {
     distinct(count, None, |n| {
         (1 << 32) | short(seed, Stream::Comparison, n)
+    })
+}
+
+/// Seeds that neither the search nor the final comparison has, for the full trainings by which one of the
+/// finalists is chosen: from 3·2³² to 4·2³².
+#[must_use]
+pub fn finalist_seeds(run_seed: u64, count: usize) -> Vec<u64> {
+    distinct(count, None, |n| {
+        (3 << 32) | short(run_seed, Stream::Finalist, n)
+    })
+}
+
+/// Seeds that no search, comparison or table has, for `autoloss fidelity`: from 4·2³² to 5·2³².
+#[must_use]
+pub fn fidelity_seeds(seed: u64, count: usize) -> Vec<u64> {
+    distinct(count, None, |n| {
+        (4 << 32) | short(seed, Stream::Fidelity, n)
     })
 }
 
@@ -109,12 +130,14 @@ mod tests {
         for run_seed in [0, 1, 7, u64::MAX] {
             let mut all = final_seeds(run_seed, 300);
             all.push(evaluation_seed(run_seed));
+            all.extend(finalist_seeds(run_seed, 300));
             for seed in [0, 1, 7, u64::MAX] {
                 all.extend(compared(seed));
             }
             all.extend(&reproduced);
+            all.extend(fidelity_seeds(run_seed, 300));
             let distinct: HashSet<&u64> = all.iter().collect();
-            assert_eq!(distinct.len(), 6 * 300 + 1);
+            assert_eq!(distinct.len(), 8 * 300 + 1);
         }
         assert_eq!(compared(3)[..5], comparison_seeds(3, 5));
         // By their ranges, not by luck.
@@ -122,6 +145,8 @@ mod tests {
         assert_eq!(place(&final_seeds(3, 300)), HashSet::from([0]));
         assert_eq!(place(&compared(3)), HashSet::from([1]));
         assert_eq!(place(&reproduced), HashSet::from([2]));
+        assert_eq!(place(&finalist_seeds(3, 300)), HashSet::from([3]));
+        assert_eq!(place(&fidelity_seeds(3, 300)), HashSet::from([4]));
     }
 
     #[test]

@@ -85,6 +85,7 @@ pub struct SearchSettings {
     pub equivalence: bool,
     pub stop_on_invalid: bool,
     pub final_losses: usize,
+    pub finalist_seeds: usize,
     pub final_seeds: usize,
     pub fixed: BTreeMap<String, String>,
 }
@@ -156,7 +157,8 @@ impl Default for SearchSettings {
             equivalence: true,
             stop_on_invalid: true,
             final_losses: 3,
-            final_seeds: 3,
+            finalist_seeds: 2,
+            final_seeds: 5,
             fixed: BTreeMap::new(),
         }
     }
@@ -237,6 +239,10 @@ fn check(
 impl Settings {
     /// The commented defaults, as a file to start from.
     pub const DEFAULT_TOML: &str = include_str!("default.toml");
+
+    /// The published configuration of AutoLoss-Zero (arXiv 2103.14026), where it differs from the defaults or
+    /// from a task's settings.
+    pub const PAPER_TOML: &str = include_str!("paper.toml");
 
     /// Reads settings from TOML; keys left out keep their defaults.
     ///
@@ -360,10 +366,16 @@ impl SearchSettings {
             "from 2 to 10000",
         )?;
         check(
-            (1..=1000).contains(&self.final_seeds),
+            self.final_seeds <= 1000,
             "search.final_seeds",
             self.final_seeds,
-            "from 1 to 1000",
+            "at most 1000",
+        )?;
+        check(
+            self.finalist_seeds <= 1000,
+            "search.finalist_seeds",
+            self.finalist_seeds,
+            "at most 1000",
         )?;
         check(
             self.final_losses <= 1000,
@@ -544,7 +556,8 @@ mod tests {
             ("[search]\nevaluations = 0", "search.evaluations"),
             ("[search]\ntime = 0.0", "search.time"),
             ("[search]\nmax_draws = 0", "search.max_draws"),
-            ("[search]\nfinal_seeds = 0", "search.final_seeds"),
+            ("[search]\nfinal_seeds = 1001", "search.final_seeds"),
+            ("[search]\nfinalist_seeds = 1001", "search.finalist_seeds"),
             ("[screening]\nthreshold = 1.01", "screening.threshold"),
             ("[screening]\nthreshold = nan", "screening.threshold"),
             ("[screening]\nsamples = 0", "screening.samples"),

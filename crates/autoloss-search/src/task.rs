@@ -1,10 +1,9 @@
 //! The only thing the search knows of the world: a task with branches, stored predictions, a
-//! metric, and a way to train and score a proxy network.
+//! metric, and a way to train and score a network, by its proxy or in full.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use autoloss_expr::{Loss, NativeLoss, Shape};
 use serde::{Deserialize, Serialize};
@@ -208,6 +207,26 @@ impl fmt::Display for EvaluationSet {
     }
 }
 
+/// The training that a loss is given: cheap, to choose by, or in full, for results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// The proxy task, which a search makes many trainings of.
+    #[default]
+    Proxy,
+    /// Full training.
+    Full,
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proxy => "proxy",
+            Self::Full => "full training",
+        })
+    }
+}
+
 /// Name of the metric that says, beside scores on the validation set, how the same network scores on the
 /// search set: where several losses are scored on the validation set, one is chosen by this number.
 pub const SEARCH_SCORE: &str = "search_set";
@@ -215,6 +234,8 @@ pub const SEARCH_SCORE: &str = "search_set";
 /// One training to do, and the set to score it on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
+    /// The training: the task's proxy or its full training.
+    pub schedule: Schedule,
     /// The set that the trained network is scored on.
     pub set: EvaluationSet,
     /// Seeds initialisation, order and augmentation. Candidates of one run share it, so that they
@@ -324,8 +345,8 @@ pub trait Task: Send + Sync {
     /// If the data cannot be read.
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError>;
 
-    /// Trains a fresh proxy network with the loss on the training set alone, and scores it on the job's
-    /// set.
+    /// Trains a fresh network with the loss on the training set alone, by the job's schedule, and scores it
+    /// on the job's set.
     ///
     /// # Errors
     /// [`TaskError::Interrupted`] if the interrupt was set; otherwise what went wrong.
@@ -344,8 +365,12 @@ pub trait Task: Send + Sync {
         None
     }
 
-    /// A rough upper bound of one evaluation's duration, for budgets; `None` where unknown.
-    fn expected_duration(&self) -> Option<Duration> {
-        None
+    /// Expected seconds of one training by a schedule, its scoring included, for budgets; `None` where
+    /// unknown.
+    ///
+    /// # Errors
+    /// If the task cannot make a training.
+    fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
+        Ok(None)
     }
 }

@@ -14,8 +14,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::run::parse_loss;
 use crate::task::{
-    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Sample, Task,
-    TaskError,
+    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Sample, Schedule,
+    Task, TaskError,
 };
 
 const CLASSES: usize = 4;
@@ -23,6 +23,14 @@ const SIDE: usize = 6;
 const PIXELS: usize = SIDE * SIDE;
 const UPDATES: usize = 12;
 const STEP_SIZE: f32 = 0.5;
+
+/// Updates of a training.
+const fn updates(schedule: Schedule) -> usize {
+    match schedule {
+        Schedule::Proxy => UPDATES,
+        Schedule::Full => 10 * UPDATES,
+    }
+}
 
 /// The toy task.
 pub struct Toy {
@@ -180,7 +188,7 @@ impl Task for Toy {
         let mut gradients = [Vec::new(), Vec::new()];
         let mut curve = Vec::new();
         let mut outcome = Outcome::Finished;
-        for update in 1..=UPDATES {
+        for update in 1..=updates(job.schedule) {
             if interrupt.is_set() {
                 return Err(TaskError::Interrupted);
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use autoloss_expr::{Loss, Tree};
 use autoloss_search::{
-    Evaluation, EvaluationSet, Interrupt, Job, Outcome, SEARCH_SCORE, TaskError,
+    Evaluation, EvaluationSet, Interrupt, Job, Outcome, SEARCH_SCORE, Task, TaskError,
 };
 use burn::module::Module;
 
@@ -95,6 +95,44 @@ pub(crate) fn evaluate<L: Learner>(
     on_threads(learner.training().threads, || {
         train_and_score(learner, loss, job, interrupt)
     })?
+}
+
+/// Updates by which the duration of a training is measured, the slower first one left out.
+const MEASURED: usize = 4;
+
+/// Expected seconds of a training with the task's usual loss: those of a few updates, times their number, and
+/// a tenth for the scoring.
+///
+/// # Errors
+/// If the task cannot make a training.
+pub(crate) fn expected_seconds<L: Learner + Task>(learner: &L) -> Result<Option<f64>, TaskError> {
+    let Some((_, loss)) = learner.baselines().into_iter().next() else {
+        return Ok(None);
+    };
+    let settings = learner.training();
+    let few = TrainingSettings {
+        steps: (1 + MEASURED).min(settings.steps),
+        ..settings.clone()
+    };
+    let ends = on_threads(settings.threads, || {
+        let (net, mut loss) = learner.start(&loss, 0, 0)?;
+        let course = Course {
+            settings: &few,
+            stop_on_invalid: false,
+            interrupt: &Interrupt::default(),
+        };
+        let mut ends = vec![Instant::now()];
+        let begin = Begin::fresh(&few);
+        train(net, &mut loss, &course, begin, &mut |_| {
+            ends.push(Instant::now());
+            Ok(())
+        })
+        .map_err(ended)?;
+        Ok(ends)
+    })??;
+    let updates = ends.windows(2).map(|pair| pair[1] - pair[0]);
+    let fastest = updates.min().unwrap_or_default().as_secs_f64();
+    Ok(Some(1.1 * fastest * settings.steps as f64))
 }
 
 /// How a full training is kept and goes on.

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use autoloss_search::{
-    Comparison, Ended, EvaluationSet, Job, comparison_seeds, entries, summarise, train_all,
+    Comparison, Ended, EvaluationSet, Job, Schedule, comparison_seeds, entries, summarise,
+    train_all,
 };
 use serde_json::json;
 
@@ -34,7 +35,12 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         None => "what is done is printed",
     })?;
     let seeds = comparison_seeds(arguments.seed, arguments.seeds);
+    let schedule = match arguments.proxy {
+        true => Schedule::Proxy,
+        false => Schedule::Full,
+    };
     let base = Job {
+        schedule,
         set: EvaluationSet::Validation,
         stop_on_invalid: config.search.search.stop_on_invalid,
         all_metrics: arguments.out.is_some(),
@@ -66,18 +72,19 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         print_json(&json!({
             "task": settings.name().name(),
             "metric": settings.metric(),
+            "schedule": schedule,
             "set": EvaluationSet::Validation,
             "comparisons": comparisons_json(&comparisons),
         }))?;
         return complete(&comparisons, total);
     }
     print(&format!(
-        "task {}, {} on the {}, {} updates with {}\n\n{}",
+        "task {}, {schedule}, {} on the {}, {} updates with {}\n\n{}",
         settings.name(),
         settings.metric(),
         EvaluationSet::Validation,
-        settings.training().steps,
-        settings.network(),
+        settings.training(schedule).steps,
+        settings.network(schedule),
         comparisons_text(&comparisons, None)
     ))?;
     complete(&comparisons, total)

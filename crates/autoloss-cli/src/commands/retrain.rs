@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use autoloss_expr::Loss;
-use autoloss_search::{EvaluationSet, Folder, Interrupt, Job, Outcome, SEARCH_SCORE};
+use autoloss_search::{EvaluationSet, Folder, Interrupt, Job, Outcome, SEARCH_SCORE, Schedule};
 use autoloss_vision::tasks::{Keeping, VisionTask};
 use serde_json::{Map, Value, json};
 
@@ -154,7 +154,7 @@ impl Retraining<'_> {
             let result = serde_json::from_slice(&text);
             return result.with_context(|| format!("{}: is damaged; delete it", path.display()));
         }
-        let steps = self.config.task.training().steps;
+        let steps = self.config.task.training(Schedule::Full).steps;
         let every = self.arguments.checkpoint_every;
         let keeping = Keeping {
             dir,
@@ -162,6 +162,7 @@ impl Retraining<'_> {
             best: self.arguments.keep == Keep::Best,
         };
         let job = Job {
+            schedule: Schedule::Full,
             set: EvaluationSet::Validation,
             seed,
             stop_on_invalid: self.config.search.search.stop_on_invalid,

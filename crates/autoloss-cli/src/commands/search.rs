@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use autoloss_search::{
-    End, Folder, FolderError, NewRun, Recorder, RunReport, Space, StoreError, Task, parse_toml, run,
+    End, Folder, FolderError, NewRun, Plan, Recorder, RunReport, Space, StoreError, Task,
+    parse_toml, run,
 };
 use autoloss_vision::tasks::{TaskName, TaskSettings};
 use toml::Value;
@@ -18,8 +19,8 @@ use crate::output::say;
 use crate::progress::Progress;
 use crate::shell;
 
-/// The budget of a search that is given none: the whole run within five minutes.
-const DEFAULT_TIME: Duration = Duration::from_secs(285);
+/// The least budget of a search that is given none: the whole run within ten minutes.
+const DEFAULT_TIME: Duration = Duration::from_secs(570);
 
 pub(crate) fn search(arguments: &Search) -> Result<()> {
     if arguments.print_config {
@@ -30,13 +31,17 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
             .unwrap_or(TaskName::Digits.name());
         return print(&default_file(name.parse().map_err(usage)?));
     }
-    let config = Config::read(&arguments.task, flags(arguments)?)?;
+    let config = Config::read_with(&arguments.task, arguments.preset, flags(arguments)?)?;
     let mut settings = config.search.clone();
-    if settings.search.time.is_none() && settings.search.evaluations.is_none() {
-        settings.search.time = Some(DEFAULT_TIME.as_secs_f64());
-    }
     let task = config.open_task()?;
     Space::new(&settings.search, task.branches()).map_err(usage)?;
+    let plan = Plan::new(&*task, &settings.search)?;
+    if settings.search.time.is_none() && settings.search.evaluations.is_none() {
+        let least = DEFAULT_TIME.as_secs_f64();
+        settings.search.time = Some(least.max(2.0 * plan.least_seconds()).ceil());
+    }
+    plan.check(settings.search.time).map_err(usage)?;
+    say!("{}", planned(&plan, settings.search.time));
     let folder = match &arguments.run {
         Some(dir) => Folder::claim(dir).map_err(StoreError::Folder)?,
         None => free_folder(&config.task)?,
@@ -57,6 +62,41 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
         shell::path(&dir)
     );
     go_on(&dir, &*task, recorder, arguments.json)
+}
+
+/// The expected cost of a run, and the time that is left for its search.
+fn planned(plan: &Plan, time: Option<f64>) -> String {
+    let about = |seconds: Option<f64>| match seconds {
+        Some(seconds) if seconds < 10.0 => format!("about {seconds:.1} s"),
+        Some(seconds) => format!("about {seconds:.0} s"),
+        None => "of unknown duration".to_owned(),
+    };
+    let mut text = format!("a proxy training: {}", about(plan.proxy));
+    let trainings = plan.full_trainings();
+    if trainings == 0 {
+        return text + "; no full training at the end";
+    }
+    text.push_str(&format!(
+        "; a full training: {}, {trainings} of them at the end",
+        about(plan.full)
+    ));
+    let last = plan.final_seconds(None);
+    if let (Some(proxy), Some(time), true) = (plan.proxy, time, last > 0.0) {
+        let left = (time - last) * plan.workers as f64 / proxy.max(1e-3);
+        text.push_str(&format!(
+            ", which take {} of {}: the rest holds some {:.0} evaluations",
+            clock(last),
+            clock(time),
+            left.max(1.0).floor()
+        ));
+    }
+    text
+}
+
+/// Minutes and seconds.
+fn clock(seconds: f64) -> String {
+    let seconds = Duration::from_secs_f64(seconds).as_secs();
+    format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
 fn flags(arguments: &Search) -> Result<Vec<(String, Option<Value>)>> {
@@ -129,7 +169,7 @@ fn ended(dir: &Path, report: &RunReport) -> Result<()> {
     let best = match report.tally.best {
         Some(_) => {
             let loss = shell::word(&format!("@{}", dir.display()));
-            format!("; the best loss is `--loss {loss}`")
+            format!("; the recommended loss is `--loss {loss}`")
         }
         None => String::new(),
     };

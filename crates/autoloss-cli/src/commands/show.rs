@@ -1,7 +1,7 @@
 //! `autoloss show`: what a run found.
 
 use anyhow::Result;
-use autoloss_search::{Comparison, EvaluationSet, RunInfo, Store};
+use autoloss_search::{Comparison, Conclusion, EvaluationSet, RunInfo, Schedule, Store};
 use serde_json::json;
 
 use super::{print, print_json};
@@ -74,25 +74,45 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
         ]);
     }
     text.push_str(&format!(
-        "best losses on the proxy that the search saw: {}\n{best}",
+        "best losses on the proxy, one seed: {}\n{best}",
         metric_on(&info, EvaluationSet::Search)
     ));
+    let finalists = store.finalists()?;
+    if !finalists.is_empty() {
+        text.push_str(&format!(
+            "\nfinalists in full training, of which the best goes on: {}\n{}",
+            metric_on(&info, EvaluationSet::Search),
+            comparisons_text(&finalists, None)
+        ));
+    }
     let comparisons = store.comparisons()?;
     if !comparisons.is_empty() {
         text.push_str(&format!(
-            "\nthe same training with fresh seeds: {}\n{}",
+            "\n{} with fresh seeds: {}\n{}",
+            match info.compared_by {
+                Schedule::Proxy => "the proxy training",
+                Schedule::Full => "full training",
+            },
             metric_on(&info, EvaluationSet::Validation),
             comparisons_text(&comparisons, store.reference()?.map(|r| r.name).as_deref())
         ));
-        if let Some(best) = store.best_found()? {
-            text.push_str(&format!(
-                "\n`--loss @DIR` is #{}: of these the best by the {}\n",
-                best.candidate.id,
-                metric_on(&info, EvaluationSet::Search)
-            ));
-        }
     }
+    text.push_str(&result(store, &info)?);
     Ok(text)
+}
+
+/// The result of a run in words: the final comparison in one sentence, and the loss that is recommended.
+fn result(store: &Store, info: &RunInfo) -> Result<String> {
+    let Some(conclusion) = store.conclusion()? else {
+        return Ok(String::new());
+    };
+    let (name, formula) = conclusion.recommended();
+    Ok(format!(
+        "\n{conclusion}: {}, {}.\nRecommended (`--loss @DIR`): {name}\n    {}\n",
+        info.compared_by,
+        metric_on(info, EvaluationSet::Validation),
+        by_branch(formula).replace('\n', "\n    ")
+    ))
 }
 
 /// A table of comparisons and below it the trainings that failed.
@@ -208,7 +228,7 @@ pub(crate) fn comparisons_json(comparisons: &[Comparison]) -> serde_json::Value 
         let failed = c.failed.iter();
         let failed = failed.map(|f| json!({"seed": f.seed, "message": f.message}));
         json!({
-            "name": c.name, "loss": c.formula, "set": EvaluationSet::Validation,
+            "name": c.name, "loss": c.formula, "set": c.trainings.first().map(|t| t.set),
             "mean": c.mean, "std": c.std, "search_mean": c.search_mean(),
             "against_first": paired(c),
             "trainings": trainings,
@@ -255,8 +275,26 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
         "reference": reference,
         "progress": store.progress()?,
         "operators": operators,
+        "finalists": comparisons_json(&store.finalists()?),
+        "schedule": info.compared_by,
         "comparisons": comparisons_json(&store.comparisons()?),
+        "conclusion": store.conclusion()?.as_ref().map(conclusion_json),
+        "recommended": store.recommended()?.map(|(name, loss)| json!({"name": name, "loss": loss})),
     }))
+}
+
+/// The result of a final comparison as JSON.
+fn conclusion_json(conclusion: &Conclusion) -> serde_json::Value {
+    let against = conclusion.against.as_ref().map(|against| {
+        json!({
+            "baseline": against.baseline, "standing": against.standing, "mean": against.mean,
+            "difference": against.paired.difference, "p": against.paired.p, "seeds": against.paired.seeds,
+        })
+    });
+    json!({
+        "found": conclusion.found, "mean": conclusion.mean, "sentence": conclusion.to_string(),
+        "against": against,
+    })
 }
 
 #[cfg(test)]

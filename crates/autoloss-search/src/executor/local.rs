@@ -19,6 +19,7 @@ use autoloss_expr::Loss;
 
 use self::round::Round;
 use super::{Failure, Trained, panic_message, train};
+use crate::budget::Plan;
 use crate::error::SearchError;
 use crate::event::{Candidate, End, Event, Fate, Tally};
 use crate::evolution::{Evolution, Found, Known, Offspring, Proposal};
@@ -28,7 +29,7 @@ use crate::random::Space;
 use crate::screening::{Judgement, Looked, Open, Scratch, Screened, Screening, Signature, Verdict};
 use crate::seed::evaluation_seed;
 use crate::settings::Settings;
-use crate::task::{EvaluationSet, Interrupt, Job, Task};
+use crate::task::{EvaluationSet, Interrupt, Job, Schedule, Task};
 
 /// So many failures at the beginning and nothing else end the run.
 const FAILURES: u64 = 5;
@@ -65,10 +66,10 @@ pub(crate) struct Parts<'a> {
     pub(crate) tally: Tally,
     /// The task's usual loss, where it is still to be trained.
     pub(crate) reference: Option<(String, Loss)>,
-    /// Trainings of the final comparison, for which time is kept.
-    pub(crate) final_trainings: usize,
-    /// Seconds and number of the trainings that were made in full.
-    pub(crate) full_trainings: (f64, u64),
+    /// Expected cost of the full trainings at the end, for which time is kept.
+    pub(crate) plan: Plan,
+    /// Seconds and number of the proxy trainings that came to their end.
+    pub(crate) finished: (f64, u64),
     /// Members that joined without a training since the last one.
     pub(crate) unproductive: u64,
 }
@@ -82,7 +83,7 @@ struct Shared {
     tally: Tally,
     /// Trainings that were begun and not abandoned.
     begun: u64,
-    full_trainings: (f64, u64),
+    finished: (f64, u64),
     unproductive: u64,
     end: Option<End>,
     error: Option<SearchError>,
@@ -104,8 +105,7 @@ struct Search<'a> {
     space: Space,
     screening: Screening,
     clock: Clock,
-    workers: usize,
-    final_trainings: usize,
+    plan: Plan,
     reference: Mutex<Option<(String, Loss)>>,
     /// Ends running trainings.
     interrupt: Interrupt,
@@ -129,8 +129,7 @@ pub(crate) fn search(
         space: parts.space,
         screening: parts.screening,
         clock: parts.clock,
-        workers,
-        final_trainings: parts.final_trainings,
+        plan: parts.plan,
         reference: Mutex::new(parts.reference),
         interrupt: Interrupt::default(),
         over: AtomicBool::new(false),
@@ -140,7 +139,7 @@ pub(crate) fn search(
             predictor: parts.predictor,
             in_training: Vec::new(),
             tally: parts.tally,
-            full_trainings: parts.full_trainings,
+            finished: parts.finished,
             unproductive: parts.unproductive,
             end: None,
             error: None,
@@ -248,6 +247,7 @@ impl Search<'_> {
 
     fn job(&self) -> Job {
         Job {
+            schedule: Schedule::Proxy,
             set: EvaluationSet::Search,
             seed: evaluation_seed(self.settings.search.seed),
             stop_on_invalid: self.settings.search.stop_on_invalid,
@@ -277,8 +277,8 @@ impl Search<'_> {
             }
         };
         if trained.fate == Fate::Scored {
-            shared.full_trainings.0 += trained.seconds;
-            shared.full_trainings.1 += 1;
+            shared.finished.0 += trained.seconds;
+            shared.finished.1 += 1;
         }
         let training = trained.into_training(&name, loss.to_string(), &job);
         shared.emit(Event::Reference(training));
@@ -537,8 +537,8 @@ impl Search<'_> {
         }
         let (id, score) = (candidate.id, trained.score);
         if trained.fate == Fate::Scored {
-            shared.full_trainings.0 += trained.seconds;
-            shared.full_trainings.1 += 1;
+            shared.finished.0 += trained.seconds;
+            shared.finished.1 += 1;
         }
         shared.in_training.retain(|(id, _)| *id != candidate.id);
         shared.unproductive = 0;
@@ -588,17 +588,11 @@ impl Search<'_> {
         if search.evaluations.is_some_and(|n| shared.begun >= n) {
             return Some(End::Evaluations);
         }
-        let (seconds, count) = shared.full_trainings;
-        let one = match count {
-            0 => self
-                .task
-                .expected_duration()
-                .map_or(0.0, |d| d.as_secs_f64()),
-            n => seconds / n as f64,
-        };
-        // The training to begin, and then the final comparison.
-        let rounds = 1 + self.final_trainings.div_ceil(self.workers);
-        let needed = rounds as f64 * one;
+        let (seconds, count) = shared.finished;
+        let measured = (count > 0).then(|| seconds / count as f64);
+        let one = measured.or(self.plan.proxy).unwrap_or(0.0);
+        // The training to begin, and then the full trainings.
+        let needed = one + self.plan.final_seconds(measured);
         search
             .time
             .is_some_and(|limit| self.clock.elapsed() + needed > limit)

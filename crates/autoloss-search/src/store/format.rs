@@ -4,9 +4,9 @@ use rusqlite::Connection;
 
 /// Version of the tables: a reader understands its own major version, any minor one.
 ///
-/// Runs before 1.2 have no search set: their candidates were scored on the validation set. They give
-/// failed trainings a score of 0.
-pub const FORMAT: (u32, u32) = (1, 2);
+/// Runs before 1.3 end with a comparison by the proxy, without full training. Runs before 1.2 have no search
+/// set: their candidates were scored on the validation set. They give failed trainings a score of 0.
+pub const FORMAT: (u32, u32) = (1, 3);
 
 /// The tables of format 1.0.
 pub(super) const SCHEMA: &str = "

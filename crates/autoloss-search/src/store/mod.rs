@@ -27,6 +27,9 @@ use crate::settings::SettingsError;
 /// Minor version of the first format whose candidates were scored on a search set.
 const FIRST_WITH_SEARCH_SET: u32 = 2;
 
+/// Minor version of the first format whose runs end with full training.
+const FIRST_WITH_FULL_TRAINING: u32 = 3;
+
 /// Marks the database as a run of this program.
 const APPLICATION_ID: i32 = 0x414C_6F73;
 
@@ -63,13 +66,18 @@ pub enum StoreError {
         /// Major and minor format version of the file.
         found: (u32, u32),
     },
-    /// Its candidates were scored on the validation set.
+    /// Its scores mean something else than those of this version.
     #[error(
-        "{} is from before the training data were split: it scored its candidates on the validation set, and \
-         cannot go on with scores on a search set; `show` and `report` read it, `search` begins a new run",
-        .0.display()
+        "{} is from {}, and cannot go on with other scores; `show` and `report` read it, `search` begins a new \
+         run",
+        path.display(), earlier(*minor)
     )]
-    BeforeSplit(PathBuf),
+    Earlier {
+        /// The folder.
+        path: PathBuf,
+        /// Minor version of its format.
+        minor: u32,
+    },
     /// The file system refused.
     #[error("{}: {source}", path.display())]
     Io {
@@ -135,6 +143,16 @@ fn never_begun(dir: &Path) -> &'static str {
             ": its search was stopped before anything was begun; start the search again, it may use this folder"
         }
         false => "",
+    }
+}
+
+/// The meaning of the scores of an earlier format.
+const fn earlier(minor: u32) -> &'static str {
+    match minor < FIRST_WITH_SEARCH_SET {
+        true => {
+            "before the training data were split: it scored its candidates on the validation set"
+        }
+        false => "before full training: it compares its losses by the proxy at the end",
     }
 }
 
@@ -215,8 +233,11 @@ impl Store {
             }
             other => other?,
         };
-        if store.minor < FIRST_WITH_SEARCH_SET && for_writing {
-            return Err(StoreError::BeforeSplit(dir.to_owned()));
+        if store.minor < FIRST_WITH_FULL_TRAINING && for_writing {
+            return Err(StoreError::Earlier {
+                path: dir.to_owned(),
+                minor: store.minor,
+            });
         }
         store.sql(format::show_upgraded(&store.connection, store.minor))?;
         Ok(store)

@@ -7,12 +7,15 @@ use rusqlite::Params;
 use serde::Serialize;
 
 use super::row::{Cells, Fault};
-use super::{FIRST_WITH_SEARCH_SET, Store, StoreError};
+use super::{FIRST_WITH_FULL_TRAINING, FIRST_WITH_SEARCH_SET, Store, StoreError};
 use crate::comparison::{Comparison, summarise};
-use crate::event::{Best, Candidate, Ended, FailedTraining, Fate, Origin, Tally, Training};
+use crate::conclusion::{Conclusion, candidate_id};
+use crate::event::{
+    Best, Candidate, Ended, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
+};
 use crate::mutation::Mutation;
 use crate::settings::Settings;
-use crate::task::EvaluationSet;
+use crate::task::{EvaluationSet, Schedule};
 
 /// What a run is about.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,8 @@ pub struct RunInfo {
     /// The set that candidates and the reference were scored on; the validation set in runs from before
     /// the training data were split.
     pub searched_on: EvaluationSet,
+    /// The training of the final comparison; the proxy in runs from before full training.
+    pub compared_by: Schedule,
     /// The settings of the search.
     pub settings: Settings,
     /// The settings of the task, as TOML.
@@ -90,6 +95,10 @@ impl Store {
                 task: run.text("task")?,
                 metric: run.text("metric")?,
                 searched_on: self.searched_on(),
+                compared_by: match self.minor < FIRST_WITH_FULL_TRAINING {
+                    true => Schedule::Proxy,
+                    false => Schedule::Full,
+                },
                 settings: Settings::default(),
                 task_settings: run.text("task_settings")?,
                 seed: run.seed("seed")?,
@@ -259,9 +268,8 @@ impl Store {
         }))
     }
 
-    /// The candidate that the final comparison found best on the search set; before there is one, the
-    /// best by the score that the search saw. Runs from before there was a search set have chosen on the
-    /// validation set.
+    /// The candidate that full training found best on the search set; before there is one, the best by its
+    /// proxy score. Runs from before there was a search set have chosen on the validation set.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -270,22 +278,47 @@ impl Store {
             EvaluationSet::Search => c.search_mean(),
             EvaluationSet::Validation => c.mean,
         };
-        let mut best: Option<(u64, f64)> = None;
-        for comparison in self.comparisons()? {
-            let id = comparison
-                .name
-                .strip_prefix('#')
-                .and_then(|id| id.parse().ok());
-            if let (Some(id), Some(mean)) = (id, mean(&comparison))
-                && best.is_none_or(|(_, best)| mean > best)
-            {
-                best = Some((id, mean));
+        let best_of = |comparisons: Vec<Comparison>| {
+            let mut best: Option<(u64, f64)> = None;
+            for comparison in comparisons {
+                if let (Some(id), Some(mean)) = (candidate_id(&comparison.name), mean(&comparison))
+                    && best.is_none_or(|(_, best)| mean > best)
+                {
+                    best = Some((id, mean));
+                }
             }
-        }
+            best
+        };
+        let best = match best_of(self.finalists()?) {
+            Some(best) => Some(best),
+            None => best_of(self.comparisons()?),
+        };
         match best {
             Some((id, _)) => self.candidate(id),
             None => Ok(self.top(1)?.into_iter().next()),
         }
+    }
+
+    /// The result of the final comparison; `None` before a loss found has a score in it.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn conclusion(&self) -> Result<Option<Conclusion>, StoreError> {
+        Ok(Conclusion::of(&self.comparisons()?))
+    }
+
+    /// Name and formula of the loss to use: that which the final comparison recommends, before there is one
+    /// the best found.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn recommended(&self) -> Result<Option<(String, String)>, StoreError> {
+        if let Some(conclusion) = self.conclusion()? {
+            let (name, formula) = conclusion.recommended();
+            return Ok(Some((name.to_owned(), formula.to_owned())));
+        }
+        let best = self.best_found()?.map(|row| row.candidate);
+        Ok(best.map(|best| (format!("#{}", best.id), best.formula)))
     }
 
     /// In how many of the scored candidates each operator occurs, the most frequent first.
@@ -323,13 +356,13 @@ impl Store {
         Ok(reference.into_iter().next())
     }
 
-    /// The trainings of the final comparison made so far, the failed ones last.
+    /// The full trainings of a stage made so far, the failed ones last.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn final_trainings(&self) -> Result<Vec<Ended>, StoreError> {
-        let scored = self.trainings("final", EvaluationSet::Validation)?;
-        let failed = self.failures("final")?;
+    pub fn trainings_of(&self, stage: FinalStage) -> Result<Vec<Ended>, StoreError> {
+        let scored = self.trainings(stage.purpose(), stage.set())?;
+        let failed = self.failures(stage.purpose())?;
         Ok(scored
             .into_iter()
             .map(Ok)
@@ -342,7 +375,20 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn comparisons(&self) -> Result<Vec<Comparison>, StoreError> {
-        let mut comparisons = summarise(self.final_trainings()?);
+        self.summary_of(FinalStage::Comparison)
+    }
+
+    /// The full trainings of the finalists on the search set, as far as they were made; the highest mean
+    /// first, losses without a score last.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn finalists(&self) -> Result<Vec<Comparison>, StoreError> {
+        self.summary_of(FinalStage::Finalists)
+    }
+
+    fn summary_of(&self, stage: FinalStage) -> Result<Vec<Comparison>, StoreError> {
+        let mut comparisons = summarise(self.trainings_of(stage)?);
         comparisons.sort_by(Comparison::better_first);
         Ok(comparisons)
     }

@@ -133,9 +133,12 @@ impl Recorder {
             | Event::Evaluated { .. }
             | Event::Failed { .. }
             | Event::SearchEnded { .. }
-            | Event::Compared(_) => true,
+            | Event::Trained { .. } => true,
             Event::Drawn { .. } | Event::Screened { .. } | Event::Equivalent { .. } => false,
-            Event::Started { .. } | Event::Parked { .. } | Event::EvaluationStarted { .. } => {
+            Event::Started { .. }
+            | Event::Parked { .. }
+            | Event::EvaluationStarted { .. }
+            | Event::StageStarted { .. } => {
                 return Ok(());
             }
         };
@@ -358,20 +361,29 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
             },
         ),
         Event::Reference(training) => write_training(transaction, "reference", training),
-        Event::Compared(Err(failed)) => write_failed(transaction, "final", failed),
-        Event::Compared(Ok(training)) => {
+        Event::Trained {
+            stage,
+            ended: Err(failed),
+        } => write_failed(transaction, stage.purpose(), failed),
+        Event::Trained {
+            stage,
+            ended: Ok(training),
+        } => {
             for (number, png) in training.pictures.iter().enumerate() {
                 transaction.execute(
                     "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
                     params![training.name, number as i64, png],
                 )?;
             }
-            write_training(transaction, "final", training)
+            write_training(transaction, stage.purpose(), training)
         }
         Event::SearchEnded { end } => transaction
             .execute("UPDATE run SET ended = ?", [end.to_string()])
             .map(|_| ()),
-        Event::Started { .. } | Event::Parked { .. } | Event::EvaluationStarted { .. } => Ok(()),
+        Event::Started { .. }
+        | Event::Parked { .. }
+        | Event::EvaluationStarted { .. }
+        | Event::StageStarted { .. } => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ mod made_up;
 mod name;
 mod pictures;
 mod pose;
+mod schedules;
 mod segmentation;
 mod settings;
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use super::detection::DetectionSettings;
 use super::name::Family;
 use super::pose::PoseSettings;
+use super::schedules::Schedules;
 use super::{
     Detection, Pose, Segmentation, SegmentationSettings, SetupError, TaskName, VisionTask,
 };
 use crate::train::TrainingSettings;
-use autoloss_search::read_table;
+use autoloss_search::{Schedule, read_table};
 use burn::tensor::Device;
 
 /// Settings that cannot be used: which one, and what was expected.
@@ -17,9 +18,9 @@ use burn::tensor::Device;
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
-/// Settings of a task.
+/// Settings of one training of a task.
 #[derive(Clone, Debug, PartialEq)]
-pub enum TaskSettings {
+pub enum FamilySettings {
     /// Of semantic segmentation.
     Segmentation(Box<SegmentationSettings>),
     /// Of object detection or instance segmentation.
@@ -32,12 +33,72 @@ pub enum TaskSettings {
 macro_rules! each {
     ($settings:expr, $it:ident => $what:expr) => {
         match $settings {
-            TaskSettings::Segmentation($it) => $what,
-            TaskSettings::Detection($it) => $what,
-            TaskSettings::Pose($it) => $what,
+            FamilySettings::Segmentation($it) => $what,
+            FamilySettings::Detection($it) => $what,
+            FamilySettings::Pose($it) => $what,
         }
     };
 }
+
+impl FamilySettings {
+    /// The settings that a table holds without any defaults; errors name keys after `place`.
+    fn from_whole(task: TaskName, table: toml::Table, place: &str) -> Result<Self, SettingsError> {
+        let settings = match task.family() {
+            Family::Segmentation => read_table(table, place).map(Self::Segmentation),
+            Family::Detection | Family::Instances => read_table(table, place).map(Self::Detection),
+            Family::Pose => read_table(table, place).map(Self::Pose),
+        };
+        settings.map_err(SettingsError)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        each!(self, it => it.check())
+    }
+
+    fn training(&self) -> &TrainingSettings {
+        each!(self, it => &it.training)
+    }
+
+    /// All paths, to change.
+    fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let paths = match self {
+            Self::Segmentation(it) => [
+                it.data.as_mut(),
+                it.network.weights.as_mut(),
+                it.colors.as_mut(),
+            ],
+            Self::Detection(it) => [it.data.as_mut(), it.network.weights.as_mut(), None],
+            Self::Pose(it) => [it.data.as_mut(), it.network.weights.as_mut(), None],
+        };
+        paths.into_iter().flatten()
+    }
+}
+
+/// Settings of a task: those of its proxy, and those of full training, which change some of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskSettings {
+    proxy: FamilySettings,
+    full: FamilySettings,
+    /// The table `full`.
+    changes: toml::Table,
+}
+
+/// Name of the table of settings that full training changes.
+const FULL: &str = "full";
+
+/// Settings that belong to the task as a whole: full training is of the same metric and the same data.
+const COMMON: [&str; 10] = [
+    "name",
+    "metric",
+    "device",
+    "data",
+    "classes",
+    "label_map",
+    "colors",
+    "search_share",
+    "search_images",
+    "split_seed",
+];
 
 impl TaskSettings {
     /// The preset of `changes.name` (default: digits) with the keys of `changes` in place of its
@@ -59,83 +120,140 @@ impl TaskSettings {
             toml::from_str(task.preset()).expect("presets are TOML, as tested");
         merge(&mut table, changes);
         let settings = Self::from_whole(task, table)?;
-        each!(&settings, it => it.check())?;
+        settings.check()?;
         Ok(settings)
     }
 
     /// The settings that a table holds without any defaults.
-    fn from_whole(task: TaskName, table: toml::Table) -> Result<Self, SettingsError> {
-        let settings = match task.family() {
-            Family::Segmentation => read_table(table, "task.").map(Self::Segmentation),
-            Family::Detection | Family::Instances => {
-                read_table(table, "task.").map(Self::Detection)
+    fn from_whole(task: TaskName, mut table: toml::Table) -> Result<Self, SettingsError> {
+        let changes = match table.remove(FULL) {
+            Some(toml::Value::Table(changes)) => changes,
+            None => toml::Table::new(),
+            Some(other) => {
+                return Err(SettingsError(format!(
+                    "task.{FULL}: expected a table of the settings that full training changes, found {other}"
+                )));
             }
-            Family::Pose => read_table(table, "task.").map(Self::Pose),
         };
-        settings.map_err(SettingsError)
+        if let Some(key) = COMMON.iter().find(|key| changes.contains_key(**key)) {
+            return Err(SettingsError(format!(
+                "task.{FULL}.{key}: full training shares this setting with the proxy; set task.{key}"
+            )));
+        }
+        let mut full = table.clone();
+        merge(&mut full, &changes);
+        Ok(Self {
+            proxy: FamilySettings::from_whole(task, table, "task.")?,
+            full: FamilySettings::from_whole(task, full, "task.full.")?,
+            changes,
+        })
     }
 
-    /// The settings as TOML.
+    /// The error naming the first value outside its range.
+    fn check(&self) -> Result<(), SettingsError> {
+        self.proxy.check()?;
+        let in_full = |error: SettingsError| SettingsError(format!("in full training: {error}"));
+        self.full.check().map_err(in_full)?;
+        let examples = |training: &TrainingSettings| training.steps * training.batch;
+        let (proxy, full) = (self.proxy.training(), self.full.training());
+        if examples(full) < examples(proxy) {
+            return Err(SettingsError(format!(
+                "task.full.training: full training makes {} updates of {} examples, fewer than the {} updates of \
+                 {} examples of the proxy; set task.full.training.steps to at least {}",
+                full.steps,
+                full.batch,
+                proxy.steps,
+                proxy.batch,
+                examples(proxy).div_ceil(full.batch)
+            )));
+        }
+        Ok(())
+    }
+
+    /// The settings as TOML, those that full training changes in the table `full`.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        each!(self, it => toml::to_string(it)).expect("settings are plain TOML")
+        let plain = "settings are plain TOML";
+        let mut text = each!(&self.proxy, it => toml::to_string(it)).expect(plain);
+        if !self.changes.is_empty() {
+            let full = toml::Table::from_iter([(FULL.to_owned(), self.changes.clone().into())]);
+            text.push('\n');
+            text.push_str(&toml::to_string(&full).expect(plain));
+        }
+        text
+    }
+
+    /// The settings of one of the task's trainings.
+    #[must_use]
+    pub const fn of(&self, schedule: Schedule) -> &FamilySettings {
+        match schedule {
+            Schedule::Proxy => &self.proxy,
+            Schedule::Full => &self.full,
+        }
     }
 
     /// The task.
     #[must_use]
     pub fn name(&self) -> TaskName {
-        each!(self, it => it.name)
+        each!(&self.proxy, it => it.name)
     }
 
     /// Name of the metric that is searched for.
     #[must_use]
     pub fn metric(&self) -> &str {
-        each!(self, it => &it.metric)
+        each!(&self.proxy, it => &it.metric)
     }
 
     /// Name of the device that networks run on.
     #[must_use]
     pub fn device(&self) -> &str {
-        each!(self, it => &it.device)
+        each!(&self.proxy, it => &it.device)
     }
 
-    /// The training.
+    /// The schedule of a training.
     #[must_use]
-    pub fn training(&self) -> &TrainingSettings {
-        each!(self, it => &it.training)
+    pub fn training(&self, schedule: Schedule) -> &TrainingSettings {
+        self.of(schedule).training()
     }
 
-    /// Name of the network.
+    /// Name of the network of a training.
     #[must_use]
-    pub fn network(&self) -> String {
-        each!(self, it => it.network.name.to_string())
+    pub fn network(&self, schedule: Schedule) -> String {
+        each!(self.of(schedule), it => it.network.name.to_string())
     }
 
     /// All paths, to change.
     pub fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let paths = match self {
-            Self::Segmentation(it) => [
-                it.data.as_mut(),
-                it.network.weights.as_mut(),
-                it.colors.as_mut(),
-            ],
-            Self::Detection(it) => [it.data.as_mut(), it.network.weights.as_mut(), None],
-            Self::Pose(it) => [it.data.as_mut(), it.network.weights.as_mut(), None],
-        };
-        paths.into_iter().flatten()
+        self.proxy.paths().chain(self.full.paths())
     }
 
-    /// Opens and checks the task's data and builds its network once, to see that it can be built.
+    /// Opens and checks the task's data and builds its networks once, to see that they can be built.
     ///
     /// # Errors
     /// Whatever is wrong with data, network or metric, named.
     pub fn open(self, device: &Device) -> Result<Box<dyn VisionTask>, SetupError> {
-        Ok(match self {
-            Self::Segmentation(settings) => Box::new(Segmentation::new(*settings, device)?),
-            Self::Detection(settings) => Box::new(Detection::new(*settings, device)?),
-            Self::Pose(settings) => Box::new(Pose::new(*settings, device)?),
+        use FamilySettings::{Detection as Boxes, Pose as Keypoints, Segmentation as Pixels};
+        Ok(match (self.proxy, self.full) {
+            (Pixels(proxy), Pixels(full)) => {
+                Box::new(Schedules::<Segmentation>::open(*proxy, *full, device)?)
+            }
+            (Boxes(proxy), Boxes(full)) => {
+                Box::new(Schedules::<Detection>::open(*proxy, *full, device)?)
+            }
+            (Keypoints(proxy), Keypoints(full)) => {
+                Box::new(Schedules::<Pose>::open(*proxy, *full, device)?)
+            }
+            _ => unreachable!("both trainings are of one task"),
         })
     }
+}
+
+/// The settings of the proxy of a task's preset.
+pub(super) fn preset<T: serde::de::DeserializeOwned>(task: TaskName) -> T {
+    let mut table: toml::Table =
+        toml::from_str(task.preset()).expect("presets are TOML, as tested");
+    table.remove(FULL);
+    read_table(table, "task.").expect("presets are settings, as tested")
 }
 
 /// A task whose data are embedded takes no folder, another one needs one.

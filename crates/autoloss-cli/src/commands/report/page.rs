@@ -5,7 +5,8 @@ use std::fmt::Write;
 use anyhow::Result;
 use autoloss_expr::{INPUTS, Loss, Tree};
 use autoloss_search::{
-    CandidateRow, Comparison, EvaluationSet, Fate, RunInfo, Store, Tally, Training,
+    CandidateRow, Comparison, Conclusion, EvaluationSet, Fate, RunInfo, Schedule, Store, Tally,
+    Training,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -30,6 +31,7 @@ struct Run {
     best: Vec<CandidateRow>,
     reference: Option<Training>,
     comparisons: Vec<Comparison>,
+    conclusion: Option<Conclusion>,
     operators: Vec<(&'static str, u64)>,
     /// Of the losses of the comparison, those that have some.
     pictures: Vec<(String, Vec<Vec<u8>>)>,
@@ -55,6 +57,7 @@ pub(super) fn html(store: &Store) -> Result<String> {
         best: store.top(SHOWN)?,
         reference: store.reference()?,
         comparisons,
+        conclusion: store.conclusion()?,
         operators: store.operator_counts()?,
         pictures,
     };
@@ -101,7 +104,7 @@ fn head(run: &Run) -> String {
     if let (Some(best), Some(reference)) = (best, &run.reference) {
         let _ = write!(
             text,
-            "<p>On the proxy that the search saw, its best loss reaches {} of <b>{}</b>, {} reaches \
+            "<p>On the proxy, with one seed, the best loss found reaches {} of <b>{}</b>, {} reaches \
              <b>{}</b> with the same seed.</p>",
             escape(&metric_on(info, EvaluationSet::Search)),
             short(best),
@@ -129,8 +132,8 @@ fn duration(seconds: f64) -> String {
 /// The final comparison: every training a dot, and the table.
 fn comparison(run: &Run) -> String {
     if run.comparisons.is_empty() {
-        return "<p>There is no final comparison with fresh seeds yet: what the search saw chose among \
-                scores of one seed and flatters the best.</p>"
+        return "<p>There is no final comparison yet: the best of many scores of one seed, on the proxy, flatters \
+                the loss that has it.</p>"
             .to_owned();
     }
     let mut rows = String::new();
@@ -152,12 +155,31 @@ fn comparison(run: &Run) -> String {
     let each: Vec<(String, Vec<f64>)> = run.comparisons.iter().map(strip).collect();
     let validated = metric_on(&run.info, EvaluationSet::Validation);
     format!(
-        "<p>The same training for each loss, with seeds that the search did not use: {}.</p>\
+        "{}<p>{} of each loss, with seeds that the search did not use: {}.</p>\
          <div class=\"pairs\"><div>{}</div></div><table><tr><th>loss</th><th class=\"number\">{} mean ± std</th>\
          <th class=\"number\">seeds</th><th>formula</th></tr>{rows}</table>",
+        conclusion(run),
+        match run.info.compared_by {
+            Schedule::Proxy => "The proxy training",
+            Schedule::Full => "Full training",
+        },
         escape(&validated),
         strips("every training, and the mean", &validated, &each),
         escape(&run.info.metric)
+    )
+}
+
+/// The result in one sentence, and the loss that is recommended.
+fn conclusion(run: &Run) -> String {
+    let Some(conclusion) = &run.conclusion else {
+        return String::new();
+    };
+    let (name, formula) = conclusion.recommended();
+    format!(
+        "<p><b>{}.</b></p><p>Recommended: {} <code>{}</code></p>",
+        escape(&conclusion.to_string()),
+        escape(name),
+        escape(formula)
     )
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use autoloss_expr::Loss;
 use autoloss_search::{
-    Comparison, Ended, Entry, EvaluationSet, Interrupt, Job, Store, reproduction_seeds, summarise,
+    Comparison, Ended, Entry, EvaluationSet, Interrupt, Job, Schedule, Store, reproduction_seeds,
+    summarise,
 };
 
 use super::plan::{Plan, Row, Setup};
@@ -56,6 +57,7 @@ fn of_setup(
             name: name.clone(),
             loss: loss.clone(),
             job: Job {
+                schedule: Schedule::Full,
                 set: EvaluationSet::Validation,
                 seed: *seed,
                 stop_on_invalid: true,

@@ -101,8 +101,7 @@ mod tests {
 
     #[test]
     fn the_best_of_overlapping_boxes_of_a_class_stays() {
-        let settings: DetectionSettings =
-            toml::from_str(TaskName::DigitsDetection.preset()).unwrap();
+        let settings: DetectionSettings = crate::tasks::settings::preset(TaskName::DigitsDetection);
         let candidate = |corners, probabilities: &[f32]| Candidate {
             corners,
             probabilities: probabilities.to_vec(),

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use autoloss_expr::{Branch, Loss, ZooLoss};
 use autoloss_metrics::coco::{Annotations, Kind, Prediction};
 use autoloss_search::{
-    BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Sample, Task, TaskError,
+    BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Sample, Schedule, Task, TaskError,
 };
 use burn::module::Module;
 use burn::tensor::Device;
@@ -30,6 +30,7 @@ use rand_chacha::rand_core::SeedableRng;
 pub use settings::{DetectionSettings, DetectorSettings};
 
 use super::coco_metric::{CocoMetric, scored};
+use super::schedules::Family;
 use super::{EMBEDDED_COUNTED, SetupError, pictures};
 use crate::data::{
     self, Augmentation, CachedScenes, CocoData, DataError, Digits, Divided, ObjectData,
@@ -63,9 +64,17 @@ impl Detection {
     /// Whatever is wrong with data, network or metric, named.
     pub fn new(settings: DetectionSettings, device: &Device) -> Result<Self, SetupError> {
         settings.check()?;
+        let data = open(&settings, settings.kind())?;
+        Self::over(settings, data, device)
+    }
+
+    fn over(
+        settings: DetectionSettings,
+        data: Arc<dyn ObjectData>,
+        device: &Device,
+    ) -> Result<Self, SetupError> {
         let kind = settings.kind();
         let metric = CocoMetric::from_name(&settings.metric, kind)?;
-        let data = open(&settings, kind)?;
         let task = Self {
             metric,
             targets: PerSet::new(|set| {
@@ -73,9 +82,9 @@ impl Detection {
                     EvaluationSet::Search => 0,
                     EvaluationSet::Validation => settings.val_images,
                 };
-                targets(&data, set.into(), most, kind)
+                targets(&*data, set.into(), most, kind)
             })?,
-            data: Arc::new(data),
+            data,
             device: device.clone().autodiff(),
             branches: branches::specs(kind == Kind::Mask),
             settings,
@@ -296,6 +305,10 @@ impl Task for Detection {
         learner::evaluate(self, loss, job, interrupt)
     }
 
+    fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
+        learner::expected_seconds(self)
+    }
+
     fn baselines(&self) -> Vec<(String, Loss)> {
         let ce = "cross_entropy";
         [
@@ -307,13 +320,49 @@ impl Task for Detection {
     }
 }
 
+impl Family for Detection {
+    type Settings = DetectionSettings;
+    type Data = Arc<dyn ObjectData>;
+
+    fn new(settings: DetectionSettings, device: &Device) -> Result<Self, SetupError> {
+        Self::new(settings, device)
+    }
+
+    fn data(&self) -> Arc<dyn ObjectData> {
+        Arc::clone(&self.data)
+    }
+
+    fn over(
+        settings: DetectionSettings,
+        data: Arc<dyn ObjectData>,
+        device: &Device,
+    ) -> Result<Self, SetupError> {
+        Self::over(settings, data, device)
+    }
+
+    fn same_data(one: &DetectionSettings, other: &DetectionSettings) -> bool {
+        let other = other.clone();
+        let alike = DetectionSettings {
+            short_side: other.short_side,
+            long_side: other.long_side,
+            detector: other.detector.clone(),
+            val_images: other.val_images,
+            network: other.network.clone(),
+            training: other.training.clone(),
+            augmentation: other.augmentation.clone(),
+            ..one.clone()
+        };
+        alike == other
+    }
+}
+
 /// The data set as trainings see it: checked, kept in memory, divided.
-fn open(settings: &DetectionSettings, kind: Kind) -> Result<Divided<dyn ObjectData>, SetupError> {
+fn open(settings: &DetectionSettings, kind: Kind) -> Result<Arc<dyn ObjectData>, SetupError> {
     let data: Arc<dyn ObjectData> = match &settings.data {
         None => Arc::new(Digits::new(settings.digits.clone())?),
         Some(dir) => Arc::new(CocoData::open(dir, kind, None)?),
     };
     let bytes = settings.cache_mb.saturating_mul(1 << 20);
     let cached = Arc::new(CachedScenes::new(data, bytes));
-    Ok(Divided::objects(cached, settings.hold_out())?)
+    Ok(Arc::new(Divided::objects(cached, settings.hold_out())?))
 }

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::coco::{Annotations, Image, Kind, Prediction};
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Sample, Task,
-    TaskError,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Sample,
+    Schedule, Task, TaskError,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -26,6 +26,7 @@ use rand_chacha::rand_core::SeedableRng;
 pub use settings::PoseSettings;
 
 use super::coco_metric::{CocoMetric, scored};
+use super::schedules::Family;
 use super::{EMBEDDED_COUNTED, SetupError, pictures, zoo_baselines};
 use crate::data::{
     self, CachedScenes, CocoData, CropMap, DataError, Divided, Figures, ObjectData, Person,
@@ -86,15 +87,23 @@ impl Pose {
     /// Whatever is wrong with data, network or metric, named.
     pub fn new(settings: PoseSettings, device: &Device) -> Result<Self, SetupError> {
         settings.check()?;
+        let data = open(&settings)?;
+        Self::over(settings, data, device)
+    }
+
+    fn over(
+        settings: PoseSettings,
+        data: Arc<dyn ObjectData>,
+        device: &Device,
+    ) -> Result<Self, SetupError> {
         let metric = CocoMetric::from_name(&settings.metric, Kind::Keypoints)?;
         let device = device.clone().autodiff();
-        let data = open(&settings)?;
         let keypoints = data.skeleton().map_or(0, Skeleton::count);
         let task = Self {
             metric,
-            persons: persons(&data, Split::Train)?.into(),
-            scored: PerSet::new(|set| Scored::new(&data, set, &settings))?,
-            data: Arc::new(data),
+            persons: persons(&*data, Split::Train)?.into(),
+            scored: PerSet::new(|set| Scored::new(&*data, set, &settings))?,
+            data,
             size: PersonSize {
                 keypoints,
                 crop: settings.crop_size,
@@ -405,13 +414,52 @@ impl Task for Pose {
         learner::evaluate(self, loss, job, interrupt)
     }
 
+    fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
+        learner::expected_seconds(self)
+    }
+
     fn baselines(&self) -> Vec<(String, Loss)> {
         zoo_baselines(&self.branches[0], ["mse", "ohkm"])
     }
 }
 
+impl Family for Pose {
+    type Settings = PoseSettings;
+    type Data = Arc<dyn ObjectData>;
+
+    fn new(settings: PoseSettings, device: &Device) -> Result<Self, SetupError> {
+        Self::new(settings, device)
+    }
+
+    fn data(&self) -> Arc<dyn ObjectData> {
+        Arc::clone(&self.data)
+    }
+
+    fn over(
+        settings: PoseSettings,
+        data: Arc<dyn ObjectData>,
+        device: &Device,
+    ) -> Result<Self, SetupError> {
+        Self::over(settings, data, device)
+    }
+
+    fn same_data(one: &PoseSettings, other: &PoseSettings) -> bool {
+        let other = other.clone();
+        let alike = PoseSettings {
+            crop_size: other.crop_size,
+            sigma: other.sigma,
+            val_images: other.val_images,
+            network: other.network.clone(),
+            training: other.training.clone(),
+            augmentation: other.augmentation.clone(),
+            ..one.clone()
+        };
+        alike == other
+    }
+}
+
 /// The data set as trainings see it: checked, kept in memory, divided.
-fn open(settings: &PoseSettings) -> Result<Divided<dyn ObjectData>, SetupError> {
+fn open(settings: &PoseSettings) -> Result<Arc<dyn ObjectData>, SetupError> {
     let data: Arc<dyn ObjectData> = match &settings.data {
         None => Arc::new(Figures::new(settings.figures.clone())?),
         Some(dir) => {
@@ -421,5 +469,5 @@ fn open(settings: &PoseSettings) -> Result<Divided<dyn ObjectData>, SetupError> 
     };
     let bytes = settings.cache_mb.saturating_mul(1 << 20);
     let cached = Arc::new(CachedScenes::new(data, bytes));
-    Ok(Divided::objects(cached, settings.hold_out())?)
+    Ok(Arc::new(Divided::objects(cached, settings.hold_out())?))
 }

@@ -12,8 +12,8 @@ use autoloss_metrics::{
     argmax_channels,
 };
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Sample, Task,
-    TaskError,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Sample,
+    Schedule, Task, TaskError,
 };
 use burn::module::Module;
 use burn::tensor::{Device, activation};
@@ -23,6 +23,7 @@ use rand_chacha::rand_core::SeedableRng;
 pub use settings::SegmentationSettings;
 
 use super::pictures::Panel;
+use super::schedules::Family;
 use super::{EMBEDDED_COUNTED, SetupError, TaskName, pictures, zoo_baselines};
 use crate::data::{
     self, Augmentation, Batch, Cached, DataError, Digits, Divided, Example, Loader, LoaderSettings,
@@ -54,11 +55,19 @@ impl Segmentation {
     /// Whatever is wrong with data, network or metric, named.
     pub fn new(settings: SegmentationSettings, device: &Device) -> Result<Self, SetupError> {
         settings.check()?;
+        let data = open(&settings)?;
+        Self::over(settings, data, device)
+    }
+
+    fn over(
+        settings: SegmentationSettings,
+        (data, summary): Data,
+        device: &Device,
+    ) -> Result<Self, SetupError> {
         let metric = Metric::from_name(&settings.metric)?;
-        let (data, summary) = open(&settings)?;
         let task = Self {
             metric,
-            data: Arc::new(data),
+            data,
             summary,
             distance: boundary_distance(&settings)?,
             device: device.clone().autodiff(),
@@ -334,6 +343,10 @@ impl Task for Segmentation {
         learner::evaluate(self, loss, job, interrupt)
     }
 
+    fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
+        learner::expected_seconds(self)
+    }
+
     fn surrogate(&self) -> Option<NativeLoss> {
         let name = format!("asl_{}", self.metric.name());
         let mut parameters = NativeLoss::new(&name, &[]).ok()?.parameters().to_vec();
@@ -346,10 +359,45 @@ impl Task for Segmentation {
     }
 }
 
+impl Family for Segmentation {
+    type Settings = SegmentationSettings;
+    type Data = Data;
+
+    fn new(settings: SegmentationSettings, device: &Device) -> Result<Self, SetupError> {
+        Self::new(settings, device)
+    }
+
+    fn data(&self) -> Data {
+        (Arc::clone(&self.data), self.summary.clone())
+    }
+
+    fn over(
+        settings: SegmentationSettings,
+        data: Data,
+        device: &Device,
+    ) -> Result<Self, SetupError> {
+        Self::over(settings, data, device)
+    }
+
+    fn same_data(one: &SegmentationSettings, other: &SegmentationSettings) -> bool {
+        let other = other.clone();
+        let alike = SegmentationSettings {
+            boundary_distance: other.boundary_distance,
+            val_images: other.val_images,
+            network: other.network.clone(),
+            training: other.training.clone(),
+            augmentation: other.augmentation.clone(),
+            ..one.clone()
+        };
+        alike == other
+    }
+}
+
+/// A data set with its summary.
+type Data = (Arc<dyn SegmentationData>, Summary);
+
 /// The data set as trainings see it: checked, reduced, kept in memory, divided.
-fn open(
-    settings: &SegmentationSettings,
-) -> Result<(Divided<dyn SegmentationData>, Summary), SetupError> {
+fn open(settings: &SegmentationSettings) -> Result<Data, SetupError> {
     let mut data = open_original(settings)?;
     if settings.longest_side > 0 {
         data = Arc::new(Resized::new(data, settings.longest_side));
@@ -363,7 +411,7 @@ fn open(
     let counts = data::count_train(&*cached)?;
     let divided = Divided::segmentation(cached, &counts, settings.hold_out())?;
     let summary = divided.summary(&counts, read);
-    Ok((divided, summary))
+    Ok((Arc::new(divided), summary))
 }
 
 fn open_original(settings: &SegmentationSettings) -> Result<Arc<dyn SegmentationData>, DataError> {

@@ -66,7 +66,7 @@ impl SegmentationSettings {
     /// The preset of a task.
     #[must_use]
     pub fn preset(task: TaskName) -> Self {
-        toml::from_str(task.preset()).expect("presets are settings, as tested")
+        super::super::settings::preset(task)
     }
 
     /// The meaning of label files, as the settings have it.

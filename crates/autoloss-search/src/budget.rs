@@ -1,0 +1,136 @@
+//! Expected cost of a run: proxy trainings, and the full trainings at its end, for which time is kept.
+
+use crate::error::SearchError;
+use crate::settings::SearchSettings;
+use crate::task::{Schedule, Task, TaskError};
+
+/// Expected cost of a run, before it begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Seconds of one proxy training, where the task can tell.
+    pub proxy: Option<f64>,
+    /// Seconds of one full training, where the task can tell.
+    pub full: Option<f64>,
+    /// Full trainings by which one of the finalists is chosen.
+    pub finalists: usize,
+    /// Full trainings of the final comparison.
+    pub comparison: usize,
+    /// Trainings that run side by side.
+    pub workers: usize,
+}
+
+impl Plan {
+    /// The expected cost of a run with these settings.
+    ///
+    /// # Errors
+    /// If the task cannot make a training.
+    pub fn new(task: &dyn Task, settings: &SearchSettings) -> Result<Self, SearchError> {
+        let seconds = |schedule| {
+            task.expected_seconds(schedule)
+                .map_err(|error| match error {
+                    TaskError::Interrupted => SearchError::Interrupted,
+                    TaskError::Failed(reason) => SearchError::Training {
+                        task: task.name().to_owned(),
+                        schedule,
+                        reason,
+                    },
+                })
+        };
+        let (finalists, baselines) = (settings.final_losses, task.baselines().len());
+        Ok(Self {
+            proxy: seconds(Schedule::Proxy)?,
+            full: seconds(Schedule::Full)?,
+            finalists: match finalists {
+                0 | 1 => 0,
+                several => several * settings.finalist_seeds,
+            },
+            comparison: match finalists {
+                0 => 0,
+                _ => (1 + baselines) * settings.final_seeds,
+            },
+            workers: settings.worker_count(),
+        })
+    }
+
+    /// Full trainings in all.
+    #[must_use]
+    pub const fn full_trainings(&self) -> usize {
+        self.finalists + self.comparison
+    }
+
+    /// Expected seconds of all full trainings. Measured seconds of a proxy training, where there are some,
+    /// correct the expectation by what it was wrong for the proxy.
+    #[must_use]
+    pub fn final_seconds(&self, measured_proxy: Option<f64>) -> f64 {
+        let full = match (self.full, self.proxy, measured_proxy) {
+            (Some(full), Some(proxy), Some(measured)) if proxy > 0.0 => full * measured / proxy,
+            (Some(full), ..) => full,
+            (None, _, measured) => measured.unwrap_or(0.0),
+        };
+        let rounds = self.finalists.div_ceil(self.workers) + self.comparison.div_ceil(self.workers);
+        rounds as f64 * full
+    }
+
+    /// Seconds that a run needs at the least: one proxy training and all full trainings.
+    #[must_use]
+    pub fn least_seconds(&self) -> f64 {
+        self.proxy.unwrap_or(0.0) + self.final_seconds(None)
+    }
+
+    /// Refuses a limit of time that holds neither one proxy training nor the full trainings at the end.
+    ///
+    /// # Errors
+    /// The time that is needed.
+    pub fn check(&self, limit: Option<f64>) -> Result<(), SearchError> {
+        match limit {
+            Some(limit) if self.least_seconds() > limit => Err(SearchError::Budget {
+                limit,
+                needed: self.least_seconds(),
+                trainings: self.full_trainings(),
+                each: self.full.unwrap_or(0.0),
+                workers: self.workers,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan {
+            proxy: Some(4.0),
+            full: Some(40.0),
+            finalists: 6,
+            comparison: 15,
+            workers: 2,
+        }
+    }
+
+    #[test]
+    fn the_end_is_kept_in_whole_rounds_of_the_workers() {
+        // 3 rounds of finalists, 8 of the comparison.
+        assert_eq!(plan().final_seconds(None), 11.0 * 40.0);
+        // Twice as slow as expected.
+        assert_eq!(plan().final_seconds(Some(8.0)), 11.0 * 80.0);
+        let unknown = Plan {
+            full: None,
+            ..plan()
+        };
+        assert_eq!(unknown.final_seconds(None), 0.0);
+        assert_eq!(unknown.final_seconds(Some(5.0)), 11.0 * 5.0);
+    }
+
+    #[test]
+    fn a_limit_that_holds_no_evaluation_is_refused_with_what_is_needed() {
+        assert!(plan().check(None).is_ok());
+        assert!(plan().check(Some(444.0)).is_ok());
+        let error = plan().check(Some(443.9)).unwrap_err().to_string();
+        assert!(
+            error.contains("444 s") && error.contains("21 full trainings"),
+            "{error}"
+        );
+    }
+}
