@@ -155,7 +155,7 @@ mod tests {
 
     fn comparisons(losses: &[(&str, &[f64])]) -> Vec<Comparison> {
         let trainings = losses.iter().flat_map(|(name, scores)| {
-            scores.iter().enumerate().map(|(seed, score)| {
+            scores.iter().enumerate().map(move |(seed, score)| {
                 Ok(Training {
                     name: (*name).to_owned(),
                     formula: format!("formula of {name}"),

@@ -494,7 +494,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 32);
+        assert_eq!(keys.len(), 33);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {

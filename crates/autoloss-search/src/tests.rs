@@ -63,7 +63,8 @@ fn contents(dir: &Path) -> Contents {
             .filter(|x| x.is_nan())
             .for_each(|x| *x = -1.0);
     }
-    let mut trainings = store.final_trainings().unwrap();
+    let mut trainings = store.trainings_of(FinalStage::Finalists).unwrap();
+    trainings.extend(store.trainings_of(FinalStage::Comparison).unwrap());
     trainings.extend(store.reference().unwrap().map(Ok));
     for ended in &mut trainings {
         match ended {
@@ -632,7 +633,7 @@ fn a_final_training_that_fails_is_told_and_tried_again() {
     assert_eq!(squared.against(entropy), None);
     let stored = Store::open(dir.path()).unwrap().comparisons().unwrap();
     assert_eq!(stored.last(), Some(squared));
-    assert_eq!(stored.iter().map(|c| c.failed.len()).sum::<usize>(), 5);
+    assert_eq!(stored.iter().map(|c| c.failed.len()).sum::<usize>(), 4);
     // With the fault mended the same run goes on.
     let report = resume(&Toy::new(), dir.path());
     assert!(report.comparisons.iter().all(|c| c.trainings.len() == 2));
@@ -701,7 +702,8 @@ fn a_space_without_news_ends_the_search() {
 #[test]
 fn the_time_is_kept_for_the_final_comparison() {
     let dir = TempDir::new().unwrap();
-    // Each training says it takes 150 s: one more and the 8 of the comparison are 1350 s.
+    // Each training says it takes 150 s: one more, the 4 of the finalists and the 6 of the comparison are
+    // 1650 s.
     let end = |time: f64| {
         let mut settings = settings(3);
         settings.search.time = Some(time);
@@ -718,8 +720,8 @@ fn the_time_is_kept_for_the_final_comparison() {
             report.comparisons.len(),
         )
     };
-    assert_eq!(end(1300.0), (End::Time, 0, 2));
-    assert_eq!(end(100_000.0), (End::Evaluations, 3, 4));
+    assert_eq!(end(1600.0), (End::Time, 0, 2));
+    assert_eq!(end(100_000.0), (End::Evaluations, 3, 3));
 }
 
 #[test]
@@ -879,28 +881,27 @@ fn another_task_is_refused() {
 }
 
 #[test]
-fn an_interrupt_during_the_comparison_is_no_end_and_resume_completes_it() {
+fn an_interrupt_during_full_training_is_no_end_and_resume_completes_it() {
     let dir = TempDir::new().unwrap();
-    let dir = dir.path();
-    let toy = Toy::new();
-    let mut recorder = create(dir, &settings(8));
-    let mut task = Faulty::new(|_| None);
-    // After the reference, the 8 evaluations and 2 of the 8 final trainings.
-    task.interrupts_at = 1 + 8 + 2;
-    let report = run(&task, &mut recorder, &task.interrupt, &mut |_| {});
-    assert_eq!(report.unwrap().end, End::Interrupted);
-    drop(recorder);
-    let before = contents(dir);
-    assert_eq!(before.2.len(), 1 + 2);
-    let report = resume(&toy, dir);
-    assert_eq!(report.end, End::Evaluations);
-    let made = report.comparisons.iter().map(|c| c.trainings.len());
-    assert_eq!(made.sum::<usize>(), 8);
-    assert_eq!(
-        contents(dir).0,
-        before.0,
-        "the search itself must not go on"
-    );
+    // Of the 4 trainings of the finalists, and of the 6 of the comparison after them.
+    for made in [2, 4 + 3] {
+        let dir = &dir.path().join(made.to_string());
+        let mut recorder = create(dir, &settings(8));
+        let mut task = Faulty::new(|_| None);
+        task.interrupts_at = 1 + 8 + made;
+        let report = run(&task, &mut recorder, &task.interrupt, &mut |_| {});
+        assert_eq!(report.unwrap().end, End::Interrupted);
+        drop(recorder);
+        let before = contents(dir);
+        assert_eq!(before.2.len(), 1 + made);
+        let report = resume(&Toy::new(), dir);
+        assert_eq!(report.end, End::Evaluations);
+        let compared = report.comparisons.iter().map(|c| c.trainings.len());
+        assert_eq!(compared.sum::<usize>(), 6);
+        let after = contents(dir);
+        assert_eq!(after.2.len(), 1 + 4 + 6);
+        assert_eq!(after.0, before.0, "the search itself must not go on");
+    }
 }
 
 #[test]

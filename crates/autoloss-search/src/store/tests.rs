@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::event::{Candidate, Event, Fate, Origin};
-use crate::task::EvaluationSet;
+use crate::task::{EvaluationSet, Schedule};
 use crate::tests::{create, settings};
 
 fn rejected(id: u64) -> Event {
@@ -137,7 +137,7 @@ fn a_damaged_file_is_an_error() {
 }
 
 #[test]
-fn runs_from_before_the_search_set_are_read_and_not_gone_on_with() {
+fn runs_of_earlier_formats_are_read_and_not_gone_on_with() {
     let dir = TempDir::new().unwrap();
     let path = finished_file(dir.path());
     let tables = || {
@@ -154,15 +154,30 @@ fn runs_from_before_the_search_set_are_read_and_not_gone_on_with() {
         file.pragma_update(None, "user_version", (1 << 16) | minor)
             .unwrap();
     };
-    for (minor, change) in [(1, ""), (0, "DROP TABLE moment; DROP TABLE picture")] {
+    for (minor, change, set, reason) in [
+        (2, "", EvaluationSet::Search, "before full training"),
+        (
+            1,
+            "",
+            EvaluationSet::Validation,
+            "before the training data were split",
+        ),
+        (
+            0,
+            "DROP TABLE moment; DROP TABLE picture",
+            EvaluationSet::Validation,
+            "before the training data were split",
+        ),
+    ] {
         older(minor, change);
         let store = Store::open(dir.path()).unwrap();
-        assert_eq!(store.info().unwrap().searched_on, EvaluationSet::Validation);
+        let info = store.info().unwrap();
+        assert_eq!((info.searched_on, info.compared_by), (set, Schedule::Proxy));
         let rows = store.candidates().unwrap();
         assert!(rows.len() == 199 && rows[198].candidate.id == 199);
         assert!(store.pictures("dice").unwrap().is_empty());
         let refused = message(Recorder::resume(dir.path()));
-        assert!(refused.contains("is from before the training data were split"));
+        assert!(refused.contains(reason), "{refused}");
     }
     // Reading changed nothing.
     assert_eq!(tables(), 0);

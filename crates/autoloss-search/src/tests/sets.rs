@@ -1,4 +1,4 @@
-//! The search looks at the search set alone, and what a run reports is of the validation set.
+//! Candidates are scored by the proxy on the search set, results are of full training on the validation set.
 
 use std::sync::Mutex;
 
@@ -9,11 +9,11 @@ use super::{create, resume, settings, whole};
 use crate::toy::Toy;
 use crate::*;
 
-/// The toy task, which notes the set of each job.
+/// The toy task, which notes each job.
 #[derive(Default)]
 struct Noting {
     toy: Toy,
-    asked: Mutex<Vec<(EvaluationSet, u64)>>,
+    asked: Mutex<Vec<Job>>,
 }
 
 impl Task for Noting {
@@ -30,7 +30,7 @@ impl Task for Noting {
         self.toy.samples(count, seed)
     }
     fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
-        self.asked.lock().unwrap().push((job.set, job.seed));
+        self.asked.lock().unwrap().push(job.clone());
         self.toy.evaluate(loss, job, stop)
     }
     fn baselines(&self) -> Vec<(String, Loss)> {
@@ -39,7 +39,7 @@ impl Task for Noting {
 }
 
 #[test]
-fn candidates_are_scored_on_the_search_set_and_the_comparison_on_the_validation_set() {
+fn the_search_uses_the_proxy_and_results_are_of_full_training() {
     let dir = TempDir::new().unwrap();
     for choices in [1, 4] {
         let mut settings = settings(9);
@@ -47,91 +47,151 @@ fn candidates_are_scored_on_the_search_set_and_the_comparison_on_the_validation_
         let dir = dir.path().join(choices.to_string());
         let task = Noting::default();
         let (report, events) = whole(&task, &settings, &dir);
-        let (searched, compared): (Vec<_>, Vec<_>) = task
-            .asked
-            .into_inner()
-            .unwrap()
-            .into_iter()
-            .partition(|(set, _)| *set == EvaluationSet::Search);
-        // The reference and the candidates; two baselines and two losses found, with two seeds each.
-        assert_eq!((searched.len(), compared.len()), (1 + 9, 4 * 2));
-        let seed = shared_seed(&searched);
-        assert!(compared.iter().all(|(_, other)| *other != seed));
+        let asked = task.asked.into_inner().unwrap();
+        let of = |schedule: Schedule, set: EvaluationSet| -> Vec<u64> {
+            let jobs = asked.iter();
+            let jobs = jobs.filter(|job| (job.schedule, job.set) == (schedule, set));
+            jobs.map(|job| job.seed).collect()
+        };
+        let searched = of(Schedule::Proxy, EvaluationSet::Search);
+        let chosen = of(Schedule::Full, EvaluationSet::Search);
+        let compared = of(Schedule::Full, EvaluationSet::Validation);
+        // The reference and the candidates; two finalists and two baselines with the one chosen, two seeds each.
+        assert_eq!(
+            (searched.len(), chosen.len(), compared.len()),
+            (1 + 9, 2 * 2, 3 * 2)
+        );
+        assert_eq!(asked.len(), 20);
+        // No seed that a loss was chosen by proves anything.
+        assert!(searched.iter().all(|seed| *seed == searched[0]));
+        assert!(!chosen.contains(&searched[0]));
+        assert!(
+            compared
+                .iter()
+                .all(|seed| *seed != searched[0] && !chosen.contains(seed))
+        );
         for event in &events {
             match event {
                 Event::Reference(training) => assert_eq!(training.set, EvaluationSet::Search),
-                Event::Compared(ended) => {
-                    assert_eq!(ended.as_ref().unwrap().set, EvaluationSet::Validation);
+                Event::Trained { stage, ended } => {
+                    assert_eq!(ended.as_ref().unwrap().set, stage.set());
                 }
                 _ => {}
             }
         }
         let store = Store::open(&dir).unwrap();
-        assert_eq!(store.info().unwrap().searched_on, EvaluationSet::Search);
+        let info = store.info().unwrap();
         assert_eq!(
-            store.reference().unwrap().unwrap().set,
-            EvaluationSet::Search
+            (info.searched_on, info.compared_by),
+            (EvaluationSet::Search, Schedule::Full)
         );
-        let trainings = store.final_trainings().unwrap();
-        let set = |ended: &Ended| ended.as_ref().unwrap().set;
-        assert!(
-            trainings
-                .iter()
-                .all(|t| set(t) == EvaluationSet::Validation)
-        );
+        for stage in [FinalStage::Finalists, FinalStage::Comparison] {
+            for ended in store.trainings_of(stage).unwrap() {
+                assert_eq!(ended.unwrap().set, stage.set());
+            }
+        }
         assert_eq!(resume(&Toy::new(), &dir).comparisons, report.comparisons);
     }
 }
 
-/// The seed that all trainings of the search share.
-fn shared_seed(searched: &[(EvaluationSet, u64)]) -> u64 {
-    let seed = searched[0].1;
-    assert!(searched.iter().all(|(_, other)| *other == seed));
-    seed
+/// The toy task, in which full training on the search set turns the order of the finalists round.
+struct Turned(Toy);
+
+impl Task for Turned {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn metric(&self) -> &str {
+        self.0.metric()
+    }
+    fn branches(&self) -> &[BranchSpec] {
+        self.0.branches()
+    }
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        self.0.samples(count, seed)
+    }
+    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
+        let mut evaluation = self.0.evaluate(loss, job, stop)?;
+        if (job.schedule, job.set) == (Schedule::Full, EvaluationSet::Search) {
+            let proxy = Job {
+                schedule: Schedule::Proxy,
+                seed: seed::evaluation_seed(7),
+                ..job.clone()
+            };
+            evaluation.score = 1.0 - self.0.evaluate(loss, &proxy, stop)?.score;
+        }
+        Ok(evaluation)
+    }
+    fn baselines(&self) -> Vec<(String, Loss)> {
+        self.0.baselines()
+    }
 }
 
 #[test]
-fn the_loss_that_a_run_gives_is_chosen_on_the_search_set() {
+fn the_loss_that_a_run_gives_is_chosen_by_full_training_on_the_search_set() {
     let dir = TempDir::new().unwrap();
     let mut recorder = create(dir.path(), &settings(8));
-    run(
-        &Toy::new(),
-        &mut recorder,
-        &Interrupt::default(),
-        &mut |_| {},
-    )
-    .unwrap();
-    let best = |recorder: &Recorder| {
-        let best = recorder.store().best_found().unwrap().unwrap();
-        best.candidate.id
-    };
-    // The toy task says nothing of the search set in its comparison.
-    let seen = recorder.store().top(2).unwrap();
-    let [first, second] = [0, 1].map(|place| seen[place].candidate.id);
-    assert_eq!(best(&recorder), first);
-    // The second is better on the search set, the first on the validation set.
-    for (id, searched, validated) in [(first, 0.5, 0.9), (second, 0.6, 0.1)] {
-        for ended in recorder.store().final_trainings().unwrap() {
-            let mut training = ended.unwrap();
-            if training.name == format!("#{id}") {
-                training.score = validated;
-                training.metrics = vec![(SEARCH_SCORE.to_owned(), searched)];
-                recorder
-                    .record(&Event::Compared(Ok(training)), 0.0)
-                    .unwrap();
-            }
+    let task = Turned(Toy::new());
+    let report = run(&task, &mut recorder, &Interrupt::default(), &mut |_| {}).unwrap();
+    let store = recorder.store();
+    let [first, second] = [0, 1].map(|place| report.best[place].candidate.id);
+    let chosen = store.best_found().unwrap().unwrap().candidate.id;
+    assert_eq!(chosen, second, "not #{first}, the best by the proxy");
+    let names: Vec<&str> = report.comparisons.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["cross entropy", "squared error", &format!("#{second}")]
+    );
+    let conclusion = store.conclusion().unwrap().unwrap();
+    assert_eq!(conclusion.found, format!("#{second}"));
+    let (name, _) = store.recommended().unwrap().unwrap();
+    assert_eq!(name, conclusion.recommended().0);
+}
+
+#[test]
+fn a_limit_of_time_that_holds_no_evaluation_is_refused_before_anything_is_trained() {
+    struct Slow(Noting);
+    impl Task for Slow {
+        fn name(&self) -> &str {
+            self.0.name()
+        }
+        fn metric(&self) -> &str {
+            self.0.metric()
+        }
+        fn branches(&self) -> &[BranchSpec] {
+            self.0.branches()
+        }
+        fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+            self.0.samples(count, seed)
+        }
+        fn evaluate(
+            &self,
+            loss: &Loss,
+            job: &Job,
+            stop: &Interrupt,
+        ) -> Result<Evaluation, TaskError> {
+            self.0.evaluate(loss, job, stop)
+        }
+        fn expected_seconds(&self, schedule: Schedule) -> Result<Option<f64>, TaskError> {
+            Ok(Some(match schedule {
+                Schedule::Proxy => 10.0,
+                Schedule::Full => 100.0,
+            }))
+        }
+        fn baselines(&self) -> Vec<(String, Loss)> {
+            self.0.baselines()
         }
     }
-    let comparisons = recorder.store().comparisons().unwrap();
-    let of = |id: u64| {
-        comparisons
-            .iter()
-            .find(|c| c.name == format!("#{id}"))
-            .unwrap()
-    };
-    assert_eq!(
-        (of(first).mean, of(second).search_mean()),
-        (Some(0.9), Some(0.6))
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(8);
+    // One proxy training, 2 × 2 of finalists, 3 × 2 of the comparison.
+    settings.search.time = Some(1009.0);
+    let task = Slow(Noting::default());
+    let mut recorder = create(dir.path(), &settings);
+    let error = run(&task, &mut recorder, &Interrupt::default(), &mut |_| {}).unwrap_err();
+    assert!(
+        matches!(error, SearchError::Budget { needed, .. } if needed == 1010.0),
+        "{error}"
     );
-    assert_eq!(best(&recorder), second);
+    assert!(task.0.asked.into_inner().unwrap().is_empty());
 }

@@ -27,7 +27,7 @@ pub use made_up::MadeUp;
 pub use name::{Family, TaskName};
 pub use pose::{Pose, PoseSettings};
 pub use segmentation::{Segmentation, SegmentationSettings};
-pub use settings::{SettingsError, TaskSettings};
+pub use settings::{FamilySettings, SettingsError, TaskSettings};
 
 /// A vision task: one with a network to train in full.
 pub trait VisionTask: Task {

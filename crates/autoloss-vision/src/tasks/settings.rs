@@ -325,11 +325,55 @@ mod tests {
             };
             let text = format!("name = \"{task}\"\n{data}[training]\nsteps = 7");
             let got = changed(&text).unwrap();
-            assert_eq!((got.name(), got.training().steps), (task, 7));
+            assert_eq!((got.name(), got.training(Schedule::Proxy).steps), (task, 7));
             assert_eq!(changed(&got.to_toml()).unwrap(), got);
         }
         let got = changed("metric = \"bf1\"").unwrap();
         assert_eq!((got.name(), got.metric()), (TaskName::Digits, "bf1"));
+    }
+
+    #[test]
+    fn full_training_changes_some_settings_and_shares_the_others() {
+        let steps = |settings: &TaskSettings| {
+            [Schedule::Proxy, Schedule::Full].map(|schedule| settings.training(schedule).steps)
+        };
+        let preset = changed("").unwrap();
+        let [proxy, full] = steps(&preset);
+        assert!(full >= 10 * proxy, "{proxy} and {full} updates");
+        let got = changed("metric = \"bf1\"\n[training]\nsteps = 3\nbatch = 5").unwrap();
+        assert_eq!(steps(&got), [3, full]);
+        assert_eq!(got.training(Schedule::Full).batch, 5);
+        let text = "[training]\nsteps = 3\n[full]\nval_images = 7\n[full.training]\nsteps = 30";
+        let got = changed(text).unwrap();
+        assert_eq!(steps(&got), [3, 30]);
+        let images = |schedule| match got.of(schedule) {
+            FamilySettings::Segmentation(settings) => settings.val_images,
+            _ => unreachable!(),
+        };
+        assert_eq!((images(Schedule::Proxy), images(Schedule::Full)), (0, 7));
+        assert_eq!(changed(&got.to_toml()).unwrap(), got);
+    }
+
+    #[test]
+    fn full_training_that_cannot_be_is_named() {
+        let error = |text: &str| changed(text).unwrap_err().to_string();
+        let short = error("[training]\nsteps = 100\n[full.training]\nsteps = 99");
+        assert!(
+            short.contains("fewer than the 100 updates") && short.contains("to at least 100"),
+            "{short}"
+        );
+        // As many examples in larger batches are no shorter.
+        assert!(
+            changed("[training]\nsteps = 100\n[full.training]\nsteps = 50\nbatch = 16").is_ok()
+        );
+        assert!(
+            error("[full]\nmetric = \"bf1\"").contains("task.full.metric: full training shares")
+        );
+        assert!(error("full = 3").contains("task.full: expected a table"));
+        assert!(error("[full.training]\nstep = 3").contains("step"));
+        assert!(
+            error("[full.training]\nbatch = 1").contains("in full training: task.training.batch")
+        );
     }
 
     #[test]

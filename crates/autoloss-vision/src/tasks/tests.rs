@@ -2,12 +2,14 @@
 
 use autoloss_expr::{Loss, Operator, Tree};
 use autoloss_search::{
-    Evaluation, EvaluationSet, Interrupt, Job, Judgement, Outcome, SEARCH_SCORE, Scratch, Screened,
-    Screener, Screening, Settings, TaskError,
+    Evaluation, EvaluationSet, Interrupt, Job, Judgement, Outcome, SEARCH_SCORE, Schedule, Scratch,
+    Screened, Screener, Screening, Settings, TaskError,
 };
 use burn::tensor::Device;
 
-use super::{Detection, Keeping, Pose, Segmentation, TaskName, TaskSettings, VisionTask};
+use super::{
+    Detection, FamilySettings, Keeping, Pose, Segmentation, TaskName, TaskSettings, VisionTask,
+};
 use crate::data::Split;
 
 /// An embedded task with changed settings.
@@ -134,7 +136,7 @@ fn detection_takes_the_name_of_any_network_alone() {
         for backbone in ["slim", "resnet18", "resnet34", "resnet50", "resnet101"] {
             let text = format!("name = \"{name}\"\n{}", changes(backbone));
             let settings = TaskSettings::from_table(&toml::from_str(&text).unwrap()).unwrap();
-            let TaskSettings::Detection(settings) = settings else {
+            let FamilySettings::Detection(settings) = settings.of(Schedule::Proxy) else {
                 panic!("{name} is no detection")
             };
             settings.network.config(10).unwrap();
@@ -256,16 +258,16 @@ fn refusing(split: Split) -> Vec<Box<dyn VisionTask>> {
     let names = [TaskName::Digits].into_iter().chain(OBJECTS);
     names
         .map(|name| -> Box<dyn VisionTask> {
-            match settings(name) {
-                TaskSettings::Segmentation(settings) => {
+            match settings(name).of(Schedule::Proxy).clone() {
+                FamilySettings::Segmentation(settings) => {
                     let task = Segmentation::new(*settings, &device).unwrap();
                     Box::new(task.refusing(split))
                 }
-                TaskSettings::Detection(settings) => {
+                FamilySettings::Detection(settings) => {
                     let task = Detection::new(*settings, &device).unwrap();
                     Box::new(task.refusing(split))
                 }
-                TaskSettings::Pose(settings) => {
+                FamilySettings::Pose(settings) => {
                     let task = Pose::new(*settings, &device).unwrap();
                     Box::new(task.refusing(split))
                 }
