@@ -14,9 +14,11 @@ mod learner;
 mod loss;
 mod memory;
 pub mod nets;
+mod pretrain;
 pub mod tasks;
 mod train;
 
 pub use field::TensorField;
 pub use loss::{ClassLoss, LossAt};
+pub use pretrain::{PretrainError, Pretrained, Pretraining, pretrain};
 pub use train::{Optimiser, TrainingSettings};

@@ -41,6 +41,7 @@ pub use augment::{Augmentation, IMAGENET_MEAN, IMAGENET_STD, Prepared};
 pub use cached::{Cached, CachedScenes};
 pub use check::{check, meaningless};
 pub use classes::background;
+pub(crate) use digits::single_digit;
 pub use digits::{Digits, DigitsSettings, asset};
 pub use divided::{Divided, HoldOut};
 pub(crate) use drawing::within;
@@ -160,6 +161,7 @@ pub(crate) enum Purpose {
     FigureVal = 6,
     Regions = 7,
     Division = 8,
+    SingleDigit = 9,
 }
 
 /// The generator of item `index`: a pure function of its arguments, so that

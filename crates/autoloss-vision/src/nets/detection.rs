@@ -1,8 +1,6 @@
 //! Which network for detection and instance segmentation: its name and its
 //! settings.
 
-use std::path::PathBuf;
-
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -10,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::faster_rcnn::{DetectionConfig, DetectionNet};
 use super::mask_rcnn::MaskHeadConfig;
 use super::names::{Backbone, Name, NamedHead};
-use super::{NetworkError, init, weights};
+use super::weights::{self, Weights};
+use super::{NetworkError, init};
 
 /// What a network predicts of objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,9 +44,8 @@ pub struct DetectionNetSettings {
     /// Momentum of the running statistics in batch normalisation; see
     /// [`super::NetworkSettings::batch_norm_momentum`]. Default 0.1.
     pub batch_norm_momentum: f64,
-    /// Weights of the backbone, a state dict of the torchvision ResNet of the
-    /// same depth (.safetensors, .pth or .pt). None (default): random.
-    pub weights: Option<PathBuf>,
+    /// Weights that the backbone starts from; default random.
+    pub weights: Weights,
     /// Square root of the anchors' area in pixels, for the pyramid's levels of
     /// strides 4, 8, 16 and so on; levels beyond grow by the last two sizes'
     /// ratio, or double. Default 32, doubling up to 512 at stride 64, for the
@@ -67,7 +65,7 @@ impl Default for DetectionNetSettings {
                 backbone: Backbone::Slim,
             },
             batch_norm_momentum: 0.1,
-            weights: None,
+            weights: Weights::default(),
             anchor_sizes: None,
             canonical_size: None,
         }
@@ -84,11 +82,11 @@ impl DetectionNetSettings {
             return Err(NetworkError::NoClasses);
         }
         let slim = self.name.backbone == Backbone::Slim;
-        let backbone = self.name.backbone.resnet(
-            [16, 32, 48, 64],
-            if slim { 16 } else { 32 },
-            self.batch_norm_momentum,
-        )?;
+        let output_stride = if slim { 16 } else { 32 };
+        let backbone = self
+            .name
+            .backbone
+            .resnet(output_stride, self.batch_norm_momentum)?;
         let masks = (self.name.head == DetectionHead::MaskRcnn).then_some(MaskHeadConfig {
             convolutions: if slim { 2 } else { 4 },
             channels: if slim { 32 } else { 256 },
@@ -144,7 +142,7 @@ impl DetectionNetSettings {
 impl DetectionNet {
     /// The network that `settings` describe for so many classes of objects
     /// (without the background), its parameters drawn from `rng` and its
-    /// backbone loaded from `settings.weights` if there are any.
+    /// backbone started from `settings.weights`.
     ///
     /// A network that is to be trained needs an autodiff device.
     ///
@@ -157,11 +155,7 @@ impl DetectionNet {
         device: &Device,
     ) -> Result<Self, NetworkError> {
         let mut net = init::initialise(settings.config(classes)?.init(device), rng);
-        weights::start_from(
-            &mut net.backbone,
-            settings.name,
-            settings.weights.as_deref(),
-        )?;
+        weights::start_from(&settings.weights, &mut net.backbone, settings.name)?;
         Ok(net)
     }
 }

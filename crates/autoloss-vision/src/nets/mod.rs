@@ -6,6 +6,7 @@
 
 pub mod anchors;
 pub mod boxes;
+mod classifier;
 pub mod deeplab;
 mod detection;
 pub mod faster_rcnn;
@@ -27,6 +28,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 
+pub use classifier::Classifier;
 use deeplab::DeepLabV3Plus;
 pub use detection::{DetectionHead, DetectionName, DetectionNetSettings};
 pub use faster_rcnn::{BoxPredictions, DetectionNet, RpnLevel};
@@ -34,7 +36,8 @@ pub use names::{Backbone, Name, NamedHead};
 pub use pose::{PoseHead, PoseName, PoseNet, PoseNetSettings};
 use pspnet::PspNet;
 pub use settings::{Head, NetworkError, NetworkName, NetworkSettings};
-pub use weights::WeightsError;
+pub(crate) use weights::save as save_backbone;
+pub use weights::{Weights, WeightsError};
 
 /// A segmentation network.
 ///
@@ -55,7 +58,7 @@ pub enum SegmentationNet {
 
 impl SegmentationNet {
     /// The network that `settings` describe, its parameters drawn from `rng`
-    /// and its backbone loaded from `settings.weights` if there are any.
+    /// and its backbone started from `settings.weights`.
     ///
     /// A network that is to be trained needs an autodiff device.
     ///
@@ -72,7 +75,7 @@ impl SegmentationNet {
             Self::DeepLab(net) => &mut net.backbone,
             Self::PspNet(net) => &mut net.backbone,
         };
-        weights::start_from(backbone, settings.name, settings.weights.as_deref())?;
+        weights::start_from(&settings.weights, backbone, settings.name)?;
         Ok(net)
     }
 
@@ -102,6 +105,15 @@ impl SegmentationNet {
         match self {
             Self::DeepLab(net) => net.forward(images),
             Self::PspNet(net) => net.forward(images),
+        }
+    }
+
+    /// The backbone.
+    #[cfg(test)]
+    pub(crate) fn backbone(&self) -> &resnet::ResNet {
+        match self {
+            Self::DeepLab(net) => &net.backbone,
+            Self::PspNet(net) => &net.backbone,
         }
     }
 

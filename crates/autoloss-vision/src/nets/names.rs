@@ -42,14 +42,13 @@ impl Backbone {
         }
     }
 
-    /// The backbone with that output stride; `slim_widths` are the widths of
-    /// the slim one's stages.
+    /// The backbone with that output stride. The slim one is the same for all
+    /// networks, so that its weights serve each of them.
     ///
     /// # Errors
     /// A momentum outside [0, 1].
     pub(super) fn resnet(
         self,
-        slim_widths: [usize; 4],
         output_stride: usize,
         momentum: f64,
     ) -> Result<ResNetConfig, NetworkError> {
@@ -64,7 +63,7 @@ impl Backbone {
             Self::Slim => (BlockKind::Basic, [1, 1, 1, 1]),
         };
         let (stem, widths) = match self {
-            Self::Slim => (Stem::Slim(16), slim_widths),
+            Self::Slim => (Stem::Slim(16), [16, 32, 48, 48]),
             _ => (Stem::ImageNet, [64, 128, 256, 512]),
         };
         Ok(ResNetConfig {

@@ -2,8 +2,6 @@
 //! Estimation and Tracking"): a residual backbone, transposed convolutions
 //! that double its map (three, the slim network one), and a heatmap for each keypoint.
 
-use std::path::PathBuf;
-
 use burn::module::Module;
 use burn::nn::BatchNorm;
 use burn::nn::conv::{Conv2d, ConvTranspose2d};
@@ -14,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::layers::{ConvShape, batch_norm, deconvolution};
 use super::names::{Backbone, Name, NamedHead};
 use super::resnet::{ResNet, ResNetConfig};
-use super::{NetworkError, init, ops, parameter_count, weights};
+use super::weights::{self, Weights};
+use super::{NetworkError, init, ops, parameter_count};
 
 /// What a network predicts of a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,9 +44,8 @@ pub struct PoseNetSettings {
     /// Momentum of the running statistics in batch normalisation; see
     /// [`super::NetworkSettings::batch_norm_momentum`]. Default 0.1.
     pub batch_norm_momentum: f64,
-    /// Weights of the backbone, a state dict of the torchvision ResNet of the
-    /// same depth (.safetensors, .pth or .pt). None (default): random.
-    pub weights: Option<PathBuf>,
+    /// Weights that the backbone starts from; default random.
+    pub weights: Weights,
 }
 
 impl Default for PoseNetSettings {
@@ -58,7 +56,7 @@ impl Default for PoseNetSettings {
                 backbone: Backbone::Slim,
             },
             batch_norm_momentum: 0.1,
-            weights: None,
+            weights: Weights::default(),
         }
     }
 }
@@ -73,11 +71,10 @@ impl PoseNetSettings {
         // Small crops leave a small network few positions: it goes less deep.
         let output_stride = if slim { 8 } else { 32 };
         Ok(PoseConfig {
-            backbone: self.name.backbone.resnet(
-                [16, 32, 48, 64],
-                output_stride,
-                self.batch_norm_momentum,
-            )?,
+            backbone: self
+                .name
+                .backbone
+                .resnet(output_stride, self.batch_norm_momentum)?,
             channels: if slim { vec![48; 1] } else { vec![256; 3] },
             keypoints,
         })
@@ -119,7 +116,7 @@ impl PoseConfig {
 /// The network built by [`PoseConfig`].
 #[derive(Module, Debug)]
 pub struct PoseNet {
-    backbone: ResNet,
+    pub(super) backbone: ResNet,
     deconvolutions: Vec<Deconvolution>,
     heatmaps: Conv2d,
     stride: usize,
@@ -127,7 +124,7 @@ pub struct PoseNet {
 
 impl PoseNet {
     /// The network that `settings` describe with a heatmap for each of `keypoints`, its parameters drawn from `rng`
-    /// and its backbone loaded from `settings.weights` if there are any.
+    /// and its backbone started from `settings.weights`.
     ///
     /// A network that is to be trained needs an autodiff device.
     ///
@@ -140,11 +137,7 @@ impl PoseNet {
         device: &Device,
     ) -> Result<Self, NetworkError> {
         let mut net = init::initialise(settings.config(keypoints)?.init(device), rng);
-        weights::start_from(
-            &mut net.backbone,
-            settings.name,
-            settings.weights.as_deref(),
-        )?;
+        weights::start_from(&settings.weights, &mut net.backbone, settings.name)?;
         Ok(net)
     }
 

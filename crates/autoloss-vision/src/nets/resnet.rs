@@ -147,15 +147,17 @@ impl StageBuilder<'_> {
         (0..self.config.blocks[index])
             .map(|block| {
                 if block == 0 {
-                    self.block(index, stride, first_dilation)
+                    // Whether or not a stride is left: the tensors are the same at every output stride.
+                    let projects = index > 0;
+                    self.block(index, projects, stride, first_dilation)
                 } else {
-                    self.block(index, 1, self.dilation)
+                    self.block(index, false, 1, self.dilation)
                 }
             })
             .collect()
     }
 
-    fn block(&mut self, index: usize, stride: usize, dilation: usize) -> Block {
+    fn block(&mut self, index: usize, projects: bool, stride: usize, dilation: usize) -> Block {
         let (width, channels_in) = (self.config.widths[index], self.channels);
         let (momentum, device) = (self.config.momentum, self.device);
         let channels_out = width * self.config.block.expansion();
@@ -178,7 +180,7 @@ impl StageBuilder<'_> {
                 Some(ConvShape::plain(width, channels_out, 1)),
             ),
         };
-        let downsample = (stride != 1 || channels_in != channels_out).then(|| {
+        let downsample = (projects || channels_in != channels_out).then(|| {
             (
                 ConvShape::plain(channels_in, channels_out, 1)
                     .stride(stride)

@@ -1,14 +1,12 @@
 //! Which network: its name and its settings.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::deeplab::DeepLabConfig;
 use super::names::{Backbone, Name, NamedHead};
 use super::pspnet::PspNetConfig;
 use super::resnet::ResNetConfig;
-use super::weights::WeightsError;
+use super::weights::{Weights, WeightsError};
 
 /// A segmentation network and how it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,9 +23,8 @@ pub struct NetworkSettings {
     /// momentum) · running + momentum · batch`. Default 0.1. After `n` steps
     /// the initial statistics still weigh `(1 - momentum)ⁿ`.
     pub batch_norm_momentum: f64,
-    /// Weights of the backbone, a state dict of the torchvision ResNet of the
-    /// same depth (.safetensors, .pth or .pt). None (default): random.
-    pub weights: Option<PathBuf>,
+    /// Weights that the backbone starts from; default random.
+    pub weights: Weights,
 }
 
 impl Default for NetworkSettings {
@@ -39,7 +36,7 @@ impl Default for NetworkSettings {
             },
             output_stride: None,
             batch_norm_momentum: 0.1,
-            weights: None,
+            weights: Weights::default(),
         }
     }
 }
@@ -73,9 +70,11 @@ pub enum NetworkError {
     /// A network without classes.
     #[error("a network needs at least one class, got 0")]
     NoClasses,
-    /// Weights for a backbone of which no pretrained weights exist.
-    #[error("weights are given, but {0} has no torchvision counterpart; leave `weights` out")]
-    WeightsForSlim(String),
+    /// Embedded weights, which are those of the slim backbone, for another one.
+    #[error(
+        "weights \"digits\": these are of the slim backbone, {0} has another; expected \"random\" or a file that ends in .safetensors, .pth or .pt"
+    )]
+    SlimWeights(String),
     /// Sizes of anchors that do not fit the network.
     #[error(
         "anchor_sizes {sizes:?}: {network} has {levels} pyramid levels; expected 1 to {levels} positive sizes in pixels"
@@ -145,11 +144,9 @@ impl NetworkSettings {
     /// # Errors
     /// An output stride the network does not offer, a momentum outside [0, 1].
     pub fn backbone(&self) -> Result<ResNetConfig, NetworkError> {
-        self.name.backbone.resnet(
-            [16, 32, 48, 48],
-            self.checked_output_stride()?,
-            self.batch_norm_momentum,
-        )
+        self.name
+            .backbone
+            .resnet(self.checked_output_stride()?, self.batch_norm_momentum)
     }
 
     /// The DeepLabV3+ over [`Self::backbone`].

@@ -266,9 +266,9 @@ fn settings_are_read_and_checked() {
     assert!(error(&bad, 0).contains("at least one class"));
     bad.batch_norm_momentum = f64::NAN;
     assert!(error(&bad, 2).starts_with("batch_norm_momentum NaN"));
-    bad = settings("pspnet-slim");
-    bad.weights = Some("weights.pth".into());
-    assert!(error(&bad, 2).contains("no torchvision counterpart"));
+    bad = settings("pspnet-resnet18");
+    bad.weights = Weights::Digits;
+    assert!(error(&bad, 2).contains("of the slim backbone, pspnet-resnet18 has another"));
 }
 
 /// Tensors by name in torchvision's spelling: shape and values.
@@ -282,6 +282,77 @@ fn state_dict(net: &ResNet) -> StateDict {
             (tensor.name.clone(), tensor.shape.to_vec(), bytes)
         })
         .collect()
+}
+
+/// Parameters of backbone and of everything of a network of each family.
+fn families(weights: &Weights, seed: u64) -> [(StateDict, Vec<Vec<u8>>); 3] {
+    fn all(net: &impl ModuleSnapshot) -> Vec<Vec<u8>> {
+        let tensors = net.collect(None, None, true).into_iter();
+        let bytes = tensors.map(|tensor| tensor.to_bytes().expect("data").to_vec());
+        bytes.collect()
+    }
+    let device = Device::flex();
+    let rng = &mut rng(seed);
+    let segmentation = NetworkSettings {
+        weights: weights.clone(),
+        ..settings("pspnet-slim")
+    };
+    let detection = DetectionNetSettings {
+        weights: weights.clone(),
+        ..DetectionNetSettings::default()
+    };
+    let pose = PoseNetSettings {
+        weights: weights.clone(),
+        ..PoseNetSettings::default()
+    };
+    let segmentation = SegmentationNet::init(&segmentation, 3, rng, &device).expect("valid");
+    let detection = DetectionNet::init(&detection, 3, rng, &device).expect("valid");
+    let pose = PoseNet::init(&pose, 3, rng, &device).expect("valid");
+    [
+        (state_dict(segmentation.backbone()), all(&segmentation)),
+        (state_dict(&detection.backbone), all(&detection)),
+        (state_dict(&pose.backbone), all(&pose)),
+    ]
+}
+
+#[test]
+fn slim_backbones_start_from_the_embedded_weights() {
+    let [first, second] = [1, 2].map(|seed| families(&Weights::Digits, seed));
+    let random = families(&Weights::Random, 1);
+    for family in 0..3 {
+        assert!(first[family].0 == first[0].0 && first[family].0 == second[family].0);
+        assert!(first[family].0 != random[family].0, "family {family}");
+        // Heads are drawn from the seed.
+        assert!(first[family].1 != second[family].1, "family {family}");
+    }
+    // A file of the same weights is the same, for it is how they were made.
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("slim.safetensors");
+    let mut settings = settings("pspnet-slim");
+    settings.weights = Weights::Digits;
+    let net = SegmentationNet::init(&settings, 3, &mut rng(3), &Device::flex()).expect("valid");
+    save_backbone(net.backbone(), &path).expect("written");
+    let read = fs::read(&path).expect("readable");
+    assert!(read == include_bytes!("../../assets/backbone.safetensors"));
+    assert!(families(&Weights::File(path), 1)[2].0 == first[2].0);
+}
+
+#[test]
+fn weights_are_words_or_files() {
+    for (text, weights) in [
+        ("random", Weights::Random),
+        ("digits", Weights::Digits),
+        ("digits.pt", Weights::File("digits.pt".into())),
+        ("a/b.safetensors", Weights::File("a/b.safetensors".into())),
+    ] {
+        assert_eq!(text.parse::<Weights>().expect("known"), weights);
+        assert_eq!(weights.to_string(), text);
+    }
+    for text in ["", "Digits", "digit", "a/b.onnx"] {
+        let error = text.parse::<Weights>().expect_err("unknown").to_string();
+        let expected = format!("weights \"{text}\": expected \"random\", \"digits\" or a file");
+        assert!(error.starts_with(&expected), "{error}");
+    }
 }
 
 /// The safetensors format: length of the header, header, data.
@@ -391,7 +462,11 @@ fn unreadable_weights_are_named() {
         ("b.pth", None, "cannot be read"),
         ("c.safetensors", Some("no header"), "cannot be read"),
         ("d.pth", Some("no pickle"), "cannot be read"),
-        ("e.onnx", Some(""), "unknown format"),
+        (
+            "e.onnx",
+            Some(""),
+            "expected \"random\", \"digits\" or a file",
+        ),
     ] {
         let path = directory.path().join(file);
         if let Some(content) = content {

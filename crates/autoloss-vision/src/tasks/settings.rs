@@ -64,11 +64,11 @@ impl FamilySettings {
         let paths = match self {
             Self::Segmentation(it) => [
                 it.data.as_mut(),
-                it.network.weights.as_mut(),
+                it.network.weights.path_mut(),
                 it.colors.as_mut(),
             ],
-            Self::Detection(it) => [it.data.as_mut(), it.network.weights.as_mut(), None],
-            Self::Pose(it) => [it.data.as_mut(), it.network.weights.as_mut(), None],
+            Self::Detection(it) => [it.data.as_mut(), it.network.weights.path_mut(), None],
+            Self::Pose(it) => [it.data.as_mut(), it.network.weights.path_mut(), None],
         };
         paths.into_iter().flatten()
     }
@@ -118,7 +118,7 @@ impl TaskSettings {
         };
         let mut table: toml::Table =
             toml::from_str(task.preset()).expect("presets are TOML, as tested");
-        merge(&mut table, changes);
+        change(&mut table, changes);
         let settings = Self::from_whole(task, table)?;
         settings.check()?;
         Ok(settings)
@@ -141,7 +141,7 @@ impl TaskSettings {
             )));
         }
         let mut full = table.clone();
-        merge(&mut full, &changes);
+        change(&mut full, &changes);
         Ok(Self {
             proxy: FamilySettings::from_whole(task, table, "task.")?,
             full: FamilySettings::from_whole(task, full, "task.full.")?,
@@ -275,6 +275,20 @@ pub(super) fn check_data(task: TaskName, data: Option<&Path>) -> Result<(), Sett
     }
 }
 
+/// Puts the values of `changes` into the settings of a task. Weights fit one backbone alone: where the changes name
+/// a network with another and no weights, it starts from random ones, so that the name of a network suffices.
+fn change(settings: &mut toml::Table, changes: &toml::Table) {
+    fn backbone(settings: &toml::Table) -> Option<&str> {
+        let name = settings.get("network")?.get("name")?.as_str()?;
+        Some(name.rsplit_once('-')?.1)
+    }
+    let fits = backbone(changes).is_none_or(|other| backbone(settings) == Some(other));
+    if let (false, Some(toml::Value::Table(network))) = (fits, settings.get_mut("network")) {
+        network.remove("weights");
+    }
+    merge(settings, changes);
+}
+
 /// Puts the values of `changes` into `table`, table by table.
 fn merge(table: &mut toml::Table, changes: &toml::Table) {
     for (key, value) in changes {
@@ -290,6 +304,7 @@ fn merge(table: &mut toml::Table, changes: &toml::Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nets::Weights;
 
     fn changed(text: &str) -> Result<TaskSettings, SettingsError> {
         TaskSettings::from_table(&toml::from_str(text).unwrap())
@@ -377,6 +392,36 @@ mod tests {
     }
 
     #[test]
+    fn weights_of_a_preset_go_with_its_backbone() {
+        let weights = |text: &str, schedule| {
+            let mut settings = changed(text).unwrap();
+            let again = changed(&settings.to_toml()).unwrap();
+            assert_eq!(again, settings, "{text}");
+            // Words are no paths, which a run makes absolute.
+            let paths = settings.paths().count();
+            let FamilySettings::Segmentation(settings) = settings.of(schedule) else {
+                panic!("digits are segmented")
+            };
+            (settings.network.weights.clone(), paths)
+        };
+        let file = Weights::File("a/b.pth".into());
+        for (text, expected) in [
+            ("", Weights::Digits),
+            ("name = \"deeplabv3plus-slim\"", Weights::Digits),
+            ("name = \"pspnet-resnet18\"", Weights::Random),
+            ("weights = \"random\"", Weights::Random),
+            ("weights = \"a/b.pth\"", file.clone()),
+            ("name = \"pspnet-resnet18\"\nweights = \"a/b.pth\"", file),
+        ] {
+            let is_file = usize::from(matches!(expected, Weights::File(_)));
+            let of_both = weights(&format!("[network]\n{text}"), Schedule::Proxy);
+            assert_eq!(of_both, (expected.clone(), 2 * is_file), "{text}");
+            let of_full = weights(&format!("[full.network]\n{text}"), Schedule::Full);
+            assert_eq!(of_full, (expected, is_file), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let error = |text: &str| changed(text).unwrap_err().to_string();
         assert!(error("name = \"digit\"").contains("did you mean `digits`?"));
@@ -387,5 +432,10 @@ mod tests {
         assert!(error("[training]\nlearning_rate = -1.0").contains("learning_rate is -1"));
         assert!(error("[training]\nsteps = \"x\"").contains("steps"));
         assert!(error("[training]\ncrop = 0").contains("task.training.crop is 0"));
+        let weights = error("[network]\nweights = \"digit\"");
+        assert!(
+            weights.contains("weights \"digit\": expected \"random\", \"digits\" or a file"),
+            "{weights}"
+        );
     }
 }

@@ -94,6 +94,24 @@ impl Digits {
     }
 }
 
+/// Picture of a single digit by a writer of the training scenes, and the digit: a pure function of the seed, the
+/// index and the size.
+pub(crate) fn single_digit(seed: u64, index: u64, size: usize) -> (Example, u8) {
+    let mut rng = stream(seed, Purpose::SingleDigit, index);
+    let (image, digit) = scene::single(Sources::embedded(), size, SINGLE_HEIGHT, &mut rng);
+    let example = Example {
+        image,
+        labels: vec![0; size * size],
+        width: size,
+        height: size,
+        name: format!("digit {index}"),
+    };
+    (example, digit)
+}
+
+/// Height of a single digit as a share of its picture.
+const SINGLE_HEIGHT: std::ops::Range<f32> = 0.5..0.9;
+
 impl SegmentationData for Digits {
     fn class_names(&self) -> &[String] {
         &self.classes

@@ -89,6 +89,36 @@ pub(super) fn compose(
     }
 }
 
+/// A picture of one digit, for classification: RGB bytes of `size` rows and columns, and the digit. Its
+/// height is a share of the size that the range gives.
+pub(super) fn single(
+    sources: &Sources,
+    size: usize,
+    height: Range<f32>,
+    rng: &mut ChaCha8Rng,
+) -> (Vec<u8>, u8) {
+    let mut canvas = Canvas::new(size);
+    canvas.background(rng);
+    let side = size as f32;
+    let height = side * rng.random_range(height);
+    let reach = (side - height) / 2.0;
+    let mut along = || side / 2.0 + reach * rng.random_range(-1.0..1.0f32);
+    let place = Place {
+        x: along(),
+        y: along(),
+        height,
+    };
+    let class = rng.random_range(0..10u8);
+    let digits = sources.of_class(Split::Train, usize::from(class));
+    let glyph = &digits[rng.random_range(0..digits.len() as u64) as usize];
+    let label = Label {
+        class: class + 1,
+        owner: 1,
+    };
+    canvas.digit(glyph, label, &place, rng);
+    (exposed(&canvas.pixels, BRIGHTNESS, NOISE, rng), class)
+}
+
 /// What the ink of a digit is marked with.
 #[derive(Clone, Copy)]
 struct Label {
@@ -376,6 +406,9 @@ fn luminance(colour: &Colour) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::super::asset::pack;
     use super::*;
 
     #[test]
@@ -393,6 +426,23 @@ mod tests {
             assert_eq!(ink_at(&glyph, corner * 1.2, corner), 0.0);
         }
         assert_eq!(ink_at(&glyph, 0.0, 0.0), 0.0);
+    }
+
+    #[test]
+    fn single_digits_are_by_the_writers_of_train_scenes() {
+        // Ten digits, each with some ink of its own.
+        let digits = |ink: u8| -> Vec<Glyph> {
+            let glyph = |digit| std::array::from_fn(|at| if at % 10 == digit { ink } else { 1 });
+            (0..10).map(glyph).collect()
+        };
+        let picture = |train: u8, val: u8| {
+            let packed = pack(&digits(train), &digits(val)).unwrap();
+            let sources = Sources::unpack(&packed).unwrap();
+            let mut rng = ChaCha8Rng::seed_from_u64(7);
+            single(&sources, 32, 0.5..0.9, &mut rng).0
+        };
+        assert_eq!(picture(15, 9), picture(15, 3));
+        assert_ne!(picture(15, 9), picture(12, 9));
     }
 
     #[test]

@@ -352,6 +352,9 @@ fn settings_of_detection_are_read_and_checked() {
         error(&|settings| settings.batch_norm_momentum = 2.0, 1)
             .starts_with("batch_norm_momentum 2")
     );
-    let weights = error(&|settings| settings.weights = Some("a.pth".into()), 1);
-    assert!(weights.contains("fasterrcnn-slim has no torchvision counterpart"));
+    let mut settings = detection("fasterrcnn-resnet18");
+    settings.weights = Weights::Digits;
+    let net = DetectionNet::init(&settings, 1, &mut rng(0), &Device::flex());
+    let weights = net.expect_err("refused").to_string();
+    assert!(weights.contains("of the slim backbone, fasterrcnn-resnet18 has another"));
 }

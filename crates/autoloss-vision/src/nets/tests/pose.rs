@@ -84,7 +84,7 @@ fn settings_of_pose_are_read_and_checked() {
     let mut bad = pose("simplebaseline-slim");
     bad.batch_norm_momentum = -0.1;
     assert!(error(bad).starts_with("batch_norm_momentum -0.1"));
-    bad = pose("simplebaseline-slim");
-    bad.weights = Some("a.pth".into());
-    assert!(error(bad).contains("simplebaseline-slim has no torchvision counterpart"));
+    bad = pose("simplebaseline-resnet18");
+    bad.weights = Weights::Digits;
+    assert!(error(bad).contains("of the slim backbone, simplebaseline-resnet18 has another"));
 }
