@@ -38,6 +38,7 @@ const TINY: &[&str] = &[
     "val_images=4",
     "training.crop=32",
     "training.steps=3",
+    "full.training.steps=4",
     "training.batch=2",
 ];
 
@@ -596,11 +597,26 @@ fn a_search_killed_and_resumed_equals_one_that_ran_through() {
     assert_eq!(shown["comparisons"].as_array().unwrap().len(), 3);
     // A run's losses can be used by name.
     write_npy(dir.path("a.npy"), &array(|_| 0.5)).unwrap();
-    let best = shown["best"][0]["loss"].as_str().unwrap().to_owned();
-    let said = dir.json(&[
-        "eval", "--loss", "@killed", "--yhat", "a.npy", "--y", "a.npy", "--json",
-    ]);
-    assert_eq!(said["loss"], best);
+    let loss = |place: &str| {
+        let said = dir.json(&[
+            "eval", "--loss", place, "--yhat", "a.npy", "--y", "a.npy", "--json",
+        ]);
+        said["loss"].clone()
+    };
+    let best = &shown["best"][0];
+    assert_eq!(loss(&format!("@killed#{}", best["id"])), best["loss"]);
+    // One seed shows no difference: a baseline is recommended, and the run says so in words.
+    assert_eq!(loss("@killed"), shown["recommended"]["loss"]);
+    assert_eq!(
+        shown["recommended"]["name"],
+        shown["conclusion"]["against"]["baseline"]
+    );
+    assert_eq!(shown["conclusion"]["against"]["standing"], "as-good");
+    let text = dir.ok(&["show", "killed"]);
+    assert!(
+        text.contains("is as good as") && text.contains("Recommended (`--loss @DIR`)"),
+        "{text}"
+    );
     // A larger budget goes on from there.
     dir.ok(&["resume", "killed", "--evaluations", "14"]);
     assert_eq!(evaluations(&dir.path("killed")), 14);
@@ -805,7 +821,10 @@ fn a_data_set_in_vocs_layout_is_used_or_refused_by_name() {
         "1",
         "--json",
         "--set",
-        "task.training.steps=2",
+        "task.full.training.steps=2",
+        "--proxy",
+        "--set",
+        "task.training.steps=1",
         "--set",
         "task.training.crop=24",
         "--set",
@@ -831,7 +850,7 @@ fn the_printed_settings_are_read_back() {
     let text = dir.ok(&["search", "--print-config"]);
     fs::write(
         dir.path("settings.toml"),
-        text.replace("steps = 130", "steps = many"),
+        text.replace("steps = 240", "steps = many"),
     )
     .unwrap();
     let said = dir.fails(2, &["search", "--config", "settings.toml"]);

@@ -18,7 +18,10 @@ fn search(run: &str, evaluations: &str) -> Vec<String> {
 fn retrain(steps: usize, more: &[&str]) -> Vec<String> {
     let head = ["retrain", "--loss", "zoo:dice", "--out", "out"];
     let mut arguments = tiny(&[&head[..], &["--checkpoint-every", "1"], more].concat());
-    arguments.extend(["--set".to_owned(), format!("task.training.steps={steps}")]);
+    arguments.extend([
+        "--set".to_owned(),
+        format!("task.full.training.steps={steps}"),
+    ]);
     arguments
 }
 
@@ -201,17 +204,17 @@ fn two_trainings_do_not_meet_and_files_of_others_stay() {
 #[test]
 fn only_a_training_is_resumed() {
     let dir = Dir::new();
-    let said = dir.fails(2, &borrowed(&retrain(2, &["--resume"])));
+    let said = dir.fails(2, &borrowed(&retrain(3, &["--resume"])));
     assert!(said.contains("nothing to resume"), "{said}");
     fs::create_dir(dir.path("out")).unwrap();
     fs::write(dir.path("out/thesis.txt"), "mine").unwrap();
-    let said = dir.fails(2, &borrowed(&retrain(2, &[])));
+    let said = dir.fails(2, &borrowed(&retrain(3, &[])));
     assert!(said.contains("exists already"), "{said}");
-    let said = dir.fails(2, &borrowed(&retrain(2, &["--resume"])));
+    let said = dir.fails(2, &borrowed(&retrain(3, &["--resume"])));
     assert!(said.contains("holds no training"), "{said}");
     fs::remove_file(dir.path("out/thesis.txt")).unwrap();
-    dir.ok(&borrowed(&retrain(2, &[])));
-    let said = dir.fails(2, &borrowed(&retrain(2, &["--resume", "--seeds", "2"])));
+    dir.ok(&borrowed(&retrain(3, &[])));
+    let said = dir.fails(2, &borrowed(&retrain(3, &["--resume", "--seeds", "2"])));
     assert!(said.contains("holds a training with one seed"), "{said}");
     assert_eq!(
         fs::read_dir(dir.path("out"))

@@ -7,6 +7,7 @@ const TINY: &[&str] = &[
     "task.search_images=2",
     "task.val_images=2",
     "task.training.steps=2",
+    "task.full.training.steps=3",
     "task.training.batch=2",
     "screening.samples=2",
     "search.final_losses=1",

@@ -70,8 +70,8 @@ fn trainings_with_other_settings_are_kept_beside_each_other() {
     ];
     let count = || fs::read_dir(dir.path("kept")).unwrap().count();
     for (number, setting) in [
-        "task.training.steps=3",
-        "task.training.steps=4",
+        "task.full.training.steps=4",
+        "task.full.training.steps=5",
         "search.stop_on_invalid=false",
         "task.training.learning_rate=0.5",
     ]
