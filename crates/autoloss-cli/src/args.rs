@@ -136,8 +136,8 @@ pub(crate) struct Search {
     #[arg(long, value_name = "N")]
     pub(crate) evaluations: Option<u64>,
     /// End after about this long, the full trainings at the end included: 10m, 2h. Default, where no number
-    /// of evaluations is given either: 9m30s, or twice the time of those full trainings where they take
-    /// longer.
+    /// of evaluations is given either: 9m30s, or one and a half times that of those full trainings where
+    /// they take longer.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) time: Option<Duration>,
     /// Worker threads; default: one a core.

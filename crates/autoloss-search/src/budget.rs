@@ -19,7 +19,44 @@ pub struct Plan {
     pub workers: usize,
 }
 
+/// Duration of the proxy trainings that came to their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// Their seconds, summed.
+    pub seconds: f64,
+    /// Their number.
+    pub count: u64,
+}
+
+impl Measured {
+    /// Expected durations count as so many trainings: the first ones, which share the machine with whatever
+    /// else begins, do not decide alone how much time is kept.
+    const PRIOR: f64 = 10.0;
+
+    /// Adds a training.
+    pub(crate) fn add(&mut self, seconds: f64) {
+        self.seconds += seconds;
+        self.count += 1;
+    }
+
+    /// Mean seconds; `None` before the first training.
+    fn mean(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.seconds / self.count as f64)
+    }
+
+    /// How many times as long as expected trainings take.
+    fn slowdown(&self, expected: f64) -> f64 {
+        (Self::PRIOR + self.seconds / expected) / (Self::PRIOR + self.count as f64)
+    }
+}
+
 impl Plan {
+    /// Expected seconds of the next proxy training.
+    #[must_use]
+    pub fn proxy_seconds(&self, made: &Measured) -> f64 {
+        made.mean().or(self.proxy).unwrap_or(0.0)
+    }
+
     /// The expected cost of a run with these settings.
     ///
     /// # Errors
@@ -58,12 +95,12 @@ impl Plan {
         self.finalists + self.comparison
     }
 
-    /// Expected seconds of all full trainings. Measured seconds of a proxy training, where there are some,
-    /// correct the expectation by what it was wrong for the proxy.
+    /// Expected seconds of all full trainings. Proxy trainings that were made correct the expectation by what
+    /// it was wrong for them.
     #[must_use]
-    pub fn final_seconds(&self, measured_proxy: Option<f64>) -> f64 {
-        let full = match (self.full, self.proxy, measured_proxy) {
-            (Some(full), Some(proxy), Some(measured)) if proxy > 0.0 => full * measured / proxy,
+    pub fn final_seconds(&self, made: &Measured) -> f64 {
+        let full = match (self.full, self.proxy, made.mean()) {
+            (Some(full), Some(proxy), _) if proxy > 0.0 => full * made.slowdown(proxy),
             (Some(full), ..) => full,
             (None, _, measured) => measured.unwrap_or(0.0),
         };
@@ -74,7 +111,7 @@ impl Plan {
     /// Seconds that a run needs at the least: one proxy training and all full trainings.
     #[must_use]
     pub fn least_seconds(&self) -> f64 {
-        self.proxy.unwrap_or(0.0) + self.final_seconds(None)
+        self.proxy.unwrap_or(0.0) + self.final_seconds(&Measured::default())
     }
 
     /// Refuses a limit of time that holds neither one proxy training nor the full trainings at the end.
@@ -112,15 +149,19 @@ mod tests {
     #[test]
     fn the_end_is_kept_in_whole_rounds_of_the_workers() {
         // 3 rounds of finalists, 8 of the comparison.
-        assert_eq!(plan().final_seconds(None), 11.0 * 40.0);
-        // Twice as slow as expected.
-        assert_eq!(plan().final_seconds(Some(8.0)), 11.0 * 80.0);
+        let made = |seconds, count| Measured { seconds, count };
+        assert_eq!(plan().final_seconds(&made(0.0, 0)), 11.0 * 40.0);
+        // Twice as slow as expected, with as many trainings as the expectation counts for.
+        assert_eq!(plan().final_seconds(&made(80.0, 10)), 11.0 * 60.0);
+        // A slow first training changes little, many slow ones decide.
+        assert!(plan().final_seconds(&made(8.0, 1)) < 11.0 * 44.0);
+        assert!(plan().final_seconds(&made(8000.0, 1000)) > 11.0 * 79.0);
         let unknown = Plan {
             full: None,
             ..plan()
         };
-        assert_eq!(unknown.final_seconds(None), 0.0);
-        assert_eq!(unknown.final_seconds(Some(5.0)), 11.0 * 5.0);
+        assert_eq!(unknown.final_seconds(&made(0.0, 0)), 0.0);
+        assert_eq!(unknown.final_seconds(&made(10.0, 2)), 11.0 * 5.0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use autoloss_expr::{Loss, ParseError};
 
-use crate::budget::Plan;
+use crate::budget::{Measured, Plan};
 use crate::comparison::Comparison;
 use crate::error::SearchError;
 use crate::event::{End, Event, Fate, Tally};
@@ -298,12 +298,14 @@ fn in_joining_order(rows: &[CandidateRow]) -> Vec<(&CandidateRow, f64)> {
     joined
 }
 
-/// Seconds and number of the proxy trainings that came to their end.
-fn finished(rows: &[CandidateRow]) -> (f64, u64) {
-    rows.iter()
-        .filter(|row| row.fate == Fate::Scored)
-        .filter_map(|row| row.training_seconds)
-        .fold((0.0, 0), |(sum, count), seconds| (sum + seconds, count + 1))
+/// The proxy trainings that came to their end.
+fn finished(rows: &[CandidateRow]) -> Measured {
+    let scored = rows.iter().filter(|row| row.fate == Fate::Scored);
+    let mut made = Measured::default();
+    for seconds in scored.filter_map(|row| row.training_seconds) {
+        made.add(seconds);
+    }
+    made
 }
 
 /// How many joined without a training since the last one.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use autoloss_search::{
-    End, Folder, FolderError, NewRun, Plan, Recorder, RunReport, Space, StoreError, Task,
+    End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Space, StoreError, Task,
     parse_toml, run,
 };
 use autoloss_vision::tasks::{TaskName, TaskSettings};
@@ -38,7 +38,7 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
     let plan = Plan::new(&*task, &settings.search)?;
     if settings.search.time.is_none() && settings.search.evaluations.is_none() {
         let least = DEFAULT_TIME.as_secs_f64();
-        settings.search.time = Some(least.max(2.0 * plan.least_seconds()).ceil());
+        settings.search.time = Some(least.max(1.5 * plan.least_seconds()).ceil());
     }
     plan.check(settings.search.time).map_err(usage)?;
     say!("{}", planned(&plan, settings.search.time));
@@ -80,7 +80,7 @@ fn planned(plan: &Plan, time: Option<f64>) -> String {
         "; a full training: {}, {trainings} of them at the end",
         about(plan.full)
     ));
-    let last = plan.final_seconds(None);
+    let last = plan.final_seconds(&Measured::default());
     if let (Some(proxy), Some(time), true) = (plan.proxy, time, last > 0.0) {
         let left = (time - last) * plan.workers as f64 / proxy.max(1e-3);
         text.push_str(&format!(

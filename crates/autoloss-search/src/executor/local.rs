@@ -19,7 +19,7 @@ use autoloss_expr::Loss;
 
 use self::round::Round;
 use super::{Failure, Trained, panic_message, train};
-use crate::budget::Plan;
+use crate::budget::{Measured, Plan};
 use crate::error::SearchError;
 use crate::event::{Candidate, End, Event, Fate, Tally};
 use crate::evolution::{Evolution, Found, Known, Offspring, Proposal};
@@ -68,8 +68,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) reference: Option<(String, Loss)>,
     /// Expected cost of the full trainings at the end, for which time is kept.
     pub(crate) plan: Plan,
-    /// Seconds and number of the proxy trainings that came to their end.
-    pub(crate) finished: (f64, u64),
+    /// The proxy trainings of earlier parts of the run.
+    pub(crate) finished: Measured,
     /// Members that joined without a training since the last one.
     pub(crate) unproductive: u64,
 }
@@ -83,7 +83,7 @@ struct Shared {
     tally: Tally,
     /// Trainings that were begun and not abandoned.
     begun: u64,
-    finished: (f64, u64),
+    finished: Measured,
     unproductive: u64,
     end: Option<End>,
     error: Option<SearchError>,
@@ -277,8 +277,7 @@ impl Search<'_> {
             }
         };
         if trained.fate == Fate::Scored {
-            shared.finished.0 += trained.seconds;
-            shared.finished.1 += 1;
+            shared.finished.add(trained.seconds);
         }
         let training = trained.into_training(&name, loss.to_string(), &job);
         shared.emit(Event::Reference(training));
@@ -537,8 +536,7 @@ impl Search<'_> {
         }
         let (id, score) = (candidate.id, trained.score);
         if trained.fate == Fate::Scored {
-            shared.finished.0 += trained.seconds;
-            shared.finished.1 += 1;
+            shared.finished.add(trained.seconds);
         }
         shared.in_training.retain(|(id, _)| *id != candidate.id);
         shared.unproductive = 0;
@@ -588,11 +586,9 @@ impl Search<'_> {
         if search.evaluations.is_some_and(|n| shared.begun >= n) {
             return Some(End::Evaluations);
         }
-        let (seconds, count) = shared.finished;
-        let measured = (count > 0).then(|| seconds / count as f64);
-        let one = measured.or(self.plan.proxy).unwrap_or(0.0);
+        let made = &shared.finished;
         // The training to begin, and then the full trainings.
-        let needed = one + self.plan.final_seconds(measured);
+        let needed = self.plan.proxy_seconds(made) + self.plan.final_seconds(made);
         search
             .time
             .is_some_and(|limit| self.clock.elapsed() + needed > limit)
