@@ -13,6 +13,8 @@ use crate::data::{
 
 /// Training and validation scenes.
 const SCENES: [usize; 2] = [12, 4];
+/// Rows and columns of a scene.
+const SIZE: usize = 64;
 
 /// An object as COCO's annotations have it.
 fn annotation(id: usize, image: i64, object: &Object, unused: usize) -> serde_json::Value {
@@ -72,7 +74,7 @@ fn moved(embedded: TaskName, scenes: &str, to: TaskName, dir: &Path) -> [TaskSet
     let [train, val] = SCENES;
     let text = format!(
         "name = \"{embedded}\"\nval_images = 0\n[training]\nsteps = 4\nbatch = 3\n\
-         [{scenes}]\ntrain = {train}\nval = {val}"
+         [{scenes}]\ntrain = {train}\nval = {val}\nsize = {SIZE}"
     );
     let embedded = TaskSettings::from_table(&toml::from_str(&text).unwrap()).unwrap();
     let mut table: toml::Table = toml::from_str(&embedded.to_toml()).unwrap();
@@ -98,6 +100,7 @@ fn scenes_in_cocos_layout_train_as_the_embedded_ones() {
                 let settings = FiguresSettings {
                     train,
                     val,
+                    size: SIZE,
                     ..FiguresSettings::default()
                 };
                 let data = Figures::new(settings).unwrap();
@@ -108,6 +111,7 @@ fn scenes_in_cocos_layout_train_as_the_embedded_ones() {
                 let settings = DigitsSettings {
                     train,
                     val,
+                    size: SIZE,
                     ..DigitsSettings::default()
                 };
                 let data = Digits::new(settings).unwrap();
