@@ -41,6 +41,7 @@
     reason = "the program alone prints"
 )]
 
+mod adopt;
 mod agreement;
 mod branch;
 mod budget;
@@ -68,6 +69,7 @@ mod task;
 mod tests;
 pub mod toy;
 
+pub use adopt::{Made, adopt};
 pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
 pub use branch::prediction_gradient;
 pub use budget::{Measured, Plan};

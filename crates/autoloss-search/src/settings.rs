@@ -84,6 +84,7 @@ pub struct SearchSettings {
     pub policy_samples: usize,
     pub equivalence: bool,
     pub stop_on_invalid: bool,
+    pub all_metrics: bool,
     pub final_losses: usize,
     pub finalist_seeds: usize,
     pub final_seeds: usize,
@@ -156,6 +157,7 @@ impl Default for SearchSettings {
             policy_samples: 32,
             equivalence: true,
             stop_on_invalid: true,
+            all_metrics: false,
             final_losses: 3,
             finalist_seeds: 2,
             final_seeds: 5,
@@ -494,7 +496,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 33);
+        assert_eq!(keys.len(), 34);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {

@@ -1,5 +1,6 @@
 //! Whole runs on the toy task.
 
+mod adopted;
 mod sets;
 
 use std::path::Path;

@@ -53,7 +53,7 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
             ablation::output(sheet, &searches, longest.as_ref(), &out)?
         }
         _ => {
-            let plan = Plan::new(sheet, scale, &data, (workers, &own))?;
+            let plan = Plan::new(sheet, scale, &data, &own)?;
             of_plan(&plan, &out, workers, &interrupt)?
         }
     };
@@ -103,7 +103,7 @@ fn check_folders(arguments: &Reproduce) -> Result<()> {
 }
 
 fn of_plan(plan: &Plan, out: &Path, workers: usize, interrupt: &Interrupt) -> Result<Output> {
-    searches::run_all(&plan.searches, out, workers, interrupt)?;
+    searches::run_in_turn(&plan.searches, out, workers, interrupt)?;
     let trained = trainings::train(plan, out, workers, interrupt)?;
     let several = plan.setups.len() > 1;
     let columns = plan.setups.iter().flat_map(|setup| {

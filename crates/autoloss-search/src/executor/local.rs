@@ -251,6 +251,7 @@ impl Search<'_> {
             set: EvaluationSet::Search,
             seed: evaluation_seed(self.settings.search.seed),
             stop_on_invalid: self.settings.search.stop_on_invalid,
+            all_metrics: self.settings.search.all_metrics,
             ..Job::default()
         }
     }

@@ -12,7 +12,7 @@ use crate::exit::usage;
 /// How large a reproduction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scale {
-    /// On embedded data: at most 20 minutes a table on two cores.
+    /// On embedded data: at most 90 minutes a table on two cores.
     Tiny,
     /// On VOC, Cityscapes and COCO, with the slim networks and proxies of their presets.
     Small,
@@ -30,10 +30,10 @@ impl Scale {
         }
     }
 
-    /// Seconds of all searches of a table together, on so many workers.
+    /// Seconds of all searches of a table together.
     const fn search_seconds(self) -> f64 {
         match self {
-            Self::Tiny => 840.0,
+            Self::Tiny => 3300.0,
             Self::Small => 4.0 * 3600.0,
             Self::Paper => 48.0 * 3600.0,
         }
@@ -100,6 +100,19 @@ pub(super) struct Search {
     pub(super) key: String,
     pub(super) setup: Setup,
     pub(super) settings: Vec<(String, Value)>,
+}
+
+impl Search {
+    /// Whether trainings of this search are those that another one would make of the same losses: all but the
+    /// metric and the strategy are the same.
+    pub(super) fn shares_trainings(&self, other: &Self) -> bool {
+        let own = |search: &Self| {
+            let mut settings = search.settings.clone();
+            settings.retain(|(key, _)| key != "task.metric");
+            settings
+        };
+        self.setup.key == other.setup.key && own(self) == own(other)
+    }
 }
 
 /// A row: a loss that is trained.
@@ -172,11 +185,11 @@ impl Plan {
         sheet: Sheet,
         scale: Scale,
         data: &Data<'_>,
-        (workers, own): (usize, &[(String, Value)]),
+        own: &[(String, Value)],
     ) -> Result<Self> {
         let mut plan = match sheet {
-            Sheet::Table2 => segmentation(scale, data, workers),
-            Sheet::Table3 => segmentation_transfer(scale, data, workers),
+            Sheet::Table2 => segmentation(scale, data),
+            Sheet::Table3 => segmentation_transfer(scale, data),
             Sheet::Table4 => detection(scale, data),
             Sheet::Table5 => detection_transfer(scale, data),
             Sheet::Table6 => instances(scale, data),
@@ -246,13 +259,21 @@ pub(super) fn paper_proxy() -> Vec<(&'static str, Value)> {
 
 /// Full training of segmentation networks as in the paper.
 fn paper_training(network: &str) -> Vec<(&'static str, Value)> {
-    let mut settings = paper_proxy();
-    settings[0].1 = text(network);
-    settings[2].1 = Value::Integer(513);
-    settings[3].1 = Value::Integer(16);
-    settings[4].1 = Value::Integer(30_000);
-    settings.push(("task.val_images", Value::Integer(0)));
-    settings
+    vec![
+        ("task.full.network.name", text(network)),
+        ("task.full.training.crop", Value::Integer(513)),
+        ("task.full.training.batch", Value::Integer(16)),
+        ("task.full.training.steps", Value::Integer(30_000)),
+        ("task.val_images", Value::Integer(0)),
+    ]
+}
+
+/// Full trainings of each row.
+const fn seeds(scale: Scale) -> usize {
+    match scale {
+        Scale::Tiny => 5,
+        Scale::Small | Scale::Paper => 3,
+    }
 }
 
 /// The searches of a table share its time.
@@ -266,7 +287,10 @@ fn search(key: &str, setup: &Setup, metric: &str, scale: Scale, share: f64) -> S
                 "search.time".to_owned(),
                 Value::Float(scale.search_seconds() * share),
             ),
-            ("search.final_seeds".to_owned(), Value::Integer(2)),
+            // The table itself is the final comparison.
+            ("search.final_seeds".to_owned(), Value::Integer(0)),
+            // The next search begins with the trainings of the one before.
+            ("search.all_metrics".to_owned(), Value::Boolean(true)),
         ],
     }
 }
@@ -275,19 +299,20 @@ fn segmentation_searches(
     metrics: &[&'static str],
     scale: Scale,
     data: &Data<'_>,
-    workers: usize,
 ) -> Result<Vec<Search>> {
-    let setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
-    // Six searches, each on one of the workers.
-    let share = (workers as f64 / 6.0).min(1.0);
+    let mut paper = paper_proxy();
+    paper.extend(paper_training("deeplabv3plus-resnet101"));
+    let setup = searched_in(["digits", "voc"], scale, data, &paper)?;
+    // Tables of fewer metrics share the searches of table 2.
+    let share = 1.0 / SEGMENTATION.len() as f64;
     Ok(metrics
         .iter()
         .map(|metric| search("segmentation", &setup, metric, scale, share))
         .collect())
 }
 
-fn segmentation(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Plan> {
-    let mut searches = segmentation_searches(&SEGMENTATION, scale, data, workers)?;
+fn segmentation(scale: Scale, data: &Data<'_>) -> Result<Plan> {
+    let mut searches = segmentation_searches(&SEGMENTATION, scale, data)?;
     let written = [
         ("cross entropy", "cross_entropy"),
         ("weighted cross entropy", "weighted_cross_entropy"),
@@ -315,13 +340,7 @@ fn segmentation(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Plan> {
         // Its policy needs hundreds of evaluations.
         add_surrogate_searches(&mut searches, &mut rows);
     }
-    let setup = match scale {
-        Scale::Paper => {
-            let training = paper_training("deeplabv3plus-resnet101");
-            searched_in(["digits", "voc"], scale, data, &training)?
-        }
-        _ => searches[0].setup.clone(),
-    };
+    let setup = searches[0].setup.clone();
     let published = TABLE_2.map(|(row, values)| (row, values.to_vec()));
     Ok(Plan {
         title: "Semantic segmentation: losses searched for six metrics, and hand-written ones",
@@ -329,7 +348,7 @@ fn segmentation(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Plan> {
         rows,
         setups: vec![setup],
         metrics: SEGMENTATION.to_vec(),
-        seeds: if scale == Scale::Tiny { 5 } else { 3 },
+        seeds: seeds(scale),
         published: published.to_vec(),
     })
 }
@@ -364,9 +383,9 @@ fn found(metrics: &[&'static str]) -> Vec<Row> {
     metrics.iter().enumerate().map(row).collect()
 }
 
-fn segmentation_transfer(scale: Scale, data: &Data<'_>, workers: usize) -> Result<Plan> {
+fn segmentation_transfer(scale: Scale, data: &Data<'_>) -> Result<Plan> {
     const METRICS: [&str; 2] = ["miou", "bf1"];
-    let searches = segmentation_searches(&METRICS, scale, data, workers)?;
+    let searches = segmentation_searches(&METRICS, scale, data)?;
     let base = &searches[0].setup;
     let with = |key, title, settings: &[(&str, Value)]| {
         let mut setup = base.clone();
@@ -381,14 +400,15 @@ fn segmentation_transfer(scale: Scale, data: &Data<'_>, workers: usize) -> Resul
             with(
                 "digits-deeplab",
                 "DeepLabV3+",
-                &[("task.network.name", text("deeplabv3plus-slim"))],
+                &[("task.full.network.name", text("deeplabv3plus-slim"))],
             ),
             with(
                 "digits-larger",
                 "other scenes, larger",
                 &[
                     ("task.digits.seed", Value::Integer(1)),
-                    ("task.digits.size", Value::Integer(80)),
+                    ("task.full.digits.size", Value::Integer(48)),
+                    ("task.full.training.crop", Value::Integer(48)),
                 ],
             ),
         ],
@@ -403,7 +423,7 @@ fn segmentation_transfer(scale: Scale, data: &Data<'_>, workers: usize) -> Resul
             let mut net = with("voc-net", "another network", &[]);
             let of = |name| match paper {
                 true => paper_training(name),
-                false => vec![("task.network.name", text("deeplabv3plus-slim"))],
+                false => vec![("task.full.network.name", text("deeplabv3plus-slim"))],
             };
             let add = |setup: &mut Setup, settings: Vec<(&str, Value)>| {
                 setup
@@ -429,7 +449,7 @@ fn segmentation_transfer(scale: Scale, data: &Data<'_>, workers: usize) -> Resul
         rows,
         setups,
         metrics: METRICS.to_vec(),
-        seeds: 3,
+        seeds: seeds(scale),
         published: Vec::new(),
     })
 }
@@ -490,7 +510,7 @@ fn one_search(
         rows,
         setups: vec![setup],
         metrics: metrics.to_vec(),
-        seeds: 3,
+        seeds: seeds(scale),
         published: Vec::new(),
     }
 }
@@ -589,7 +609,7 @@ mod tests {
                 .iter()
                 .map(move |scale| (*sheet, *scale))
         }) {
-            let plan = Plan::new(sheet, scale, &data, (2, &[])).unwrap();
+            let plan = Plan::new(sheet, scale, &data, &[]).unwrap();
             for search in &plan.searches {
                 let config = search.setup.config(&search.settings).unwrap();
                 config.search.validate().unwrap();
@@ -613,7 +633,7 @@ mod tests {
             searched: None,
             transfer: None,
         };
-        let said = |sheet, scale| match Plan::new(sheet, scale, &none, (1, &[])) {
+        let said = |sheet, scale| match Plan::new(sheet, scale, &none, &[]) {
             Ok(_) => String::new(),
             Err(error) => error.to_string(),
         };

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use autoloss_search::{End, Event, Interrupt, NewRun, Recorder, run};
+use autoloss_search::{End, Event, Interrupt, Made, NewRun, Recorder, Store, Strategy, adopt, run};
 use toml::Value;
 
 use super::plan::Search;
@@ -43,7 +43,7 @@ pub(super) fn run_all(
                     if interrupt.is_set() {
                         break;
                     }
-                    if let Err(error) = run_one(search, out, each, interrupt) {
+                    if let Err(error) = run_one(search, &[], out, each, interrupt) {
                         // The others end, too, so that the first error is told soon.
                         interrupt.set();
                         let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +61,33 @@ pub(super) fn run_all(
     }
 }
 
-fn run_one(search: &Search, out: &Path, workers: usize, interrupt: &Interrupt) -> Result<()> {
+/// Makes the searches that are not made yet, one after the other on all workers. Each begins with the
+/// trainings of those before it in the same setup and with the same seed, scored by its own metric.
+///
+/// # Errors
+/// As [`run_all`].
+pub(super) fn run_in_turn(
+    searches: &[Search],
+    out: &Path,
+    workers: usize,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    for (place, search) in searches.iter().enumerate() {
+        run_one(search, &searches[..place], out, workers, interrupt)?;
+        if interrupt.is_set() {
+            return Err(anyhow!("interrupted; the same command goes on"));
+        }
+    }
+    Ok(())
+}
+
+fn run_one(
+    search: &Search,
+    before: &[Search],
+    out: &Path,
+    workers: usize,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let dir = folder(out, search);
     let mut settings = search.settings.clone();
     let workers = i64::try_from(workers).unwrap_or(1);
@@ -90,7 +116,22 @@ fn run_one(search: &Search, out: &Path, workers: usize, interrupt: &Interrupt) -
         "{}: was made with other settings; name another folder with --out, or delete it",
         dir.display()
     );
+    let metric = config.task.metric().to_owned();
     let task = open_task(config.task)?;
+    let learns = config.search.search.strategy == Strategy::Evolution;
+    if learns && recorder.store().candidates()?.is_empty() {
+        let mut made = Vec::new();
+        for earlier in before
+            .iter()
+            .filter(|earlier| earlier.shares_trainings(search))
+        {
+            made.extend(Made::of_run(&Store::open(&folder(out, earlier))?, &metric)?);
+        }
+        let adopted = adopt(&*task, &config.search, &mut recorder, &made)?;
+        if adopted > 0 {
+            say!("{key}: begins with {adopted} trainings of the searches before");
+        }
+    }
     let mut reported = Instant::now();
     let (mut evaluations, mut best) = (0_u64, f64::NEG_INFINITY);
     let report = run(&*task, &mut recorder, interrupt, &mut |event| {

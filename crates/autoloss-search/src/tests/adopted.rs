@@ -1,0 +1,77 @@
+//! A search that begins with the trainings of another one.
+
+use std::sync::Mutex;
+
+use autoloss_expr::Loss;
+use tempfile::TempDir;
+
+use super::{create, resume, settings, whole};
+use crate::toy::Toy;
+use crate::*;
+
+/// The toy task, which notes the losses of its proxy trainings.
+#[derive(Default)]
+struct Noting {
+    toy: Toy,
+    trained: Mutex<Vec<String>>,
+}
+
+impl Task for Noting {
+    fn name(&self) -> &str {
+        self.toy.name()
+    }
+    fn metric(&self) -> &str {
+        self.toy.metric()
+    }
+    fn branches(&self) -> &[BranchSpec] {
+        self.toy.branches()
+    }
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        self.toy.samples(count, seed)
+    }
+    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
+        self.trained.lock().unwrap().push(loss.to_string());
+        self.toy.evaluate(loss, job, stop)
+    }
+    fn baselines(&self) -> Vec<(String, Loss)> {
+        self.toy.baselines()
+    }
+}
+
+#[test]
+fn trainings_of_another_search_are_members_with_the_score_of_this_metric() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(9);
+    settings.search.final_losses = 0;
+    let first = dir.path().join("first");
+    whole(&Toy::new(), &settings, &first);
+    let store = Store::open(&first).unwrap();
+    let made = Made::of_run(&store, "error").unwrap();
+    let rows = store.candidates().unwrap();
+    let scored = rows.iter().filter(|row| row.fate == Fate::Scored);
+    assert_eq!(made.len(), scored.count());
+    assert!(Made::of_run(&store, "no such metric").unwrap().is_empty());
+
+    settings.search.evaluations = Some(20);
+    let second = dir.path().join("second");
+    let mut recorder = create(&second, &settings);
+    // The same twice is adopted once.
+    let twice = [&made[..], &made[..]].concat();
+    let adopted = adopt(&Toy::new(), &settings, &mut recorder, &twice).unwrap();
+    assert!((3..=made.len() as u64).contains(&adopted), "{adopted}");
+    let task = Noting::default();
+    let report = run(&task, &mut recorder, &Interrupt::default(), &mut |_| {}).unwrap();
+    assert_eq!(report.tally.evaluations, 20);
+    drop(recorder);
+    let trained = task.trained.into_inner().unwrap();
+    // The reference and the rest of the evaluations.
+    assert_eq!(trained.len() as u64, 1 + 20 - adopted);
+    let rows = Store::open(&second).unwrap().candidates().unwrap();
+    for (place, row) in (0..adopted).zip(&rows) {
+        let formula = &row.candidate.formula;
+        let of = made.iter().find(|made| made.formula == *formula).unwrap();
+        assert_eq!((row.score, row.joined), (Some(of.score), Some(place)));
+        assert!(!trained.contains(formula));
+    }
+    assert_eq!(resume(&Toy::new(), &second).tally.evaluations, 20);
+}
