@@ -58,6 +58,16 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   autoloss compare --task digits --loss @runs/digits-miou-1 --loss zoo:cross_entropy --loss zoo:dice")]
     Compare(Compare),
+    /// Measure how well the proxy's ranking of losses predicts that of full training.
+    ///
+    /// A panel of hand-written losses and of random ones that pass screening is trained by the proxy, as a
+    /// search does, and in full. Printed are rank correlations with bootstrap intervals, the regret (best full
+    /// score of the panel less the best one among the proxy's first three) and the costs.
+    #[command(after_help = "Examples:
+  autoloss fidelity --task digits --out fidelity/digits
+  autoloss fidelity --task voc --data VOC2012 --metric bf1 --losses 40 --seeds 3 --out fidelity/voc
+  autoloss fidelity --task digits --set task.training.steps=600 --loss @runs/digits-miou-1 --json")]
+    Fidelity(Fidelity),
     /// Read and check a data set: images, classes, and how many pixels or objects each has.
     #[command(after_help = "Examples:
   autoloss data --task voc --data VOC2012
@@ -298,6 +308,38 @@ pub(crate) struct Compare {
     #[arg(long)]
     pub(crate) proxy: bool,
     /// Keep each training in this folder, with all metrics; what is there is not made again.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Worker threads; default: one a core.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Fidelity {
+    #[command(flatten)]
+    pub(crate) task: TaskArguments,
+    /// Losses of the panel, at least 8: hand-written ones that fit the task make up two thirds of it at most,
+    /// the others are random.
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    pub(crate) losses: usize,
+    /// A further loss of the panel. May be repeated.
+    #[arg(long = "loss", value_name = "LOSS", allow_hyphen_values = true)]
+    pub(crate) given: Vec<String>,
+    /// Full trainings of each loss, with a seed each.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) seeds: usize,
+    /// Proxy trainings of each loss, with a seed each; a search makes one.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) proxy_seeds: usize,
+    /// The seed that the random losses and the seeds of trainings are drawn from.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Keep each training in this folder, with all metrics, and write the page fidelity.html and the diagram
+    /// fidelity.svg there; what is there is not made again.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Worker threads; default: one a core.

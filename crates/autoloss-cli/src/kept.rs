@@ -60,6 +60,11 @@ impl Kept {
         Ok(all)
     }
 
+    /// Whether the training of an entry was made before, with these settings.
+    pub(crate) fn has(&self, entry: &Entry) -> bool {
+        self.read(entry).is_some()
+    }
+
     /// Everything that a training follows from.
     fn origin(&self, entry: &Entry) -> Value {
         json!({

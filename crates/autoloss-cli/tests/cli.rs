@@ -11,6 +11,8 @@ use serde_json::Value;
 
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/fidelity.rs"]
+mod fidelity;
 #[path = "cli/folders.rs"]
 mod folders;
 #[path = "cli/objects.rs"]
@@ -134,6 +136,7 @@ fn every_command_explains_itself() {
         &["reproduce"],
         &["retrain"],
         &["compare"],
+        &["fidelity"],
         &["data"],
         &["eval"],
         &["screen"],

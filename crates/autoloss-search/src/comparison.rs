@@ -160,14 +160,7 @@ pub fn summarise(trainings: Vec<Ended>) -> Vec<Comparison> {
         };
         let place = comparisons.iter().position(|c| c.name == *name);
         let place = place.unwrap_or_else(|| {
-            comparisons.push(Comparison {
-                name: name.clone(),
-                formula: formula.clone(),
-                trainings: Vec::new(),
-                failed: Vec::new(),
-                mean: None,
-                std: None,
-            });
+            comparisons.push(Comparison::empty(name.clone(), formula.clone()));
             comparisons.len() - 1
         });
         match ended {
@@ -194,6 +187,34 @@ pub struct Paired {
 }
 
 impl Comparison {
+    /// The trainings of one loss, by its name, among others.
+    #[must_use]
+    pub fn of(name: &str, loss: &Loss, trainings: &[Ended]) -> Self {
+        let mut comparison = Self::empty(name.to_owned(), loss.to_string());
+        for ended in trainings {
+            match ended {
+                Ok(training) if training.name == name => {
+                    comparison.trainings.push(training.clone());
+                }
+                Err(failed) if failed.name == name => comparison.failed.push(failed.clone()),
+                _ => {}
+            }
+        }
+        comparison.average();
+        comparison
+    }
+
+    const fn empty(name: String, formula: String) -> Self {
+        Self {
+            name,
+            formula,
+            trainings: Vec::new(),
+            failed: Vec::new(),
+            mean: None,
+            std: None,
+        }
+    }
+
     fn average(&mut self) {
         let scores: Vec<f64> = self.trainings.iter().map(|t| t.score).collect();
         let (mean, std) = mean_and_std(&scores);

@@ -52,6 +52,7 @@ mod error;
 mod event;
 pub mod evolution;
 mod executor;
+pub mod fidelity;
 mod finals;
 mod mutation;
 mod population;

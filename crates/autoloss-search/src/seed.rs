@@ -29,6 +29,10 @@ pub enum Stream {
     Finalist,
     /// Training n of `autoloss fidelity`.
     Fidelity,
+    /// Random tree n of a panel of losses.
+    Panel,
+    /// Resample n of a bootstrap interval.
+    Bootstrap,
 }
 
 /// The generator of item `n` of a stream.

@@ -3,6 +3,7 @@
 mod compare;
 mod data;
 mod eval;
+mod fidelity;
 mod report;
 mod reproduce;
 mod retrain;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Reproduce(arguments) => reproduce::reproduce(&arguments),
         Command::Retrain(arguments) => retrain::retrain(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Fidelity(arguments) => fidelity::fidelity(&arguments),
         Command::Data(arguments) => data::data(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Screen(arguments) => screen::screen(&arguments),
@@ -43,12 +45,17 @@ pub(crate) fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Checks a number of seeds.
+/// Checks the number of seeds that `--seeds` gives.
 fn check_seeds(seeds: u64) -> Result<()> {
-    match (1..=MAX_SEEDS).contains(&seeds) {
+    check_number("--seeds", seeds, 1)
+}
+
+/// Checks a number of seeds or losses that a flag gives.
+fn check_number(flag: &str, number: u64, least: u64) -> Result<()> {
+    match (least..=MAX_SEEDS).contains(&number) {
         true => Ok(()),
         false => Err(usage(format!(
-            "--seeds {seeds}: expected at least 1 and at most {MAX_SEEDS}"
+            "{flag} {number}: expected at least {least} and at most {MAX_SEEDS}"
         ))),
     }
 }

@@ -94,7 +94,7 @@ fn planned(plan: &Plan, time: Option<f64>) -> String {
 }
 
 /// Minutes and seconds.
-fn clock(seconds: f64) -> String {
+pub(crate) fn clock(seconds: f64) -> String {
     let seconds = Duration::from_secs_f64(seconds).as_secs();
     format!("{}:{:02}", seconds / 60, seconds % 60)
 }

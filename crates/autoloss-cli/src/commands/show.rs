@@ -156,7 +156,7 @@ pub(crate) fn by_branch(formula: &str) -> String {
 }
 
 /// A name for a table: a formula may be one.
-fn short(name: &str) -> String {
+pub(crate) fn short(name: &str) -> String {
     /// Characters that are shown.
     const LENGTH: usize = 40;
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -1,0 +1,165 @@
+//! Expected cost of the trainings of a panel, corrected by what they take.
+
+use std::fmt;
+
+use anyhow::Result;
+use autoloss_search::{Schedule, SearchError, Task, TaskError};
+
+use crate::commands::search::clock;
+
+/// The trainings by one schedule.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    /// Expected seconds of one of them, where the task can tell.
+    expected: Option<f64>,
+    missing: usize,
+    made: usize,
+    /// Seconds of those made.
+    spent: f64,
+}
+
+impl Part {
+    /// Mean seconds of those made.
+    fn measured(&self) -> Option<f64> {
+        (self.made > 0).then(|| self.spent / self.made as f64)
+    }
+
+    /// Duration of those made by what was expected.
+    fn slowness(&self) -> Option<f64> {
+        let expected = self.expected.filter(|seconds| *seconds > 0.0);
+        Some(self.measured()? / expected?)
+    }
+}
+
+/// What is missing of the trainings, and how long it takes.
+pub(super) struct Cost {
+    proxy: Part,
+    full: Part,
+    workers: usize,
+}
+
+impl Cost {
+    /// So many trainings by the proxy and in full are missing.
+    pub(super) fn new([proxy, full]: [usize; 2], workers: usize) -> Self {
+        let part = |missing| Part {
+            missing,
+            ..Part::default()
+        };
+        Self {
+            proxy: part(proxy),
+            full: part(full),
+            workers,
+        }
+    }
+
+    /// Asks the task for the expected seconds of its trainings.
+    ///
+    /// # Errors
+    /// If the task cannot make a training.
+    pub(super) fn expect(&mut self, task: &dyn Task) -> Result<()> {
+        for schedule in [Schedule::Proxy, Schedule::Full] {
+            let seconds = task.expected_seconds(schedule);
+            self.part(schedule).expected = seconds.map_err(|error| match error {
+                TaskError::Interrupted => SearchError::Interrupted,
+                TaskError::Failed(reason) => SearchError::Training {
+                    task: task.name().to_owned(),
+                    schedule,
+                    reason,
+                },
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Takes in a training that was made.
+    pub(super) fn add(&mut self, schedule: Schedule, seconds: f64) {
+        let part = self.part(schedule);
+        part.made += 1;
+        part.missing = part.missing.saturating_sub(1);
+        part.spent += seconds;
+    }
+
+    /// Trainings that were made.
+    pub(super) const fn made(&self) -> usize {
+        self.proxy.made + self.full.made
+    }
+
+    /// Seconds that the missing trainings take, where anything is known. Full trainings of which none was
+    /// made yet are expected to be as much slower than expected as those by the proxy.
+    pub(super) fn seconds_left(&self) -> Option<f64> {
+        let correction = self.proxy.slowness().unwrap_or(1.0);
+        let seconds = |part: &Part, correction: f64| match part.missing {
+            0 => Some(0.0),
+            missing => {
+                let each = part.measured().or(part.expected.map(|s| s * correction))?;
+                // A training is on one worker.
+                let rounds = (missing as f64 / self.workers.max(1) as f64).max(1.0);
+                Some(rounds * each)
+            }
+        };
+        Some(seconds(&self.proxy, 1.0)? + seconds(&self.full, correction)?)
+    }
+
+    fn part(&mut self, schedule: Schedule) -> &mut Part {
+        match schedule {
+            Schedule::Proxy => &mut self.proxy,
+            Schedule::Full => &mut self.full,
+        }
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = |part: &Part| match part.expected {
+            Some(seconds) if seconds < 10.0 => format!(" of about {seconds:.1} s each"),
+            Some(seconds) => format!(" of about {seconds:.0} s each"),
+            None => String::new(),
+        };
+        write!(
+            f,
+            "{} proxy trainings{} and {} full trainings{} on {} worker(s)",
+            self.proxy.missing,
+            about(&self.proxy),
+            self.full.missing,
+            about(&self.full),
+            self.workers
+        )?;
+        match self.seconds_left() {
+            Some(seconds) => write!(f, ": about {} (minutes:seconds)", clock(seconds)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_follows_what_trainings_take() {
+        let mut cost = Cost::new([28, 56], 2);
+        assert_eq!(cost.seconds_left(), None);
+        (cost.proxy.expected, cost.full.expected) = (Some(3.0), Some(28.0));
+        assert_eq!(cost.seconds_left(), Some(14.0 * 3.0 + 28.0 * 28.0));
+        assert_eq!(
+            cost.to_string(),
+            "28 proxy trainings of about 3.0 s each and 56 full trainings of about 28 s each on 2 worker(s): \
+             about 13:46 (minutes:seconds)"
+        );
+        // Twice as slow as expected: full trainings will be, too.
+        cost.add(Schedule::Proxy, 6.0);
+        assert_eq!(cost.seconds_left(), Some(13.5 * 6.0 + 28.0 * 56.0));
+        for _ in 0..27 {
+            cost.add(Schedule::Proxy, 6.0);
+        }
+        cost.add(Schedule::Full, 30.0);
+        assert_eq!(cost.seconds_left(), Some(27.5 * 30.0));
+        for _ in 0..54 {
+            cost.add(Schedule::Full, 30.0);
+        }
+        // The last one is on one worker.
+        assert_eq!(cost.seconds_left(), Some(30.0));
+        cost.add(Schedule::Full, 30.0);
+        assert_eq!((cost.seconds_left(), cost.made()), (Some(0.0), 84));
+    }
+}

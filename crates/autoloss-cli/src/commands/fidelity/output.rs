@@ -1,0 +1,405 @@
+//! The fidelity of a proxy as text, JSON, a diagram and a page.
+
+use std::fmt::Write;
+
+use autoloss_search::fidelity::{
+    CHOSEN, Correlation, Fidelity, PanelKind, Report, Tried, mid_ranks,
+};
+use autoloss_search::{Comparison, EvaluationSet, Schedule};
+use autoloss_vision::tasks::TaskSettings;
+use serde_json::{Value, json};
+
+use crate::commands::show::{by_branch, short as short_name};
+use crate::plot::{Mark, Plot, STYLE, Series, escape, short};
+use crate::table::Table;
+
+/// The fidelity of a task's proxy, by all metrics.
+pub(super) struct Measured<'a> {
+    pub(super) settings: &'a TaskSettings,
+    pub(super) report: &'a Report,
+    /// By the searched metric.
+    pub(super) fidelity: Fidelity,
+    /// By further metrics of the same trainings.
+    pub(super) by_metric: Vec<(String, Fidelity)>,
+    /// Seeds of proxy trainings and of full ones.
+    pub(super) seeds: (usize, usize),
+}
+
+impl Measured<'_> {
+    fn task(&self) -> String {
+        format!("{} for {}", self.settings.name(), self.settings.metric())
+    }
+
+    /// A schedule in words.
+    fn schedule(&self, schedule: Schedule) -> String {
+        let (set, seeds) = match schedule {
+            Schedule::Proxy => (EvaluationSet::Search, self.seeds.0),
+            Schedule::Full => (EvaluationSet::Validation, self.seeds.1),
+        };
+        let training = self.settings.training(schedule);
+        format!(
+            "{schedule}: {} updates of {} examples with {}, scored on the {set}, {seeds} seed{}",
+            training.steps,
+            training.batch,
+            self.settings.network(schedule),
+            if seeds == 1 { "" } else { "s" }
+        )
+    }
+}
+
+/// The panel, the best in full training first, and the trainings that failed.
+pub(super) fn table(report: &Report) -> String {
+    let mut table = Table::new(&[
+        "name",
+        "kind",
+        ">proxy",
+        ">rank",
+        ">full training",
+        ">rank",
+        "loss",
+    ]);
+    let ranks = ranks(report);
+    for (tried, [proxy, full]) in report.losses.iter().zip(&ranks) {
+        table.row([
+            short_name(&tried.name),
+            tried.kind.name().to_owned(),
+            scores(&tried.proxy),
+            rank(*proxy),
+            scores(&tried.full),
+            rank(*full),
+            by_branch(&tried.formula),
+        ]);
+    }
+    let mut text = table.to_string();
+    let comparisons = report
+        .losses
+        .iter()
+        .flat_map(|tried| [&tried.proxy, &tried.full]);
+    for comparison in comparisons {
+        for failed in &comparison.failed {
+            let _ = writeln!(text, "{failed}");
+        }
+    }
+    text
+}
+
+/// Mean score and deviation of some trainings; a score of 0 because values were not finite says so.
+fn scores(comparison: &Comparison) -> String {
+    let (Some(mean), Some(std)) = (comparison.mean, comparison.std) else {
+        return "failed".to_owned();
+    };
+    let mut trainings = comparison.trainings.iter();
+    match comparison.trainings.len() {
+        _ if trainings.all(|training| training.note.is_some()) => "0 (stopped)".to_owned(),
+        1 => format!("{mean:.4}"),
+        _ => format!("{mean:.4} ± {std:.4}"),
+    }
+}
+
+/// Ranks by the proxy and in full training, the best first, of the losses that have both scores.
+fn ranks(report: &Report) -> Vec<[Option<f64>; 2]> {
+    let pairs = report.pairs();
+    let proxy = mid_ranks(&pairs.iter().map(|pair| -pair.0).collect::<Vec<f64>>());
+    let full = mid_ranks(&pairs.iter().map(|pair| -pair.1).collect::<Vec<f64>>());
+    let mut ranks = proxy.into_iter().zip(full);
+    let next = |tried: &Tried| match tried.scores() {
+        Some(_) => ranks.next().map_or([None; 2], |(p, f)| [Some(p), Some(f)]),
+        None => [None; 2],
+    };
+    report.losses.iter().map(next).collect()
+}
+
+fn rank(rank: Option<f64>) -> String {
+    rank.map_or_else(|| "-".to_owned(), |rank| format!("{rank}"))
+}
+
+/// A correlation and its interval.
+fn correlation(correlation: &Correlation) -> String {
+    match (correlation.value, correlation.interval) {
+        (Some(value), Some([low, high])) => format!("{value:.2} [{low:.2}, {high:.2}]"),
+        (Some(value), None) => format!("{value:.2}"),
+        (None, _) => "undefined".to_owned(),
+    }
+}
+
+/// The loss with the best full score, and that of the proxy's first ones.
+fn best(report: &Report) -> Option<(&Tried, &Tried)> {
+    let mut scored: Vec<(&Tried, (f64, f64))> = report
+        .losses
+        .iter()
+        .filter_map(|tried| Some((tried, tried.scores()?)))
+        .collect();
+    let best = scored.first()?.0;
+    scored.sort_by(|a, b| b.1.0.total_cmp(&a.1.0));
+    scored.truncate(CHOSEN);
+    let full = |tried: &&(&Tried, (f64, f64))| tried.1.1;
+    let chosen = scored.iter().max_by(|a, b| full(a).total_cmp(&full(b)))?;
+    Some((best, chosen.0))
+}
+
+/// The figures, a line each: name and number in words.
+fn figures(measured: &Measured<'_>) -> Vec<(&'static str, String)> {
+    let (report, fidelity) = (measured.report, &measured.fidelity);
+    let mut lines = vec![
+        ("Spearman's correlation", correlation(&fidelity.spearman)),
+        ("Kendall's correlation", correlation(&fidelity.kendall)),
+    ];
+    let mut regret = format!("{:.4}", fidelity.regret);
+    if let Some((best, chosen)) = best(report) {
+        let (best, chosen) = (short_name(&best.name), short_name(&chosen.name));
+        let _ = write!(
+            regret,
+            " (best in full training: {best}; of the proxy's first {CHOSEN}: {chosen})"
+        );
+    }
+    lines.push(("regret", regret));
+    if let Some(proxy) = report.seconds(Schedule::Proxy) {
+        let rate = 60.0 / proxy.max(1e-9);
+        let text = format!("{proxy:.2} s, {rate:.1} evaluations a minute of one core");
+        lines.push(("a proxy training", text));
+    }
+    if let Some(full) = report.seconds(Schedule::Full) {
+        let ratio = report.cost_ratio();
+        let ratio = ratio.map_or_else(String::new, |ratio| {
+            format!(", the cost of {ratio:.1} proxy trainings")
+        });
+        lines.push(("a full training", format!("{full:.2} s{ratio}")));
+    }
+    lines
+}
+
+fn metric_table(measured: &Measured<'_>) -> Table {
+    let mut table = Table::new(&["metric", ">Spearman", ">Kendall", ">regret"]);
+    for (name, fidelity) in &measured.by_metric {
+        table.row([
+            name.clone(),
+            correlation(&fidelity.spearman),
+            correlation(&fidelity.kendall),
+            format!("{:.4}", fidelity.regret),
+        ]);
+    }
+    table
+}
+
+pub(super) fn as_text(measured: &Measured<'_>) -> String {
+    let mut text = format!(
+        "task {}\n{}\n{}\n\n{}\n",
+        measured.task(),
+        measured.schedule(Schedule::Proxy),
+        measured.schedule(Schedule::Full),
+        table(measured.report)
+    );
+    let figures = figures(measured);
+    for (name, figure) in &figures {
+        let _ = writeln!(text, "{name:<24}{figure}");
+    }
+    if !measured.by_metric.is_empty() {
+        let _ = write!(
+            text,
+            "\nby further metrics of the same trainings:\n{}",
+            metric_table(measured)
+        );
+    }
+    text.push_str("correlations with 95 % bootstrap intervals over the panel\n");
+    text
+}
+
+pub(super) fn as_json(measured: &Measured<'_>) -> Value {
+    let (report, settings) = (measured.report, measured.settings);
+    let schedule = |schedule: Schedule, set: EvaluationSet, seeds: usize| {
+        json!({
+            "network": settings.network(schedule),
+            "updates": settings.training(schedule).steps,
+            "batch": settings.training(schedule).batch,
+            "set": set,
+            "seeds": seeds,
+            "seconds": report.seconds(schedule),
+        })
+    };
+    let agreement = |fidelity: &Fidelity| {
+        json!({
+            "spearman": fidelity.spearman.value,
+            "spearman_interval": fidelity.spearman.interval,
+            "kendall": fidelity.kendall.value,
+            "kendall_interval": fidelity.kendall.interval,
+            "regret": fidelity.regret,
+        })
+    };
+    let metrics = measured.by_metric.iter();
+    let metrics = metrics.map(|(name, fidelity)| (name.clone(), agreement(fidelity)));
+    let mut value = agreement(&measured.fidelity);
+    let proxy = report.seconds(Schedule::Proxy).filter(|s| *s > 0.0);
+    let more = json!({
+        "task": settings.name().name(),
+        "metric": settings.metric(),
+        "proxy": schedule(Schedule::Proxy, EvaluationSet::Search, measured.seeds.0),
+        "full": schedule(Schedule::Full, EvaluationSet::Validation, measured.seeds.1),
+        "losses": report.losses.iter().map(loss_json).collect::<Vec<Value>>(),
+        "trained": report.trained().count(),
+        "proxy_seconds": report.seconds(Schedule::Proxy),
+        "full_seconds": report.seconds(Schedule::Full),
+        "cost_ratio": report.cost_ratio(),
+        "evaluations_per_minute": proxy.map(|seconds| 60.0 / seconds),
+        "metrics": metrics.collect::<serde_json::Map<String, Value>>(),
+    });
+    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+        value.extend(more);
+    }
+    value
+}
+
+fn loss_json(tried: &Tried) -> Value {
+    let trainings = |comparison: &Comparison| -> Value {
+        let trainings = comparison.trainings.iter();
+        let trainings = trainings.map(
+            |t| json!({"seed": t.seed, "score": t.score, "seconds": t.seconds, "note": t.note}),
+        );
+        trainings.collect()
+    };
+    let failed = |comparison: &Comparison| -> Value {
+        let failed = comparison.failed.iter();
+        failed
+            .map(|f| json!({"seed": f.seed, "message": f.message}))
+            .collect()
+    };
+    json!({
+        "name": tried.name, "kind": tried.kind.name(), "loss": tried.formula,
+        "proxy": tried.proxy.mean, "proxy_std": tried.proxy.std,
+        "full": tried.full.mean, "full_std": tried.full.std,
+        "proxy_trainings": trainings(&tried.proxy), "full_trainings": trainings(&tried.full),
+        "proxy_failed": failed(&tried.proxy), "full_failed": failed(&tried.full),
+    })
+}
+
+/// The scatter of full scores over proxy scores: a dot a loss, with bars of a standard deviation.
+pub(super) fn plot(measured: &Measured<'_>) -> Plot {
+    let losses = &measured.report.losses;
+    let scored: Vec<(&Tried, (f64, f64))> = losses
+        .iter()
+        .filter_map(|tried| Some((tried, tried.scores()?)))
+        .collect();
+    let mut bars = Vec::new();
+    for (tried, (x, y)) in &scored {
+        let (dx, dy) = (
+            tried.proxy.std.unwrap_or(0.0),
+            tried.full.std.unwrap_or(0.0),
+        );
+        // A point that is not finite ends a line.
+        let gap = (f64::NAN, f64::NAN);
+        if dx > 0.0 {
+            bars.extend([(x - dx, *y), (x + dx, *y), gap]);
+        }
+        if dy > 0.0 {
+            bars.extend([(*x, y - dy), (*x, y + dy), gap]);
+        }
+    }
+    let mut series = Vec::new();
+    if !bars.is_empty() {
+        series.push(Series::line("one standard deviation over seeds", 4, bars));
+    }
+    for (kind, colour) in [
+        (PanelKind::HandWritten, 0),
+        (PanelKind::Random, 1),
+        (PanelKind::Given, 2),
+    ] {
+        let of: Vec<_> = scored
+            .iter()
+            .filter(|(tried, _)| tried.kind == kind)
+            .collect();
+        if of.is_empty() {
+            continue;
+        }
+        let points = of.iter().map(|(_, pair)| *pair).collect();
+        let title = |(tried, (x, y)): &&(&Tried, (f64, f64))| {
+            format!(
+                "{}: {x:.4} by the proxy, {y:.4} in full training",
+                tried.name
+            )
+        };
+        let mut dots = Series::line(&format!("{} losses", kind.name()), colour, points);
+        dots.titles = of.iter().map(title).collect();
+        series.push(dots.marked(Mark::Dots));
+    }
+    Plot {
+        title: format!("Full training over the proxy, task {}", measured.task()),
+        x: format!(
+            "{} of the proxy on the search set",
+            measured.settings.metric()
+        ),
+        y: format!("{} in full training", measured.settings.metric()),
+        series,
+    }
+}
+
+/// The page: figures, diagram, table.
+pub(super) fn page(measured: &Measured<'_>) -> String {
+    let mut body = String::new();
+    for schedule in [Schedule::Proxy, Schedule::Full] {
+        let _ = writeln!(
+            body,
+            "<p class=\"faint\">{}</p>",
+            escape(&measured.schedule(schedule))
+        );
+    }
+    body.push_str("<div class=\"pairs\"><div class=\"card\">");
+    body.push_str(&plot(measured).svg());
+    body.push_str("</div><div class=\"card\"><table>");
+    for (name, figure) in figures(measured) {
+        let _ = write!(body, "<tr><td>{name}</td><td>{}</td></tr>", escape(&figure));
+    }
+    body.push_str(
+        "</table><p class=\"faint\">Correlations with 95 % bootstrap intervals over the panel.</p>",
+    );
+    if !measured.by_metric.is_empty() {
+        body.push_str("<h3>By further metrics of the same trainings</h3>");
+        body.push_str(
+            "<table><tr><th>metric</th><th>Spearman</th><th>Kendall</th><th class=\"number\">regret</th></tr>",
+        );
+        for (name, fidelity) in &measured.by_metric {
+            let _ = write!(
+                body,
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td></tr>",
+                escape(name),
+                correlation(&fidelity.spearman),
+                correlation(&fidelity.kendall),
+                short(fidelity.regret)
+            );
+        }
+        body.push_str("</table>");
+    }
+    body.push_str("</div></div>");
+    body.push_str(&panel(measured.report));
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <link rel=\"icon\" href=\"data:,\"><title>Proxy of {0}</title><style>{STYLE}</style></head>\n<body>\
+         <h1>Fidelity of the proxy of {0}</h1>\n{body}</body></html>\n",
+        escape(&measured.task())
+    )
+}
+
+fn panel(report: &Report) -> String {
+    let mut rows = String::new();
+    for (tried, [proxy, full]) in report.losses.iter().zip(ranks(report)) {
+        let _ = write!(
+            rows,
+            "<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
+             <td class=\"number\">{}</td><td class=\"number\">{}</td><td><code>{}</code></td></tr>",
+            escape(&short_name(&tried.name)),
+            tried.kind.name(),
+            scores(&tried.proxy),
+            rank(proxy),
+            scores(&tried.full),
+            rank(full),
+            escape(&tried.formula)
+        );
+    }
+    format!(
+        "<h2>The panel</h2><table><tr><th>name</th><th>kind</th><th class=\"number\">proxy</th>\
+         <th class=\"number\">rank</th><th class=\"number\">full training</th><th class=\"number\">rank</th>\
+         <th>loss</th></tr>{rows}</table>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests;
