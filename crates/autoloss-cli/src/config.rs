@@ -266,7 +266,7 @@ fn set(table: &mut Table, key: &str, value: Value) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use autoloss_search::Schedule;
+    use autoloss_search::{Branches, Schedule};
 
     #[test]
     fn the_default_file_is_the_default() {
@@ -279,6 +279,30 @@ mod tests {
             let want = Settings::from_toml(task.search_settings()).unwrap();
             assert_eq!(config.search, want);
             assert_eq!(config.task.name(), task);
+        }
+    }
+
+    #[test]
+    fn the_papers_preset_stands_in_place_of_a_tasks_settings_and_below_the_users() {
+        for task in TaskName::ALL.into_iter().filter(|task| task.is_embedded()) {
+            let table = |text: &str| {
+                let text = format!("task.name = \"{task}\"\n{text}");
+                toml::from_str(&text).unwrap()
+            };
+            let paper = Config::from_table(table(""), Some(Preset::Paper)).unwrap();
+            let (search, screening) = (&paper.search.search, &paper.search.screening);
+            assert_eq!(
+                (search.choices, search.initial, search.population),
+                (1, 20, 2500)
+            );
+            assert_eq!((search.tournament, screening.threshold), (0.05, 0.6));
+            assert_eq!(screening.branches, Branches::Together);
+            let own = table("search.initial = 7");
+            let own = Config::from_table(own, Some(Preset::Paper)).unwrap();
+            assert_eq!(
+                (own.search.search.initial, own.search.search.choices),
+                (7, 1)
+            );
         }
     }
 
