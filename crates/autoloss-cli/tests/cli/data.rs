@@ -75,6 +75,8 @@ fn a_search_says_what_it_read_and_objects_are_counted() {
         "digits-detection",
         "--set",
         "task.digits.val=3",
+        "--set",
+        "task.search_images=100",
         "--json",
     ];
     let said = dir.json(&arguments);
