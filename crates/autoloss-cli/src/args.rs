@@ -147,7 +147,7 @@ pub(crate) struct Search {
     pub(crate) evaluations: Option<u64>,
     /// End after about this long, the full trainings at the end included: 10m, 2h. Default, where no number
     /// of evaluations is given either: 9m30s, or one and a half times that of those full trainings where
-    /// they take longer.
+    /// they leave less than a tenth of it.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) time: Option<Duration>,
     /// Worker threads; default: one a core.

@@ -848,6 +848,22 @@ fn a_data_set_in_vocs_layout_is_used_or_refused_by_name() {
 }
 
 #[test]
+fn a_budget_that_holds_no_evaluation_is_refused_with_the_time_that_is_needed() {
+    let dir = Dir::new();
+    let said = dir.fails(2, &["search", "--time", "20s", "--run", "run"]);
+    assert!(
+        said.contains("21 full trainings at the end") && said.contains("--time "),
+        "{said}"
+    );
+    assert!(!dir.path("run").exists(), "nothing was begun");
+    let said = dir.fails(2, &["search", "--set", "task.training.steps=5000"]);
+    assert!(
+        said.contains("set task.full.training.steps to at least 5000"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_printed_settings_are_read_back() {
     let dir = Dir::new();
     let text = dir.ok(&["search", "--print-config"]);

@@ -2,7 +2,7 @@
 //! re-training with a loss are the same for all of them.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use autoloss_expr::{Loss, Tree};
 use autoloss_search::{
@@ -97,8 +97,11 @@ pub(crate) fn evaluate<L: Learner>(
     })?
 }
 
-/// Updates by which the duration of a training is measured, the slower first one left out.
-const MEASURED: usize = 4;
+/// Updates by which the duration of a training is measured: at least so many, and more of quick ones.
+const MEASURED: std::ops::RangeInclusive<usize> = 5..=40;
+
+/// Time after which no further update is measured.
+const MEASURED_TIME: Duration = Duration::from_millis(400);
 
 /// Expected seconds of a training with the task's usual loss: those of a few updates, times their number, and
 /// a tenth for the scoring.
@@ -111,24 +114,30 @@ pub(crate) fn expected_seconds<L: Learner + Task>(learner: &L) -> Result<Option<
     };
     let settings = learner.training();
     let few = TrainingSettings {
-        steps: (1 + MEASURED).min(settings.steps),
+        steps: settings.steps.min(*MEASURED.end()),
         ..settings.clone()
     };
     let ends = on_threads(settings.threads, || {
         let (net, mut loss) = learner.start(&loss, 0, 0)?;
+        let enough = Interrupt::default();
         let course = Course {
             settings: &few,
             stop_on_invalid: false,
-            interrupt: &Interrupt::default(),
+            interrupt: &enough,
         };
         let mut ends = vec![Instant::now()];
         let begin = Begin::fresh(&few);
-        train(net, &mut loss, &course, begin, &mut |_| {
+        let trained = train(net, &mut loss, &course, begin, &mut |_| {
             ends.push(Instant::now());
+            if ends.len() > *MEASURED.start() && ends[0].elapsed() > MEASURED_TIME {
+                enough.set();
+            }
             Ok(())
-        })
-        .map_err(ended)?;
-        Ok(ends)
+        });
+        match trained.map(|_| ()) {
+            Ok(()) | Err(TrainError::Interrupted) => Ok(ends),
+            Err(error) => Err(ended(error)),
+        }
     })??;
     let updates = ends.windows(2).map(|pair| pair[1] - pair[0]);
     let fastest = updates.min().unwrap_or_default().as_secs_f64();

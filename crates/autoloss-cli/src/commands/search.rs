@@ -19,7 +19,7 @@ use crate::output::say;
 use crate::progress::Progress;
 use crate::shell;
 
-/// The least budget of a search that is given none: the whole run within ten minutes.
+/// The usual budget of a search that is given none: the whole run within ten minutes.
 const DEFAULT_TIME: Duration = Duration::from_secs(570);
 
 pub(crate) fn search(arguments: &Search) -> Result<()> {
@@ -37,8 +37,7 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
     Space::new(&settings.search, task.branches()).map_err(usage)?;
     let plan = Plan::new(&*task, &settings.search)?;
     if settings.search.time.is_none() && settings.search.evaluations.is_none() {
-        let least = DEFAULT_TIME.as_secs_f64();
-        settings.search.time = Some(least.max(1.5 * plan.least_seconds()).ceil());
+        settings.search.time = Some(default_time(plan.least_seconds()));
     }
     plan.check(settings.search.time).map_err(usage)?;
     say!("{}", planned(&plan, settings.search.time));
@@ -62,6 +61,15 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
         shell::path(&dir)
     );
     go_on(&dir, &*task, recorder, arguments.json)
+}
+
+/// The budget of a search that is given none, where it needs so many seconds at the least.
+fn default_time(least: f64) -> f64 {
+    let usual = DEFAULT_TIME.as_secs_f64();
+    match least < 0.9 * usual {
+        true => usual,
+        false => (1.5 * least).ceil(),
+    }
 }
 
 /// The expected cost of a run, and the time that is left for its search.

@@ -79,7 +79,7 @@ impl FamilySettings {
 pub struct TaskSettings {
     proxy: FamilySettings,
     full: FamilySettings,
-    /// The table `full`.
+    /// The table `full`, of which the keys count: values that are changed later, such as paths, are in `full`.
     changes: toml::Table,
 }
 
@@ -176,7 +176,9 @@ impl TaskSettings {
         let plain = "settings are plain TOML";
         let mut text = each!(&self.proxy, it => toml::to_string(it)).expect(plain);
         if !self.changes.is_empty() {
-            let full = toml::Table::from_iter([(FULL.to_owned(), self.changes.clone().into())]);
+            let full = each!(&self.full, it => toml::Table::try_from(it)).expect(plain);
+            let full = picked(&full, &self.changes);
+            let full = toml::Table::from_iter([(FULL.to_owned(), full.into())]);
             text.push('\n');
             text.push_str(&toml::to_string(&full).expect(plain));
         }
@@ -289,6 +291,20 @@ fn change(settings: &mut toml::Table, changes: &toml::Table) {
     merge(settings, changes);
 }
 
+/// The values of a table at the keys of another one, table by table.
+fn picked(values: &toml::Table, keys: &toml::Table) -> toml::Table {
+    let value = |(key, own): (&String, &toml::Value)| {
+        let value = match (values.get(key), own) {
+            (Some(toml::Value::Table(values)), toml::Value::Table(keys)) => {
+                picked(values, keys).into()
+            }
+            (value, own) => value.unwrap_or(own).clone(),
+        };
+        (key.clone(), value)
+    };
+    keys.iter().map(value).collect()
+}
+
 /// Puts the values of `changes` into `table`, table by table.
 fn merge(table: &mut toml::Table, changes: &toml::Table) {
     for (key, value) in changes {
@@ -367,6 +383,21 @@ mod tests {
         };
         assert_eq!((images(Schedule::Proxy), images(Schedule::Full)), (0, 7));
         assert_eq!(changed(&got.to_toml()).unwrap(), got);
+        // A value like the proxy's own stays a setting of full training.
+        let same = changed("[full.training]\nsteps = 240").unwrap();
+        assert_eq!(changed(&same.to_toml()).unwrap(), same);
+        assert_eq!(steps(&changed(&same.to_toml()).unwrap()), [240, 240]);
+        // Paths that are made absolute are written as they are then.
+        let text = "[full.network]\nname = \"pspnet-resnet18\"\nweights = \"w.pth\"";
+        let mut moved = changed(text).unwrap();
+        for path in moved.paths() {
+            *path = std::path::Path::new("/home/me").join(&path);
+        }
+        assert!(
+            moved.to_toml().contains("weights = \"/home/me/w.pth\""),
+            "{}",
+            moved.to_toml()
+        );
     }
 
     #[test]
