@@ -44,7 +44,7 @@ impl Measured {
         (self.count > 0).then(|| self.seconds / self.count as f64)
     }
 
-    /// How many times as long as expected trainings take.
+    /// Ratio of the measured to the expected duration of a training.
     fn slowdown(&self, expected: f64) -> f64 {
         (Self::PRIOR + self.seconds / expected) / (Self::PRIOR + self.count as f64)
     }

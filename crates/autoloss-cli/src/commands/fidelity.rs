@@ -133,7 +133,7 @@ fn draw(
     Ok(panel)
 }
 
-/// How the trainings are made.
+/// The surroundings of the trainings.
 struct Making<'a> {
     task: &'a dyn Task,
     kept: Option<&'a Kept>,

@@ -31,7 +31,7 @@ impl Part {
     }
 }
 
-/// What is missing of the trainings, and how long it takes.
+/// Missing trainings and their expected duration.
 pub(super) struct Cost {
     proxy: Part,
     full: Part,
