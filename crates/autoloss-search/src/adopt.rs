@@ -1,11 +1,9 @@
 //! Trainings made by another search as the first evaluations of a run: they are screened by this run's
 //! screening and scored by its own metric, and no training is made again.
 
-use std::collections::HashSet;
-
 use autoloss_expr::Loss;
 
-use crate::equivalence::Key;
+use crate::equivalence::Distinct;
 use crate::error::SearchError;
 use crate::event::{Candidate, Event, Fate, Origin};
 use crate::run::parse_loss;
@@ -59,8 +57,7 @@ pub fn adopt(
 ) -> Result<u64, SearchError> {
     let screening = Screening::new(task, settings)?;
     let mut scratch = Scratch::default();
-    let mut known: HashSet<String> = HashSet::new();
-    let mut keys: HashSet<Key> = HashSet::new();
+    let mut distinct = Distinct::default();
     let mut adopted = 0;
     for made in made {
         let Ok(loss) = parse_loss(task, &made.formula) else {
@@ -69,10 +66,8 @@ pub fn adopt(
         let (Screened::Judged(verdict), _) = screening.screen(&loss, &mut scratch) else {
             continue;
         };
-        let new_key = Key::new(&verdict.norms).is_none_or(|key| keys.insert(key));
         if verdict.judgement != Judgement::Passed
-            || !new_key
-            || !known.insert(verdict.canonical.clone())
+            || !distinct.is_new(&verdict.canonical, &verdict.norms)
         {
             continue;
         }

@@ -19,6 +19,22 @@ pub struct Plan {
     pub workers: usize,
 }
 
+/// Expected seconds of one training by a schedule, where the task can tell.
+///
+/// # Errors
+/// If the task cannot make a training.
+pub fn expected_seconds(task: &dyn Task, schedule: Schedule) -> Result<Option<f64>, SearchError> {
+    let seconds = task.expected_seconds(schedule);
+    seconds.map_err(|error| match error {
+        TaskError::Interrupted => SearchError::Interrupted,
+        TaskError::Failed(reason) => SearchError::Training {
+            task: task.name().to_owned(),
+            schedule,
+            reason,
+        },
+    })
+}
+
 /// Duration of the proxy trainings that came to their end.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measured {
@@ -62,21 +78,10 @@ impl Plan {
     /// # Errors
     /// If the task cannot make a training.
     pub fn new(task: &dyn Task, settings: &SearchSettings) -> Result<Self, SearchError> {
-        let seconds = |schedule| {
-            task.expected_seconds(schedule)
-                .map_err(|error| match error {
-                    TaskError::Interrupted => SearchError::Interrupted,
-                    TaskError::Failed(reason) => SearchError::Training {
-                        task: task.name().to_owned(),
-                        schedule,
-                        reason,
-                    },
-                })
-        };
         let (finalists, baselines) = (settings.final_losses, task.baselines().len());
         Ok(Self {
-            proxy: seconds(Schedule::Proxy)?,
-            full: seconds(Schedule::Full)?,
+            proxy: expected_seconds(task, Schedule::Proxy)?,
+            full: expected_seconds(task, Schedule::Full)?,
             finalists: match finalists {
                 0 | 1 => 0,
                 several => several * settings.finalist_seeds,

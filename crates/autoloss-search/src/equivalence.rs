@@ -1,6 +1,8 @@
 //! The gradient-equivalence check: candidates whose gradients at the stored predictions have the
 //! same norms, to two significant digits, count as the same loss.
 
+use std::collections::HashSet;
+
 /// What equivalent candidates have in common: each sample's gradient norm ‖∂L/∂ŷ_b‖₂, rounded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(String);
@@ -13,6 +15,22 @@ impl Key {
         let finite = norms.iter().all(|norm| norm.is_finite());
         let rounded: Vec<String> = norms.iter().map(|norm| two_digits(*norm)).collect();
         (finite && !norms.is_empty()).then(|| Self(rounded.join(" ")))
+    }
+}
+
+/// Losses of which no two are equivalent, by their gradient norms and by their canonical forms.
+#[derive(Debug, Default)]
+pub(crate) struct Distinct {
+    canonical: HashSet<String>,
+    keys: HashSet<Key>,
+}
+
+impl Distinct {
+    /// Enters a loss; whether it is equivalent to none before.
+    pub(crate) fn is_new(&mut self, canonical: &str, norms: &[f64]) -> bool {
+        let new = self.canonical.insert(canonical.to_owned());
+        let unlike = Key::new(norms).is_none_or(|key| self.keys.insert(key));
+        new && unlike
     }
 }
 

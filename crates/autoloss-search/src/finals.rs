@@ -4,7 +4,7 @@
 use autoloss_expr::Loss;
 
 use crate::comparison::{Comparison, Entry, entries, summarise, train_all};
-use crate::equivalence::Key;
+use crate::equivalence::Distinct;
 use crate::error::SearchError;
 use crate::event::{Ended, Event, FinalStage};
 use crate::executor::local::Clock;
@@ -119,21 +119,13 @@ pub(crate) fn best_found(
     count: usize,
     recorder: &Recorder,
 ) -> Result<Vec<CandidateRow>, SearchError> {
-    let mut keys = Vec::new();
+    let mut distinct = Distinct::default();
     let mut rows = Vec::new();
     for row in recorder.store().top(usize::MAX >> 1)? {
         if rows.len() == count {
             break;
         }
-        let key = (
-            Key::new(&row.candidate.norms),
-            row.candidate.canonical.clone(),
-        );
-        let same = |known: &(Option<Key>, String)| {
-            known.1 == key.1 || (known.0.is_some() && known.0 == key.0)
-        };
-        if !keys.iter().any(same) {
-            keys.push(key);
+        if distinct.is_new(&row.candidate.canonical, &row.candidate.norms) {
             rows.push(row);
         }
     }

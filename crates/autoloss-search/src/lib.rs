@@ -73,7 +73,7 @@ pub mod toy;
 pub use adopt::{Made, adopt};
 pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
 pub use branch::prediction_gradient;
-pub use budget::{Measured, Plan};
+pub use budget::{Measured, Plan, expected_seconds};
 pub use comparison::{Comparison, Entry, Paired, entries, mean_and_std, summarise, train_all};
 pub use conclusion::{Against, Conclusion, Standing};
 pub use equivalence::Key;

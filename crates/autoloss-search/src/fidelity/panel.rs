@@ -1,11 +1,9 @@
 //! The panel of losses that a proxy is measured by: hand-written losses that fit the task, and random ones
 //! that pass screening.
 
-use std::collections::HashSet;
-
 use autoloss_expr::{Branch, Loss, Tree, ZooKind, ZooLoss};
 
-use crate::equivalence::Key;
+use crate::equivalence::Distinct;
 use crate::error::SearchError;
 use crate::random::Space;
 use crate::rate::on_all;
@@ -334,10 +332,10 @@ impl<'a> Pools<'a> {
         }
     }
 
-    /// What the hand-written losses of a branch compute.
-    fn hand_written(&self, judge: &Screener, branch: usize, scratch: &mut Scratch) -> Known {
+    /// The hand-written losses of a branch, as [`Distinct`] knows them.
+    fn hand_written(&self, judge: &Screener, branch: usize, scratch: &mut Scratch) -> Distinct {
         let spec = &self.task.branches()[branch];
-        let mut known = Known::default();
+        let mut known = Distinct::default();
         for zoo in ZooLoss::all().filter(|zoo| fits(zoo, spec, false)) {
             let verdict = judge.screen(&self.with(branch, &zoo.tree()), scratch);
             known.is_new(&verdict.canonical, &verdict.norms);
@@ -346,25 +344,12 @@ impl<'a> Pools<'a> {
     }
 }
 
-/// Trees that a pool has, by the equivalence check and by their canonical forms.
-#[derive(Default)]
-struct Known {
-    canonical: HashSet<String>,
-    keys: HashSet<Key>,
-}
-
-impl Known {
-    /// Enters a tree; whether it is equivalent to none before.
-    fn is_new(&mut self, canonical: &str, norms: &[f64]) -> bool {
-        let new = self.canonical.insert(canonical.to_owned());
-        let unlike = Key::new(norms).is_none_or(|key| self.keys.insert(key));
-        new && unlike
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::equivalence::Key;
     use crate::toy::Toy;
 
     fn settings() -> Settings {

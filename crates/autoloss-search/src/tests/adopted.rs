@@ -1,42 +1,11 @@
 //! A search that begins with the trainings of another one.
 
-use std::sync::Mutex;
-
-use autoloss_expr::Loss;
 use tempfile::TempDir;
 
+use super::sets::Noting;
 use super::{create, resume, settings, whole};
 use crate::toy::Toy;
 use crate::*;
-
-/// The toy task, which notes the losses of its proxy trainings.
-#[derive(Default)]
-struct Noting {
-    toy: Toy,
-    trained: Mutex<Vec<String>>,
-}
-
-impl Task for Noting {
-    fn name(&self) -> &str {
-        self.toy.name()
-    }
-    fn metric(&self) -> &str {
-        self.toy.metric()
-    }
-    fn branches(&self) -> &[BranchSpec] {
-        self.toy.branches()
-    }
-    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
-        self.toy.samples(count, seed)
-    }
-    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
-        self.trained.lock().unwrap().push(loss.to_string());
-        self.toy.evaluate(loss, job, stop)
-    }
-    fn baselines(&self) -> Vec<(String, Loss)> {
-        self.toy.baselines()
-    }
-}
 
 #[test]
 fn trainings_of_another_search_are_members_with_the_score_of_this_metric() {
@@ -63,7 +32,8 @@ fn trainings_of_another_search_are_members_with_the_score_of_this_metric() {
     let report = run(&task, &mut recorder, &Interrupt::default(), &mut |_| {}).unwrap();
     assert_eq!(report.tally.evaluations, 20);
     drop(recorder);
-    let trained = task.trained.into_inner().unwrap();
+    let asked = task.asked.into_inner().unwrap();
+    let trained: Vec<String> = asked.into_iter().map(|(loss, _)| loss).collect();
     // The reference and the rest of the evaluations.
     assert_eq!(trained.len() as u64, 1 + 20 - adopted);
     let rows = Store::open(&second).unwrap().candidates().unwrap();

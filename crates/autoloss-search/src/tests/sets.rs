@@ -9,11 +9,11 @@ use super::{create, resume, settings, whole};
 use crate::toy::Toy;
 use crate::*;
 
-/// The toy task, which notes each job.
+/// The toy task, which notes the loss and the job of each training.
 #[derive(Default)]
-struct Noting {
+pub(super) struct Noting {
     toy: Toy,
-    asked: Mutex<Vec<Job>>,
+    pub(super) asked: Mutex<Vec<(String, Job)>>,
 }
 
 impl Task for Noting {
@@ -30,7 +30,8 @@ impl Task for Noting {
         self.toy.samples(count, seed)
     }
     fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
-        self.asked.lock().unwrap().push(job.clone());
+        let asked = (loss.to_string(), job.clone());
+        self.asked.lock().unwrap().push(asked);
         self.toy.evaluate(loss, job, stop)
     }
     fn baselines(&self) -> Vec<(String, Loss)> {
@@ -49,7 +50,7 @@ fn the_search_uses_the_proxy_and_results_are_of_full_training() {
         let (report, events) = whole(&task, &settings, &dir);
         let asked = task.asked.into_inner().unwrap();
         let of = |schedule: Schedule, set: EvaluationSet| -> Vec<u64> {
-            let jobs = asked.iter();
+            let jobs = asked.iter().map(|(_, job)| job);
             let jobs = jobs.filter(|job| (job.schedule, job.set) == (schedule, set));
             jobs.map(|job| job.seed).collect()
         };

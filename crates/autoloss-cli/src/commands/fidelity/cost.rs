@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use autoloss_search::{Schedule, SearchError, Task, TaskError};
+use autoloss_search::{Schedule, Task, expected_seconds};
 
 use crate::commands::search::clock;
 
@@ -39,7 +39,7 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// So many trainings by the proxy and in full are missing.
+    /// Missing trainings by the proxy and in full, on so many workers.
     pub(super) fn new([proxy, full]: [usize; 2], workers: usize) -> Self {
         let part = |missing| Part {
             missing,
@@ -58,15 +58,7 @@ impl Cost {
     /// If the task cannot make a training.
     pub(super) fn expect(&mut self, task: &dyn Task) -> Result<()> {
         for schedule in [Schedule::Proxy, Schedule::Full] {
-            let seconds = task.expected_seconds(schedule);
-            self.part(schedule).expected = seconds.map_err(|error| match error {
-                TaskError::Interrupted => SearchError::Interrupted,
-                TaskError::Failed(reason) => SearchError::Training {
-                    task: task.name().to_owned(),
-                    schedule,
-                    reason,
-                },
-            })?;
+            self.part(schedule).expected = expected_seconds(task, schedule)?;
         }
         Ok(())
     }
