@@ -1,6 +1,7 @@
 //! `autoloss fidelity`: agreement of the proxy's ranking of losses with that of full training.
 
 mod cost;
+mod drawn;
 mod output;
 
 use anyhow::Result;
@@ -19,7 +20,9 @@ use crate::formula::for_task;
 use crate::kept::Kept;
 use crate::output::say;
 use cost::Cost;
+use drawn::Drawn;
 use output::Measured;
+use serde_json::json;
 
 /// Screened trees between two lines of progress.
 const TOLD_EVERY: u64 = 10_000;
@@ -39,7 +42,7 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
         Some(dir) => Some(Kept::new(dir, config.task.to_toml())?),
         None => None,
     };
-    let panel = draw(arguments, &config, &*task, given, &interrupt)?;
+    let panel = known_or_drawn(arguments, &config, &*task, given, &interrupt)?;
     let base = Job {
         stop_on_invalid: config.search.search.stop_on_invalid,
         all_metrics: arguments.out.is_some(),
@@ -94,7 +97,36 @@ fn given(arguments: &Arguments, task: &dyn Task) -> Result<Vec<(String, Loss)>> 
     Ok(losses)
 }
 
-/// The panel, and a line of what it is made of.
+/// The panel that an earlier call has drawn and kept, or one that is drawn now, and a line of its parts.
+fn known_or_drawn(
+    arguments: &Arguments,
+    config: &Config,
+    task: &dyn Task,
+    given: Vec<(String, Loss)>,
+    interrupt: &Interrupt,
+) -> Result<Vec<PanelLoss>> {
+    let drawn = arguments.out.as_ref().map(|dir| Drawn {
+        path: dir.join("panel.json"),
+        origin: json!({
+            "losses": arguments.losses, "seed": arguments.seed, "given": arguments.given,
+            "settings": config.search.to_toml(), "task": config.task.to_toml(),
+        }),
+    });
+    let panel = match drawn.as_ref().and_then(|drawn| drawn.read(task)) {
+        Some(known) => known,
+        None => {
+            let panel = draw(arguments, config, task, given, interrupt)?;
+            if let Some(drawn) = drawn {
+                drawn.write(&panel)?;
+            }
+            panel
+        }
+    };
+    tell_parts(&panel, arguments.losses);
+    Ok(panel)
+}
+
+/// Draws the panel.
 fn draw(
     arguments: &Arguments,
     config: &Config,
@@ -113,7 +145,18 @@ fn draw(
         }
     };
     let size = (arguments.losses, arguments.seed);
-    let panel = panel(task, &config.search, size, given, interrupt, &mut tell)?;
+    Ok(panel(
+        task,
+        &config.search,
+        size,
+        given,
+        interrupt,
+        &mut tell,
+    )?)
+}
+
+/// Tells how many losses of each origin the panel has.
+fn tell_parts(panel: &[PanelLoss], wanted: usize) {
     let count = |kind| panel.iter().filter(|loss| loss.kind == kind).count();
     let parts = [PanelKind::Given, PanelKind::HandWritten, PanelKind::Random];
     let parts = parts.map(|kind| (count(kind), kind.name()));
@@ -124,13 +167,9 @@ fn draw(
         .collect();
     say!("panel of {} losses: {}", panel.len(), parts.join(", "));
     let drawn = count(PanelKind::HandWritten) + count(PanelKind::Random);
-    if drawn < arguments.losses {
-        say!(
-            "warning: {drawn} of {} losses: too few random ones pass screening",
-            arguments.losses
-        );
+    if drawn < wanted {
+        say!("warning: {drawn} of {wanted} losses: too few random ones pass screening");
     }
-    Ok(panel)
 }
 
 /// The surroundings of the trainings.

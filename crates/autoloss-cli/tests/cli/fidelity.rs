@@ -51,7 +51,10 @@ fn the_measure_of_a_proxy_is_printed_kept_and_drawn() {
         let drawn = fs::read_to_string(dir.path("kept").join(name)).unwrap();
         assert_eq!(drawn.matches("<circle").count(), 13, "{name}");
     }
-    // The same again makes no training.
+    // The same again draws no panel and makes no training.
+    let panel = dir.path("kept").join("panel.json");
+    let written = |path| fs::metadata(path).unwrap().modified().unwrap();
+    let before = written(&panel);
     let again = dir.run(&borrowed(&kept));
     assert_eq!(again.stdout, output.stdout);
     let said = stderr(&again);
@@ -59,11 +62,12 @@ fn the_measure_of_a_proxy_is_printed_kept_and_drawn() {
         said.contains("26 of 26 trainings were made before") && !said.contains("13 of 13"),
         "{said}"
     );
+    assert_eq!(written(&panel), before);
     // What was lost is made again, alone.
     let trainings = fs::read_dir(dir.path("kept")).unwrap();
     let mut files = trainings.map(|file| file.unwrap().path());
     let lost = files
-        .find(|path| path.extension().is_some_and(|e| e == "json"))
+        .find(|path| path.extension().is_some_and(|e| e == "json") && *path != panel)
         .unwrap();
     fs::remove_file(lost).unwrap();
     let text = dir.run(&borrowed(&measure(&["--out", "kept"])));

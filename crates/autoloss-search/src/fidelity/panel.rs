@@ -2,6 +2,7 @@
 //! that pass screening.
 
 use autoloss_expr::{Branch, Loss, Tree, ZooKind, ZooLoss};
+use serde::{Deserialize, Serialize};
 
 use crate::equivalence::Distinct;
 use crate::error::SearchError;
@@ -22,7 +23,8 @@ const BATCH: u64 = 256;
 const HAND_WRITTEN: f64 = 2.0 / 3.0;
 
 /// Origin of a loss of a panel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PanelKind {
     /// Given by the user.
     Given,
