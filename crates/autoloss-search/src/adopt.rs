@@ -6,11 +6,10 @@ use autoloss_expr::Loss;
 use crate::equivalence::Distinct;
 use crate::error::SearchError;
 use crate::event::{Candidate, Event, Fate, Origin};
-use crate::run::parse_loss;
 use crate::screening::{Judgement, Scratch, Screened, Screening, Verdict};
 use crate::settings::Settings;
 use crate::store::{Recorder, Store};
-use crate::task::Task;
+use crate::task::{Task, parse_loss};
 
 /// A training that another search made.
 #[derive(Clone, Debug, PartialEq)]

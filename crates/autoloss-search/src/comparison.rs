@@ -1,16 +1,10 @@
 //! The same training for several losses, over several seeds.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
-
 use autoloss_expr::Loss;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::error::SearchError;
 use crate::event::{Ended, FailedTraining, Training};
-use crate::executor::{panic_message, train_entry};
-use crate::task::{Interrupt, Job, Task};
+use crate::task::Job;
 
 /// One loss's trainings.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,76 +71,6 @@ pub fn entries(
         .iter()
         .flat_map(|loss| seeds.iter().map(move |seed| entry(loss, *seed)))
         .collect()
-}
-
-/// Makes the trainings on `workers` threads; the result is in the order of the entries, without those
-/// that an interrupt took. `on_done` is told each as it ends, a failed one too; an error of `on_done`
-/// ends everything.
-///
-/// # Errors
-/// That error, or a worker that panicked outside the task.
-pub fn train_all(
-    task: &dyn Task,
-    jobs: &[Entry],
-    workers: usize,
-    interrupt: &Interrupt,
-    on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
-) -> Result<Vec<Ended>, SearchError> {
-    let next = AtomicUsize::new(0);
-    let stop = Interrupt::default();
-    let (sender, receiver) = channel();
-    let work = |sender: std::sync::mpsc::Sender<(usize, Ended)>| {
-        while !stop.is_set() {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(entry) = jobs.get(number) else { break };
-            let Some(ended) = train_entry(task, entry, &stop) else {
-                break;
-            };
-            if sender.send((number, ended)).is_err() {
-                break;
-            }
-        }
-    };
-    let mut done = Vec::new();
-    let mut error = None;
-    std::thread::scope(|scope| {
-        let _stop = stop.set_on_panic();
-        let mut threads = Vec::new();
-        for _ in 0..workers.clamp(1, jobs.len().max(1)) {
-            let sender = sender.clone();
-            let work = &work;
-            threads.push(scope.spawn(move || work(sender)));
-        }
-        drop(sender);
-        loop {
-            if interrupt.is_set() {
-                stop.set();
-            }
-            match receiver.recv_timeout(Duration::from_millis(50)) {
-                Ok((number, ended)) => {
-                    if error.is_none()
-                        && let Err(e) = on_done(&ended)
-                    {
-                        stop.set();
-                        error = Some(e);
-                    }
-                    done.push((number, ended));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        for thread in threads {
-            if let Err(payload) = thread.join() {
-                error.get_or_insert(SearchError::Worker(panic_message(&*payload)));
-            }
-        }
-    });
-    if let Some(error) = error {
-        return Err(error);
-    }
-    done.sort_by_key(|(number, _)| *number);
-    Ok(done.into_iter().map(|(_, ended)| ended).collect())
 }
 
 /// Trainings grouped by name, in the order the names first occur.
@@ -294,7 +218,6 @@ pub fn mean_and_std(values: &[f64]) -> (f64, f64) {
 mod tests {
     use super::*;
     use crate::task::EvaluationSet;
-    use crate::toy::Toy;
 
     #[test]
     fn mean_and_deviation_by_hand() {
@@ -336,78 +259,5 @@ mod tests {
         assert_eq!((one.seeds, one.p), (1, None));
         let same = comparison(&[1.0, 2.0]);
         assert_eq!(same.against(&same).unwrap().p, None);
-    }
-
-    #[test]
-    fn the_order_is_that_of_losses_and_seeds() {
-        let toy = Toy::new();
-        let losses = crate::Task::baselines(&toy);
-        let run = |workers| {
-            let mut told = 0;
-            let entries = entries(&losses, &[7, 3, 5], &Job::default(), 0);
-            let interrupt = Interrupt::default();
-            let trainings = train_all(&toy, &entries, workers, &interrupt, &mut |_| {
-                told += 1;
-                Ok(())
-            });
-            let mut result = summarise(trainings.unwrap());
-            assert_eq!(told, losses.len() * 3);
-            for training in result.iter_mut().flat_map(|c| &mut c.trainings) {
-                training.seconds = 0.0;
-            }
-            result
-        };
-        let one = run(1);
-        assert_eq!(one, run(3));
-        let names: Vec<&str> = one.iter().map(|c| c.name.as_str()).collect();
-        assert_eq!(
-            names,
-            losses.iter().map(|(name, _)| name).collect::<Vec<_>>()
-        );
-        assert_eq!(
-            one[0].trainings.iter().map(|t| t.seed).collect::<Vec<_>>(),
-            [7, 3, 5]
-        );
-    }
-
-    #[test]
-    fn an_interrupt_leaves_what_was_done() {
-        let toy = Toy::new();
-        let interrupt = Interrupt::default();
-        let losses = crate::Task::baselines(&toy);
-        let seeds: Vec<u64> = (0..2000).collect();
-        let entries = entries(&losses, &seeds, &Job::default(), 0);
-        let mut told = Vec::new();
-        let result = train_all(&toy, &entries, 1, &interrupt, &mut |ended| {
-            told.push(ended.clone());
-            if told.len() == 3 {
-                interrupt.set();
-            }
-            Ok(())
-        });
-        let result = result.unwrap();
-        assert_eq!(result, told);
-        assert!(
-            (3..entries.len()).contains(&result.len()),
-            "{}",
-            result.len()
-        );
-    }
-
-    #[test]
-    fn trainings_end_when_whoever_is_told_of_them_panics() {
-        let toy = Toy::new();
-        let losses = crate::Task::baselines(&toy);
-        let seeds: Vec<u64> = (0..1_000_000).collect();
-        let entries = entries(&losses, &seeds, &Job::default(), 0);
-        let panics = || {
-            train_all(&toy, &entries, 2, &Interrupt::default(), &mut |_| {
-                panic!("nobody reads")
-            })
-        };
-        let start = std::time::Instant::now();
-        assert!(std::panic::catch_unwind(panics).is_err());
-        // Two million trainings take minutes.
-        assert!(start.elapsed() < Duration::from_secs(5));
     }
 }

@@ -3,11 +3,12 @@
 
 use autoloss_expr::Loss;
 
-use crate::comparison::{Comparison, Entry, entries, summarise, train_all};
+use crate::comparison::{Comparison, Entry, entries, summarise};
+use crate::driver::Clock;
 use crate::equivalence::Distinct;
 use crate::error::SearchError;
 use crate::event::{Ended, Event, FinalStage};
-use crate::executor::local::Clock;
+use crate::executor::train_all;
 use crate::run::stored_loss;
 use crate::seed::{final_seeds, finalist_seeds};
 use crate::settings::Settings;

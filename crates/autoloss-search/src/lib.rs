@@ -31,6 +31,38 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A search can be driven from anywhere by ask and tell: a [`Study`](study::Study) gives trainings and
+//! finders, and takes their results in any order.
+//!
+//! ```
+//! use autoloss_search::study::{Context, Next, Plan, Study, train};
+//! # use autoloss_search::{Interrupt, Scratch, Settings, toy::Toy};
+//! # let settings = Settings::from_toml(
+//! #     "[search]\nevaluations = 6\n[screening]\nsteps = 60\nstep_size = 0.05",
+//! # )?;
+//! let task = Toy::new();
+//! let context = Context::new(&task, &settings)?;
+//! let mut study = Study::new(&task, &settings, Plan::new(&task, &settings.search)?)?;
+//! let (mut scratch, interrupt) = (Scratch::default(), Interrupt::default());
+//! let (worker, elapsed) = (0, 0.0);
+//! let end = loop {
+//!     match study.propose(elapsed, worker) {
+//!         Next::Find(finder) => study.admit(finder.run(&context, &mut scratch, &interrupt), elapsed)?,
+//!         Next::Train(trial) => {
+//!             let outcome = train(&task, &trial, &interrupt);
+//!             study.tell(trial.id, outcome, elapsed)?;
+//!         }
+//!         Next::Wait => unreachable!("nothing is done elsewhere"),
+//!         Next::Done(end) => break end,
+//!     }
+//!     for event in study.drain() {
+//!         println!("{event}");
+//!     }
+//! };
+//! assert_eq!((study.tally().evaluations, end), (6, autoloss_search::End::Evaluations));
+//! # Ok::<(), autoloss_search::SearchError>(())
+//! ```
+//!
 //! Everything random comes from the run's seed, see [`seed`]. With one worker, the same seed is the
 //! same run; with several, which candidates are known when a proposal is made depends on how long
 //! trainings take.
@@ -44,13 +76,12 @@
 mod adopt;
 mod agreement;
 mod branch;
-mod budget;
 mod comparison;
 mod conclusion;
+mod driver;
 mod equivalence;
 mod error;
 mod event;
-pub mod evolution;
 mod executor;
 pub mod fidelity;
 mod finals;
@@ -65,6 +96,7 @@ pub mod seed;
 mod settings;
 mod store;
 mod strategy;
+pub mod study;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -73,21 +105,21 @@ pub mod toy;
 pub use adopt::{Made, adopt};
 pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
 pub use branch::prediction_gradient;
-pub use budget::{Measured, Plan, expected_seconds};
-pub use comparison::{Comparison, Entry, Paired, entries, mean_and_std, summarise, train_all};
+pub use comparison::{Comparison, Entry, Paired, entries, mean_and_std, summarise};
 pub use conclusion::{Against, Conclusion, Standing};
 pub use equivalence::Key;
 pub use error::SearchError;
 pub use event::{
     Best, Candidate, End, Ended, Event, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
 };
+pub use executor::train_all;
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};
 pub use random::{MAX_DEPTH, Space};
 pub use rate::{
     Agreement, Disagreement, Passed, Procedure, RandomScreening, ScreenReport, screen_random,
 };
-pub use run::{RunReport, parse_loss, run};
+pub use run::{RunReport, run};
 pub use screening::{
     Judgement, Prepared, Scratch, Screened, Screener, Screening, Stage, Stages, Verdict,
 };
@@ -99,8 +131,9 @@ pub use settings::{
 pub use store::{
     CandidateRow, FORMAT, Folder, FolderError, NewRun, Recorder, RunInfo, Store, StoreError,
 };
+pub use study::{Measured, Plan, expected_seconds};
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
     Interrupt, Job, Outcome, Role, SEARCH_SCORE, Sample, Schedule, Scorer, SetOnPanic, Task,
-    TaskError,
+    TaskError, parse_loss,
 };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use autoloss_expr::{Loss, NativeLoss, Shape};
+use autoloss_expr::{Loss, NativeLoss, ParseError, Shape};
 use serde::{Deserialize, Serialize};
 
 /// What an input of a branch is.
@@ -373,4 +373,20 @@ pub trait Task: Send + Sync {
     fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
         Ok(None)
     }
+}
+
+/// Reads a formula over the branches of a task.
+///
+/// # Errors
+/// The column and what was expected there.
+pub fn parse_loss(task: &dyn Task, text: &str) -> Result<Loss, ParseError> {
+    let branches: Vec<(&str, Vec<&str>)> = task
+        .branches()
+        .iter()
+        .map(|branch| {
+            let inputs = branch.inputs.iter().map(|input| input.name.as_str());
+            (branch.name.as_str(), inputs.collect())
+        })
+        .collect();
+    Loss::parse(text, &branches)
 }

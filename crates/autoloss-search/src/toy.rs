@@ -12,10 +12,9 @@ use autoloss_expr::{Loss, Program, Shape, Workspace};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::run::parse_loss;
 use crate::task::{
     BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Sample, Schedule,
-    Task, TaskError,
+    Task, TaskError, parse_loss,
 };
 
 const CLASSES: usize = 4;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::comparison::train_all;
 use crate::event::FailedTraining;
+use crate::executor::train_all;
 use crate::settings::Settings;
 use crate::task::Interrupt;
 use crate::toy::Toy;

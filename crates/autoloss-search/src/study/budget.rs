@@ -1,6 +1,8 @@
 //! Expected cost of a run: proxy trainings, and the full trainings at its end, for which time is kept.
 
+use super::trial::Trained;
 use crate::error::SearchError;
+use crate::event::{End, Fate};
 use crate::settings::SearchSettings;
 use crate::task::{Schedule, Task, TaskError};
 
@@ -134,6 +136,76 @@ impl Plan {
             }),
             _ => Ok(()),
         }
+    }
+}
+
+/// What a search may still do.
+pub(super) struct Budget {
+    evaluations: Option<u64>,
+    /// Seconds of the whole run.
+    time: Option<f64>,
+    plan: Plan,
+    /// Trainings that were begun and not withdrawn.
+    begun: u64,
+    finished: Measured,
+}
+
+impl Budget {
+    pub(super) const fn new(search: &SearchSettings, plan: Plan) -> Self {
+        Self {
+            evaluations: search.evaluations,
+            time: search.time,
+            plan,
+            begun: 0,
+            finished: Measured {
+                seconds: 0.0,
+                count: 0,
+            },
+        }
+    }
+
+    /// Takes up the trainings of an earlier part of the run.
+    pub(super) const fn take_up(&mut self, begun: u64, finished: Measured) {
+        self.begun = begun;
+        self.finished = finished;
+    }
+
+    /// A training begins.
+    pub(super) const fn begin(&mut self) {
+        self.begun += 1;
+    }
+
+    /// A training that was begun is not made.
+    pub(super) const fn withdraw(&mut self) {
+        self.begun = self.begun.saturating_sub(1);
+    }
+
+    /// A training has a score.
+    pub(super) fn trained(&mut self, trained: &Trained) {
+        if trained.fate == Fate::Scored {
+            self.finished.add(trained.seconds);
+        }
+    }
+
+    /// Why no further training may begin, if so.
+    pub(super) fn used_up(&self, elapsed: f64) -> Option<End> {
+        if self.evaluations.is_some_and(|n| self.begun >= n) {
+            return Some(End::Evaluations);
+        }
+        self.is_late(elapsed).then_some(End::Time)
+    }
+
+    /// Whether the rest of the time does not hold another training and the full trainings at the end.
+    pub(super) fn is_late(&self, elapsed: f64) -> bool {
+        let needed =
+            self.plan.proxy_seconds(&self.finished) + self.plan.final_seconds(&self.finished);
+        self.time.is_some_and(|limit| elapsed + needed > limit)
+    }
+
+    /// Whether so many more trainings are all that may begin.
+    pub(super) fn is_last(&self, more: usize) -> bool {
+        self.evaluations
+            .is_some_and(|n| self.begun + more as u64 >= n)
     }
 }
 

@@ -1,0 +1,223 @@
+//! The loop of a run: a study gives work, executors and finders do it, and everything that happens is
+//! recorded before more is given out.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
+use std::time::Instant;
+
+use crate::error::SearchError;
+use crate::event::{End, Event};
+use crate::executor::{Executor, Inbox, Message, TICK, Threads, panic_message};
+use crate::screening::Scratch;
+use crate::study::{Context, Finder, Next, Study};
+use crate::task::{Interrupt, Task};
+
+/// Seconds since the run began, its earlier parts included.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock {
+    pub(crate) before: f64,
+    pub(crate) start: Instant,
+}
+
+impl Clock {
+    pub(crate) fn elapsed(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64()
+    }
+}
+
+/// Threads that run finders; they end when this value is dropped.
+struct Finders {
+    orders: Sender<Finder>,
+    /// Ends finders early.
+    stop: Arc<Interrupt>,
+}
+
+impl Finders {
+    fn new<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        context: &'scope Context,
+        count: usize,
+        inbox: &Inbox,
+    ) -> Self {
+        let (orders, receiver) = channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        let stop = Arc::new(Interrupt::default());
+        for _ in 0..count {
+            let (receiver, inbox, stop) = (receiver.clone(), inbox.clone(), stop.clone());
+            scope.spawn(move || find(context, &receiver, &stop, &inbox));
+        }
+        Self { orders, stop }
+    }
+
+    fn submit(&self, finder: Finder) {
+        // The threads live as long as this end of the channel.
+        let _ = self.orders.send(finder);
+    }
+}
+
+impl Drop for Finders {
+    fn drop(&mut self) {
+        self.stop.set();
+    }
+}
+
+fn find(context: &Context, orders: &Mutex<Receiver<Finder>>, stop: &Interrupt, inbox: &Inbox) {
+    let mut scratch = Scratch::default();
+    loop {
+        let order = orders.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(finder) = order else { break };
+        let run = AssertUnwindSafe(|| finder.run(context, &mut scratch, stop));
+        inbox.put(match catch_unwind(run) {
+            Ok(finding) => Message::Found(Box::new(finding)),
+            Err(payload) => Message::Panicked(panic_message(&*payload)),
+        });
+    }
+}
+
+/// Told of every event in order, and of `None` now and then while nothing happens; an error of it ends the
+/// search at once.
+pub(crate) type OnEvent<'a> = dyn FnMut(Option<Event>) -> Result<(), SearchError> + 'a;
+
+/// Searches on so many threads until the study ends. Trainings and finders share the threads' cores: a worker
+/// finds a candidate, trains it, and finds the next one.
+pub(crate) fn search(
+    task: &dyn Task,
+    study: &mut Study,
+    context: &Context,
+    (workers, clock): (usize, Clock),
+    interrupt: &Interrupt,
+    on_event: &mut OnEvent<'_>,
+) -> Result<End, SearchError> {
+    let (inbox, messages) = Inbox::new();
+    std::thread::scope(|scope| {
+        let driver = Driver {
+            executor: &mut Threads::new(scope, task, workers, &inbox),
+            finders: Finders::new(scope, context, workers, &inbox),
+            messages,
+            idle: (0..workers).collect(),
+            busy: Vec::new(),
+            study,
+            clock,
+            on_event,
+            error: None,
+        };
+        driver.run(interrupt)
+    })
+}
+
+/// The parts of a running search.
+struct Driver<'a, 'b> {
+    study: &'a mut Study,
+    executor: &'a mut dyn Executor,
+    finders: Finders,
+    messages: Receiver<Message>,
+    /// Workers without work.
+    idle: BTreeSet<usize>,
+    /// Workers with work.
+    busy: Vec<usize>,
+    clock: Clock,
+    on_event: &'a mut OnEvent<'b>,
+    error: Option<SearchError>,
+}
+
+impl Driver<'_, '_> {
+    fn run(mut self, interrupt: &Interrupt) -> Result<End, SearchError> {
+        let mut end = None;
+        loop {
+            let ending = interrupt.is_set() || self.error.is_some();
+            if !ending && end.is_none() {
+                end = self.hand_out();
+            }
+            if ending {
+                self.executor.cancel(None);
+            }
+            if ending || self.study.end().is_some() {
+                self.finders.stop.set();
+            }
+            self.record();
+            if self.busy.is_empty() && (ending || end.is_some()) {
+                break;
+            }
+            self.take_messages();
+            self.record();
+        }
+        match (self.error, end) {
+            (Some(error), _) => Err(error),
+            (None, Some(end)) => Ok(end),
+            (None, None) => Ok(End::Interrupted),
+        }
+    }
+
+    /// Gives work to idle workers; why the search has ended, if it has.
+    fn hand_out(&mut self) -> Option<End> {
+        while let Some(worker) = self.idle.pop_first() {
+            match self.study.propose(self.clock.elapsed(), worker) {
+                Next::Find(finder) => self.finders.submit(*finder),
+                Next::Train(trial) => self.executor.submit(trial),
+                Next::Wait => {
+                    self.idle.insert(worker);
+                    return None;
+                }
+                Next::Done(end) => {
+                    self.idle.insert(worker);
+                    return Some(end);
+                }
+            }
+            self.busy.push(worker);
+        }
+        None
+    }
+
+    /// Takes all news, after a wait for the first.
+    fn take_messages(&mut self) {
+        match self.messages.recv_timeout(TICK) {
+            Ok(message) => self.take(message),
+            Err(RecvTimeoutError::Timeout) => return self.tell(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.fail(SearchError::Worker("all threads ended".to_owned()));
+                self.busy.clear();
+            }
+        }
+        while let Ok(message) = self.messages.try_recv() {
+            self.take(message);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        let elapsed = self.clock.elapsed();
+        self.idle.extend(self.busy.pop());
+        let taken = match message {
+            Message::Found(finding) => self.study.admit(*finding, elapsed),
+            Message::Done(id, outcome) => self.study.tell(id, outcome, elapsed).map(|_| ()),
+            Message::Panicked(text) => Err(SearchError::Worker(text)),
+        };
+        if let Err(error) = taken {
+            self.fail(error);
+        }
+    }
+
+    /// Tells everything that happened.
+    fn record(&mut self) {
+        for event in self.study.drain() {
+            self.tell(Some(event));
+        }
+    }
+
+    fn tell(&mut self, event: Option<Event>) {
+        // What follows an event that could not be stored is not stored either.
+        if matches!(self.error, Some(SearchError::Store(_))) {
+            return;
+        }
+        if let Err(error) = (self.on_event)(event) {
+            self.fail(error);
+        }
+    }
+
+    /// Ends the search; the first error counts.
+    fn fail(&mut self, error: SearchError) {
+        self.error.get_or_insert(error);
+    }
+}

@@ -1,0 +1,135 @@
+//! Trainings on threads of this process.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
+use std::time::Instant;
+
+use super::{Executor, Inbox, Message, panic_message};
+use crate::event::Fate;
+use crate::study::{Failure, Trained, Trial, TrialId, TrialOutcome};
+use crate::task::{Evaluation, Interrupt, Outcome, Task, TaskError, parse_loss};
+
+/// An order for a thread.
+type Order = (Trial, Arc<Interrupt>);
+
+/// Threads that end when this value is dropped.
+pub(crate) struct Threads {
+    slots: usize,
+    orders: Sender<Order>,
+    /// The interrupt of each trial that was begun; those of ended ones are forgotten with the next trial.
+    begun: BTreeMap<TrialId, Arc<Interrupt>>,
+}
+
+impl Threads {
+    /// As many threads as slots, in the scope.
+    pub(crate) fn new<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        task: &'scope dyn Task,
+        slots: usize,
+        inbox: &Inbox,
+    ) -> Self {
+        let (orders, receiver) = channel();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..slots {
+            let (receiver, inbox) = (receiver.clone(), inbox.clone());
+            scope.spawn(move || work(task, &receiver, &inbox));
+        }
+        Self {
+            slots,
+            orders,
+            begun: BTreeMap::new(),
+        }
+    }
+}
+
+impl Executor for Threads {
+    fn slots(&self) -> usize {
+        self.slots
+    }
+
+    fn submit(&mut self, trial: Trial) {
+        // A thread holds the other reference until the outcome is told.
+        self.begun
+            .retain(|_, interrupt| Arc::strong_count(interrupt) > 1);
+        let interrupt = Arc::new(Interrupt::default());
+        self.begun.insert(trial.id, interrupt.clone());
+        // The threads live as long as this end of the channel.
+        let _ = self.orders.send((trial, interrupt));
+    }
+
+    fn cancel(&mut self, id: Option<TrialId>) {
+        let wanted = |other: &TrialId| id.is_none_or(|id| id == *other);
+        for (_, interrupt) in self.begun.iter().filter(|(id, _)| wanted(id)) {
+            interrupt.set();
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.cancel(None);
+    }
+}
+
+fn work(task: &dyn Task, orders: &Mutex<Receiver<Order>>, inbox: &Inbox) {
+    loop {
+        let order = orders.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((trial, interrupt)) = order else { break };
+        match catch_unwind(AssertUnwindSafe(|| train(task, &trial, &interrupt))) {
+            Ok(outcome) => inbox.done(trial.id, outcome),
+            Err(payload) => inbox.put(Message::Panicked(panic_message(&*payload))),
+        }
+    }
+}
+
+/// Trains and scores a trial's loss. A failure, a panic of the task included, concerns this trial alone.
+#[must_use]
+pub fn train(task: &dyn Task, trial: &Trial, interrupt: &Interrupt) -> TrialOutcome {
+    let start = Instant::now();
+    let failed = |message| {
+        TrialOutcome::Failed(Failure {
+            message,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    };
+    let loss = match parse_loss(task, &trial.loss) {
+        Ok(loss) => loss,
+        Err(error) => return failed(format!("{error} in `{}`", trial.loss)),
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        task.evaluate(&loss, &trial.job, interrupt)
+    }));
+    match result {
+        Ok(Ok(evaluation)) => finished(evaluation).map_or_else(failed, TrialOutcome::Trained),
+        Ok(Err(TaskError::Interrupted)) => TrialOutcome::Interrupted,
+        Ok(Err(TaskError::Failed(message))) => failed(message),
+        Err(payload) => failed(format!("the task panicked: {}", panic_message(&*payload))),
+    }
+}
+
+fn finished(evaluation: Evaluation) -> Result<Trained, String> {
+    let (fate, score, reason) = match evaluation.outcome {
+        Outcome::Stopped { update, what } => (
+            Fate::Stopped,
+            0.0,
+            Some(format!("{what} at update {update}")),
+        ),
+        Outcome::Finished if !evaluation.score.is_finite() => {
+            let score = evaluation.score;
+            return Err(format!("the score is {score}, expected a finite number"));
+        }
+        Outcome::Finished => (Fate::Scored, evaluation.score, None),
+    };
+    Ok(Trained {
+        fate,
+        score,
+        reason,
+        seconds: evaluation.seconds,
+        curve: evaluation.curve,
+        metrics: evaluation.metrics,
+        pictures: evaluation.pictures,
+    })
+}

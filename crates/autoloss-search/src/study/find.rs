@@ -1,0 +1,320 @@
+//! Drawing and screening until a candidate passes: pure work that any thread can do beside the study.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use autoloss_expr::Loss;
+
+use super::choose::{Prospects, Round, choose};
+use super::proposal::{Offspring, Proposal};
+use crate::error::SearchError;
+use crate::event::{Candidate, Fate};
+use crate::random::Space;
+use crate::screening::{Judgement, Looked, Open, Scratch, Screened, Screening, Signature, Verdict};
+use crate::settings::{SearchSettings, Settings};
+use crate::task::{Interrupt, Task};
+
+/// Among candidates to choose from, another parent is tried after so many draws, as some have no offspring
+/// that passes.
+const RETRIES: u64 = 1000;
+
+/// Draws after which a finder returns at the latest.
+const DRAWS: u64 = 256;
+
+/// Surroundings of all finders of a search.
+pub struct Context {
+    pub(crate) search: SearchSettings,
+    pub(crate) space: Space,
+    pub(crate) screening: Screening,
+}
+
+impl Context {
+    /// The space of losses and the screening of a task.
+    ///
+    /// # Errors
+    /// If the settings do not fit the task, or it has no screening samples.
+    pub fn new(task: &dyn Task, settings: &Settings) -> Result<Self, SearchError> {
+        Ok(Self {
+            search: settings.search.clone(),
+            space: Space::new(&settings.search, task.branches())?,
+            screening: Screening::new(task, settings)?,
+        })
+    }
+
+    /// Whether scores are predicted from earlier ones.
+    pub(crate) fn predicts(&self) -> bool {
+        self.search.choices > 1
+    }
+}
+
+/// A candidate that passed screening, or is likely to.
+pub(crate) struct Contender {
+    pub(crate) candidate: Candidate,
+    pub(crate) loss: Loss,
+    /// For predictions from its score, where any are made.
+    pub(crate) signature: Option<Arc<Signature>>,
+    /// Where it is not screened to the end.
+    pub(crate) open: Option<Box<Open>>,
+}
+
+impl Contender {
+    pub(crate) const fn new(candidate: Candidate, loss: Loss) -> Self {
+        Self {
+            candidate,
+            loss,
+            signature: None,
+            open: None,
+        }
+    }
+}
+
+/// A candidate that is not trained.
+pub(crate) struct Rejected {
+    pub(crate) candidate: Candidate,
+    pub(crate) fate: Fate,
+    pub(crate) reason: String,
+}
+
+impl Rejected {
+    pub(crate) const fn new(candidate: Candidate, fate: Fate, reason: String) -> Self {
+        Self {
+            candidate,
+            fate,
+            reason,
+        }
+    }
+
+    /// By a verdict.
+    pub(crate) fn judged(candidate: Candidate, verdict: &Verdict) -> Self {
+        let fate = match verdict.judgement {
+            Judgement::Invalid => Fate::Invalid,
+            _ => Fate::Rejected,
+        };
+        Self::new(candidate, fate, verdict.reason.clone().unwrap_or_default())
+    }
+}
+
+/// Draws of a proposal that the study was not told of yet.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Draws {
+    pub(crate) drawn: u64,
+    pub(crate) structural: u64,
+    pub(crate) cached: u64,
+}
+
+/// The next part of a finder's work.
+enum Work {
+    /// Draws until a candidate passes.
+    Draw,
+    /// Computes the signature of a candidate that is new.
+    Sign(Box<Contender>),
+    /// Chooses one of the round.
+    Choose(Prospects),
+}
+
+/// The search for one proposal's candidate. [`Finder::run`] does its next part; the study then says how it
+/// goes on.
+pub struct Finder {
+    pub(crate) proposal: Proposal,
+    /// Number of the worker that it works for.
+    pub(crate) worker: usize,
+    /// Whether the candidate to train is chosen among several. The first ones are not: predictions need
+    /// scores of ordinary losses, and know only that the odd ones are unlike them.
+    pub(crate) chooses: bool,
+    /// Draws so far.
+    draw: u64,
+    pub(crate) untold: Draws,
+    pub(crate) round: Round,
+    /// Whether all draws were made.
+    pub(crate) exhausted: bool,
+    work: Work,
+}
+
+/// Why a finder returned.
+pub(crate) enum Step {
+    /// Many draws were made.
+    Counted,
+    /// No offspring of this parent passes.
+    Fruitless,
+    /// A candidate passed, or is likely to.
+    Found(Box<Contender>),
+    /// A candidate that is new has its signature.
+    Signed(Box<Contender>),
+    /// A candidate of the round was chosen, or none passed.
+    Chosen(Option<Box<Contender>>),
+    /// All draws were made.
+    Exhausted,
+    /// The search is over.
+    Stopped,
+}
+
+/// Result of a part of a finder's work, for [`Study::admit`](super::Study::admit).
+pub struct Finding {
+    pub(crate) finder: Finder,
+    /// Candidates that did not pass, in their order.
+    pub(crate) rejected: Vec<Rejected>,
+    pub(crate) step: Step,
+}
+
+impl Finder {
+    pub(crate) fn new(proposal: Proposal, worker: usize, chooses: bool) -> Self {
+        Self {
+            proposal,
+            worker,
+            chooses,
+            draw: 0,
+            untold: Draws::default(),
+            round: Round::default(),
+            exhausted: false,
+            work: Work::Draw,
+        }
+    }
+
+    /// The signature of a candidate comes next.
+    pub(crate) fn sign(mut self, contender: Box<Contender>) -> Self {
+        self.work = Work::Sign(contender);
+        self
+    }
+
+    /// The choice comes next.
+    pub(crate) fn choose(mut self, prospects: Prospects) -> Self {
+        self.work = Work::Choose(prospects);
+        self
+    }
+
+    /// Does the next part of the work, which the study is to be told. A set interrupt ends it early.
+    #[must_use]
+    pub fn run(
+        mut self,
+        context: &Context,
+        scratch: &mut Scratch,
+        interrupt: &Interrupt,
+    ) -> Finding {
+        let mut rejected = Vec::new();
+        let step = match std::mem::replace(&mut self.work, Work::Draw) {
+            Work::Draw => self.draw_until_found(context, scratch, interrupt, &mut rejected),
+            Work::Sign(mut contender) => {
+                let signature = context.screening.signature(&contender.loss, scratch);
+                contender.signature = Some(Arc::new(signature));
+                Step::Signed(contender)
+            }
+            Work::Choose(prospects) => {
+                let chosen = choose(&mut self.round, prospects, context, scratch, &mut rejected);
+                Step::Chosen(chosen.map(Box::new))
+            }
+        };
+        Finding {
+            finder: self,
+            rejected,
+            step,
+        }
+    }
+
+    fn draw_until_found(
+        &mut self,
+        context: &Context,
+        scratch: &mut Scratch,
+        interrupt: &Interrupt,
+        rejected: &mut Vec<Rejected>,
+    ) -> Step {
+        loop {
+            if self.draw >= context.search.max_draws {
+                return Step::Exhausted;
+            }
+            if self.untold.drawn >= DRAWS {
+                return Step::Counted;
+            }
+            if interrupt.is_set() {
+                return Step::Stopped;
+            }
+            self.draw += 1;
+            match self.draw_one(context, scratch, rejected) {
+                Some(contender) => return Step::Found(Box::new(contender)),
+                None if self.chooses && self.draw.is_multiple_of(RETRIES) => {
+                    return Step::Fruitless;
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Draws a candidate and screens it: the candidate if it passes, or is likely to.
+    fn draw_one(
+        &mut self,
+        context: &Context,
+        scratch: &mut Scratch,
+        rejected: &mut Vec<Rejected>,
+    ) -> Option<Contender> {
+        let start = Instant::now();
+        let offspring = self.proposal.draw(&context.space, &context.search);
+        if self.proposal.is_settled() {
+            // The loss that a strategy gave is evaluated as it is.
+            self.untold.drawn += 1;
+            let verdict = Verdict::unasked(offspring.loss.to_string());
+            let candidate = self.candidate(&offspring, &verdict, start);
+            return Some(Contender::new(candidate, offspring.loss));
+        }
+        let (looked, passed) = self.look(&offspring, context, scratch);
+        let (verdict, open) = match looked {
+            Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
+            Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
+            _ => {
+                self.proposal.keep(offspring, passed);
+                return None;
+            }
+        };
+        let candidate = self.candidate(&offspring, &verdict, start);
+        if verdict.judgement != Judgement::Passed {
+            rejected.push(Rejected::judged(candidate, &verdict));
+            self.proposal.keep(offspring, passed);
+            return None;
+        }
+        let signs = context.predicts() && !self.chooses;
+        let signature = signs.then(|| context.screening.signature(&offspring.loss, scratch));
+        Some(Contender {
+            signature: signature.map(Arc::new),
+            open,
+            ..Contender::new(candidate, offspring.loss)
+        })
+    }
+
+    /// Screens an offspring: `None` where it is hopeless or known as rejected; and how many of its branches
+    /// passed. One that is to be chosen from is not screened to the end.
+    fn look(
+        &mut self,
+        offspring: &Offspring,
+        context: &Context,
+        scratch: &mut Scratch,
+    ) -> (Option<Looked>, usize) {
+        self.untold.drawn += 1;
+        let (looked, passed) = if self.chooses {
+            context.screening.look(&offspring.loss, scratch)
+        } else {
+            let (screened, passed) = context.screening.screen(&offspring.loss, scratch);
+            (Looked::Screened(screened), passed)
+        };
+        match looked {
+            Looked::Screened(Screened::Structural) => self.untold.structural += 1,
+            Looked::Screened(Screened::Known) => self.untold.cached += 1,
+            other => return (Some(other), passed),
+        }
+        (None, passed)
+    }
+
+    /// The candidate of the last draw.
+    fn candidate(&self, offspring: &Offspring, verdict: &Verdict, start: Instant) -> Candidate {
+        Candidate {
+            id: 0,
+            proposal: self.proposal.number,
+            draw: self.draw,
+            parent: offspring.parent,
+            origin: offspring.origin,
+            formula: offspring.loss.to_string(),
+            canonical: verdict.canonical.clone(),
+            g: verdict.g,
+            norms: verdict.norms.clone(),
+            seconds: start.elapsed().as_secs_f64(),
+            worker: self.worker,
+        }
+    }
+}

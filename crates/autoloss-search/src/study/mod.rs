@@ -1,0 +1,283 @@
+//! Ask and tell: a search without threads, clocks and files.
+//!
+//! [`Study::next_trial`] and [`Study::next_finder`] (or [`Study::propose`], which is either) give the work
+//! that can be done now, in any number of places: trainings, and the drawing and screening of candidates.
+//! [`Study::tell`] and [`Study::admit`] take the results in any order. [`Study::drain`] gives all that
+//! happened, in order, for the record. The same asks and tells make the same study.
+
+mod admit;
+mod budget;
+mod choose;
+pub(crate) mod find;
+mod ledger;
+mod proposal;
+mod restore;
+mod tell;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use autoloss_expr::Loss;
+
+pub use crate::executor::train;
+pub use budget::{Measured, Plan, expected_seconds};
+pub use find::{Context, Finder, Finding};
+pub use trial::{Failure, Told, Trained, Trial, TrialId, TrialOutcome};
+
+use self::budget::Budget;
+use self::find::Contender;
+use self::ledger::Ledger;
+use self::proposal::Proposal;
+use crate::error::SearchError;
+use crate::event::{End, Event, Tally};
+use crate::population::Member;
+use crate::predictor::Predictor;
+use crate::seed::evaluation_seed;
+use crate::settings::{SearchSettings, Settings};
+use crate::strategy::{Sampler, sampler};
+use crate::task::{EvaluationSet, Job, Schedule, Task};
+
+/// Trial of the task's usual loss.
+const REFERENCE: TrialId = 0;
+
+/// The next thing to do.
+pub enum Next {
+    /// Draw and screen; the result is for [`Study::admit`].
+    Find(Box<Finder>),
+    /// Train; the outcome is for [`Study::tell`].
+    Train(Trial),
+    /// Nothing before another finding or outcome.
+    Wait,
+    /// Nothing any more.
+    Done(End),
+}
+
+/// A trial in training, or about to be given out.
+struct Running {
+    subject: Subject,
+    /// Times that it was given out and lost.
+    attempt: u32,
+}
+
+/// The loss of a trial.
+enum Subject {
+    /// The task's usual loss.
+    Reference(String, Loss),
+    Candidate(Contender),
+}
+
+impl Subject {
+    const fn loss(&self) -> &Loss {
+        match self {
+            Self::Reference(_, loss) => loss,
+            Self::Candidate(contender) => &contender.loss,
+        }
+    }
+}
+
+/// The state of a search.
+pub struct Study {
+    search: SearchSettings,
+    threshold: f64,
+    sampler: Box<dyn Sampler>,
+    ledger: Ledger,
+    predictor: Arc<Predictor>,
+    budget: Budget,
+    tally: Tally,
+    /// The task's usual loss, where it is still to be trained.
+    reference: Option<(String, Loss)>,
+    running: BTreeMap<TrialId, Running>,
+    /// Of these, trials that were not given out yet.
+    queued: VecDeque<TrialId>,
+    /// Finders that go on.
+    finders: VecDeque<Finder>,
+    /// Finders at work elsewhere.
+    finding: usize,
+    /// Proposals to make again before new ones.
+    again: VecDeque<u64>,
+    next_proposal: u64,
+    next_id: u64,
+    joined: u64,
+    /// Members that joined without a training since the last one.
+    unproductive: u64,
+    end: Option<End>,
+    events: Vec<Event>,
+}
+
+impl Study {
+    /// A search that has not begun. The plan says for what time is kept.
+    ///
+    /// # Errors
+    /// If the strategy does not fit the task.
+    pub fn new(task: &dyn Task, settings: &Settings, plan: Plan) -> Result<Self, SearchError> {
+        let search = settings.search.clone();
+        Ok(Self {
+            threshold: settings.screening.threshold,
+            sampler: sampler(&search, task)?,
+            ledger: Ledger::new(search.equivalence),
+            predictor: Arc::default(),
+            budget: Budget::new(&search, plan),
+            tally: Tally::default(),
+            reference: task.baselines().into_iter().next(),
+            running: BTreeMap::new(),
+            queued: VecDeque::new(),
+            finders: VecDeque::new(),
+            finding: 0,
+            again: VecDeque::new(),
+            next_proposal: 0,
+            next_id: 1,
+            joined: 0,
+            unproductive: 0,
+            end: None,
+            events: Vec::new(),
+            search,
+        })
+    }
+
+    /// The sums over everything that happened.
+    #[must_use]
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Why the search ends, as soon as that is certain; trials may still be in training.
+    #[must_use]
+    pub const fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Trials in training.
+    #[must_use]
+    pub fn in_training(&self) -> usize {
+        self.running.len()
+    }
+
+    /// All that happened since the last call, in order.
+    pub fn drain(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// The next trial or finder, `elapsed` seconds into the search, for a worker with that number.
+    pub fn propose(&mut self, elapsed: f64, worker: usize) -> Next {
+        if let Some(trial) = self.next_trial(elapsed) {
+            return Next::Train(trial);
+        }
+        if let Some(finder) = self.next_finder(elapsed, worker) {
+            return Next::Find(Box::new(finder));
+        }
+        match self.end {
+            Some(end) if self.running.is_empty() && self.finding == 0 => Next::Done(end),
+            _ => Next::Wait,
+        }
+    }
+
+    /// The next training, if one is to begin.
+    pub fn next_trial(&mut self, elapsed: f64) -> Option<Trial> {
+        if self.budget.is_late(elapsed) {
+            self.over(End::Time);
+            for id in std::mem::take(&mut self.queued) {
+                if let Some(Subject::Candidate(contender)) =
+                    self.running.remove(&id).map(|running| running.subject)
+                {
+                    self.withdraw(&contender);
+                }
+            }
+        }
+        if self.end.is_none()
+            && let Some((name, loss)) = self.reference.take()
+        {
+            self.enqueue(REFERENCE, Subject::Reference(name, loss));
+        }
+        let id = self.queued.pop_front()?;
+        let Running { subject, attempt } = self.running.get(&id)?;
+        let trial = Trial {
+            id,
+            attempt: *attempt,
+            loss: subject.loss().to_string(),
+            job: self.job(),
+        };
+        if let Subject::Candidate(Contender { candidate, .. }) = subject {
+            let started = Event::EvaluationStarted {
+                id,
+                formula: candidate.formula.clone(),
+                worker: candidate.worker,
+            };
+            self.emit(started);
+        }
+        Some(trial)
+    }
+
+    /// The next work for a finder: one that goes on, or a new proposal.
+    pub fn next_finder(&mut self, elapsed: f64, worker: usize) -> Option<Finder> {
+        if let Some(end) = self.budget.used_up(elapsed) {
+            self.over(end);
+        }
+        if self.end.is_some() {
+            return None;
+        }
+        let finder = match self.finders.pop_front() {
+            Some(finder) => finder,
+            // Each finder at work may bring the last training.
+            None if self.budget.is_last(self.finding) => return None,
+            None => {
+                let number = self.again.pop_front().unwrap_or_else(|| {
+                    self.next_proposal += 1;
+                    self.next_proposal - 1
+                });
+                self.new_finder(number, worker)
+            }
+        };
+        self.finding += 1;
+        Some(finder)
+    }
+
+    fn new_finder(&mut self, number: u64, worker: usize) -> Finder {
+        let mut proposal = Proposal::new(number, &mut *self.sampler, &self.search);
+        let chooses = self.search.choices > 1
+            && number >= self.search.initial as u64
+            && !proposal.is_copy()
+            && !proposal.is_settled();
+        if chooses {
+            proposal.begin_again(&mut *self.sampler, &self.search);
+        }
+        Finder::new(proposal, worker, chooses)
+    }
+
+    fn join(&mut self, member: Member) -> u64 {
+        self.sampler.join(member);
+        self.joined += 1;
+        self.joined - 1
+    }
+
+    /// Ends the search, the first reason counts.
+    fn over(&mut self, end: End) {
+        self.end.get_or_insert(end);
+        for mut finder in std::mem::take(&mut self.finders) {
+            self.count(&mut finder);
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    fn job(&self) -> Job {
+        Job {
+            schedule: Schedule::Proxy,
+            set: EvaluationSet::Search,
+            seed: evaluation_seed(self.search.seed),
+            stop_on_invalid: self.search.stop_on_invalid,
+            all_metrics: self.search.all_metrics,
+            ..Job::default()
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.tally.add(&event);
+        self.events.push(event);
+    }
+}

@@ -1,0 +1,89 @@
+//! Trials: the trainings that a study asks for, and how they end.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Fate, Training};
+use crate::task::Job;
+
+/// Number of a trial in its study: that of its candidate, and 0 for the task's usual loss.
+pub type TrialId = u64;
+
+/// A training to make.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its number.
+    pub id: TrialId,
+    /// Times that it was given out before and lost.
+    pub attempt: u32,
+    /// The formula of the loss.
+    pub loss: String,
+    /// The training and the set to score it on.
+    pub job: Job,
+}
+
+/// A training with a score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// [`Fate::Scored`] or [`Fate::Stopped`].
+    pub fate: Fate,
+    /// The task's metric; 0 where the training was stopped.
+    pub score: f64,
+    /// Why it was stopped.
+    pub reason: Option<String>,
+    /// Seconds.
+    pub seconds: f64,
+    /// (update, loss value).
+    pub curve: Vec<(usize, f64)>,
+    /// Further metrics by name.
+    pub metrics: Vec<(String, f64)>,
+    /// Pictures of the network's work as PNG files.
+    pub pictures: Vec<Vec<u8>>,
+}
+
+impl Trained {
+    /// The training of a loss with that name and formula, which the job asked for.
+    #[must_use]
+    pub fn into_training(self, name: &str, formula: String, job: &Job) -> Training {
+        Training {
+            name: name.to_owned(),
+            formula,
+            seed: job.seed,
+            set: job.set,
+            score: self.score,
+            seconds: self.seconds,
+            note: self.reason,
+            curve: self.curve,
+            metrics: self.metrics,
+            pictures: self.pictures,
+        }
+    }
+}
+
+/// A training without a score: the task's own error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// The error.
+    pub message: String,
+    /// Seconds until then.
+    pub seconds: f64,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrialOutcome {
+    /// With a score.
+    Trained(Trained),
+    /// With an error of the task.
+    Failed(Failure),
+    /// Ended before its time, on request; a resumed study makes it again.
+    Interrupted,
+}
+
+/// What a study makes of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It counts.
+    Counted,
+    /// No such trial is in training: it was told before, or never given out. Nothing changes.
+    Unknown,
+}
