@@ -90,6 +90,9 @@ pub(crate) enum Command {
     /// The hand-written losses that the program knows.
     #[command(subcommand)]
     Zoo(Zoo),
+    /// Train for a search in another process, which `--executor processes` starts: lines of JSON on the
+    /// standard streams.
+    Worker,
 }
 
 /// Which task, with which settings.
@@ -132,6 +135,18 @@ pub(crate) struct TaskArguments {
     pub(crate) set: Vec<String>,
 }
 
+/// Where trainings run.
+#[derive(Args, Clone)]
+pub(crate) struct WorkerArguments {
+    /// Trainings side by side; default: one a core.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Place of the trainings: threads of this process, or processes, one a worker. A training that takes
+    /// its process down is made again in another one. Default: threads.
+    #[arg(long, value_name = "PLACE", value_parser = ["threads", "processes"])]
+    pub(crate) executor: Option<String>,
+}
+
 #[derive(Args)]
 pub(crate) struct Search {
     #[command(flatten)]
@@ -150,9 +165,8 @@ pub(crate) struct Search {
     /// they leave less than a tenth of it.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) time: Option<Duration>,
-    /// Worker threads; default: one a core.
-    #[arg(long, value_name = "N")]
-    pub(crate) workers: Option<usize>,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArguments,
     /// Settings to start from in place of the task's: paper is the published configuration of
     /// AutoLoss-Zero. A file of settings and flags change it.
     #[arg(long, value_enum, value_name = "NAME")]
@@ -310,9 +324,8 @@ pub(crate) struct Compare {
     /// Keep each training in this folder, with all metrics; what is there is not made again.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Worker threads; default: one a core.
-    #[arg(long, value_name = "N")]
-    pub(crate) workers: Option<usize>,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArguments,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -342,9 +355,8 @@ pub(crate) struct Fidelity {
     /// fidelity.svg there; what is there is not made again.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Worker threads; default: one a core.
-    #[arg(long, value_name = "N")]
-    pub(crate) workers: Option<usize>,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArguments,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

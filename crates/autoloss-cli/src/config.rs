@@ -9,7 +9,8 @@ use autoloss_vision::device;
 use autoloss_vision::tasks::{SetupError, TaskName, TaskSettings, VisionTask};
 use toml::{Table, Value};
 
-use crate::args::{Preset, TaskArguments};
+use crate::args::{Preset, TaskArguments, WorkerArguments};
+use crate::crew::Crew;
 use crate::exit::usage;
 use crate::formula;
 use crate::output::say;
@@ -166,6 +167,20 @@ impl Config {
         let value = workers.map(i64::try_from).transpose();
         let value = value.map_err(|_| usage("--workers: expected at most 1024"))?;
         Ok(("search.workers".to_owned(), value.map(Value::Integer)))
+    }
+
+    /// The flags about workers as settings.
+    pub(crate) fn of_workers(flags: &WorkerArguments) -> Result<Vec<(String, Option<Value>)>> {
+        let executor = flags.executor.clone().map(Value::String);
+        Ok(vec![
+            Self::workers(flags.workers)?,
+            ("search.executor".to_owned(), executor),
+        ])
+    }
+
+    /// The workers for trainings of the opened task.
+    pub(crate) fn crew(&self, task: &dyn VisionTask) -> Result<Crew> {
+        Crew::new(&self.search.search, &self.task, task)
     }
 
     /// The task, with its data opened and checked.

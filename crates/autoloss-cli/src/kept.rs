@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use autoloss_search::{Ended, Entry, Folder, Interrupt, SearchError, Task, Training, train_all};
+use autoloss_search::{
+    Ended, Entry, Folder, Interrupt, SearchError, Task, Training, Workers, train_all,
+};
 use serde_json::{Value, json};
 
 use crate::files::write_json;
@@ -25,14 +27,14 @@ impl Kept {
         Ok(Self { folder, settings })
     }
 
-    /// The trainings, those that are missing made on so many threads; fewer after an interrupt. A failed
+    /// The trainings, those that are missing made by the workers; fewer after an interrupt. A failed
     /// one is not kept: the next call tries it again. `on_done` is told each that ended, how many have
     /// ended, and of how many.
     pub(crate) fn train(
         &self,
         task: &dyn Task,
         entries: &[Entry],
-        workers: usize,
+        workers: Workers<'_>,
         interrupt: &Interrupt,
         on_done: &mut dyn FnMut(&Ended, (usize, usize)),
     ) -> Result<Vec<Ended>> {
@@ -216,7 +218,13 @@ mod tests {
         let train = |entries: &[Entry]| {
             let mut told = 0;
             let interrupt = Interrupt::default();
-            let ended = kept.train(&task, entries, 1, &interrupt, &mut |_, _| told += 1);
+            let ended = kept.train(
+                &task,
+                entries,
+                Workers::Threads(1),
+                &interrupt,
+                &mut |_, _| told += 1,
+            );
             let failed = ended.unwrap().iter().filter(|e| e.is_err()).count();
             (told, failed)
         };

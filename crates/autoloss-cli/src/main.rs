@@ -9,6 +9,7 @@
 mod args;
 mod commands;
 mod config;
+mod crew;
 mod exit;
 mod files;
 mod formula;

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::error::SearchError;
 use crate::event::{End, Event};
-use crate::executor::{Executor, Inbox, Message, TICK, Threads, panic_message};
+use crate::executor::{Executor, Inbox, Message, TICK, Workers, panic_message};
 use crate::screening::Scratch;
 use crate::study::{Context, Finder, Next, Study};
 use crate::task::{Interrupt, Task};
@@ -72,7 +72,7 @@ fn find(context: &Context, orders: &Mutex<Receiver<Finder>>, stop: &Interrupt, i
         let run = AssertUnwindSafe(|| finder.run(context, &mut scratch, stop));
         inbox.put(match catch_unwind(run) {
             Ok(finding) => Message::Found(Box::new(finding)),
-            Err(payload) => Message::Panicked(panic_message(&*payload)),
+            Err(payload) => Message::Broken(panic_message(&*payload)),
         });
     }
 }
@@ -81,24 +81,34 @@ fn find(context: &Context, orders: &Mutex<Receiver<Finder>>, stop: &Interrupt, i
 /// search at once.
 pub(crate) type OnEvent<'a> = dyn FnMut(Option<Event>) -> Result<(), SearchError> + 'a;
 
-/// Searches on so many threads until the study ends. Trainings and finders share the threads' cores: a worker
-/// finds a candidate, trains it, and finds the next one.
+/// Trials that wait for a free slot where finders do not share the trainings' cores: a slot that becomes free
+/// has work at once, and parents are not much older.
+const AHEAD: usize = 1;
+
+/// Searches until the study ends. Where trainings take this machine's cores, finders share them: a worker
+/// finds a candidate, trains it, and finds the next one. Else the cores are left to the finders.
 pub(crate) fn search(
     task: &dyn Task,
     study: &mut Study,
     context: &Context,
-    (workers, clock): (usize, Clock),
+    (workers, clock): (Workers<'_>, Clock),
     interrupt: &Interrupt,
     on_event: &mut OnEvent<'_>,
 ) -> Result<End, SearchError> {
     let (inbox, messages) = Inbox::new();
     std::thread::scope(|scope| {
+        let mut executor = workers.executor(scope, task, usize::MAX, &inbox)?;
+        let places = match executor.shares_cores() {
+            true => executor.slots(),
+            false => available_cores(),
+        };
         let driver = Driver {
-            executor: &mut Threads::new(scope, task, workers, &inbox),
-            finders: Finders::new(scope, context, workers, &inbox),
+            finders: Finders::new(scope, context, places, &inbox),
+            executor: &mut *executor,
             messages,
-            idle: (0..workers).collect(),
+            idle: (0..places).collect(),
             busy: Vec::new(),
+            training: 0,
             study,
             clock,
             on_event,
@@ -108,16 +118,22 @@ pub(crate) fn search(
     })
 }
 
+fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// The parts of a running search.
 struct Driver<'a, 'b> {
     study: &'a mut Study,
-    executor: &'a mut dyn Executor,
+    executor: &'a mut (dyn Executor + 'b),
     finders: Finders,
     messages: Receiver<Message>,
-    /// Workers without work.
+    /// Workers of this machine without work.
     idle: BTreeSet<usize>,
-    /// Workers with work.
+    /// Workers of this machine with work: a finder, or a training that shares their cores.
     busy: Vec<usize>,
+    /// Trials in training.
+    training: usize,
     clock: Clock,
     on_event: &'a mut OnEvent<'b>,
     error: Option<SearchError>,
@@ -129,7 +145,10 @@ impl Driver<'_, '_> {
         loop {
             let ending = interrupt.is_set() || self.error.is_some();
             if !ending && end.is_none() {
-                end = self.hand_out();
+                end = match self.hand_out() {
+                    Ok(end) => end,
+                    Err(error) => self.fail(error),
+                };
             }
             if ending {
                 self.executor.cancel(None);
@@ -138,10 +157,11 @@ impl Driver<'_, '_> {
                 self.finders.stop.set();
             }
             self.record();
-            if self.busy.is_empty() && (ending || end.is_some()) {
+            if self.busy.is_empty() && self.training == 0 && (ending || end.is_some()) {
                 break;
             }
             self.take_messages();
+            self.executor.tick();
             self.record();
         }
         match (self.error, end) {
@@ -151,24 +171,60 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Gives work to idle workers; why the search has ended, if it has.
-    fn hand_out(&mut self) -> Option<End> {
+    /// Gives work to all that have none; why the search has ended, if it has.
+    fn hand_out(&mut self) -> Result<Option<End>, SearchError> {
+        match self.executor.shares_cores() {
+            true => self.share(),
+            false => self.hand_out_apart(),
+        }
+    }
+
+    /// Gives work to idle workers that find and train in turn.
+    fn share(&mut self) -> Result<Option<End>, SearchError> {
         while let Some(worker) = self.idle.pop_first() {
             match self.study.propose(self.clock.elapsed(), worker) {
                 Next::Find(finder) => self.finders.submit(*finder),
-                Next::Train(trial) => self.executor.submit(trial),
+                Next::Train(trial) => {
+                    self.training += 1;
+                    self.executor.submit(trial)?;
+                }
                 Next::Wait => {
                     self.idle.insert(worker);
-                    return None;
+                    return Ok(None);
                 }
                 Next::Done(end) => {
                     self.idle.insert(worker);
-                    return Some(end);
+                    return Ok(Some(end));
                 }
             }
             self.busy.push(worker);
         }
-        None
+        Ok(None)
+    }
+
+    /// Gives trials to free slots, and finders to the cores of this machine while trials are wanted.
+    fn hand_out_apart(&mut self) -> Result<Option<End>, SearchError> {
+        let elapsed = self.clock.elapsed();
+        while self.training < self.executor.slots()
+            && let Some(trial) = self.study.next_trial(elapsed)
+        {
+            self.training += 1;
+            self.executor.submit(trial)?;
+        }
+        let wanted = self.executor.slots() + AHEAD;
+        while self.study.in_training() + self.busy.len() < wanted
+            && let Some(worker) = self.idle.pop_first()
+        {
+            match self.study.next_finder(elapsed, worker) {
+                Some(finder) => self.finders.submit(finder),
+                None => {
+                    self.idle.insert(worker);
+                    break;
+                }
+            }
+            self.busy.push(worker);
+        }
+        Ok(self.study.done())
     }
 
     /// Takes all news, after a wait for the first.
@@ -188,11 +244,24 @@ impl Driver<'_, '_> {
 
     fn take(&mut self, message: Message) {
         let elapsed = self.clock.elapsed();
-        self.idle.extend(self.busy.pop());
         let taken = match message {
-            Message::Found(finding) => self.study.admit(*finding, elapsed),
-            Message::Done(id, outcome) => self.study.tell(id, outcome, elapsed).map(|_| ()),
-            Message::Panicked(text) => Err(SearchError::Worker(text)),
+            Message::Found(finding) => {
+                self.idle.extend(self.busy.pop());
+                self.study.admit(*finding, elapsed)
+            }
+            Message::Done(id, outcome) => {
+                self.training = self.training.saturating_sub(1);
+                if self.executor.shares_cores() {
+                    self.idle.extend(self.busy.pop());
+                }
+                self.study.tell(id, outcome, elapsed).map(|_| ())
+            }
+            // Whoever sent it has no more news.
+            Message::Broken(text) => {
+                self.busy.pop();
+                self.training = self.training.saturating_sub(1);
+                Err(SearchError::Worker(text))
+            }
         };
         if let Err(error) = taken {
             self.fail(error);
@@ -217,7 +286,8 @@ impl Driver<'_, '_> {
     }
 
     /// Ends the search; the first error counts.
-    fn fail(&mut self, error: SearchError) {
+    fn fail(&mut self, error: SearchError) -> Option<End> {
         self.error.get_or_insert(error);
+        None
     }
 }

@@ -34,7 +34,8 @@ impl Origin {
 }
 
 /// What became of a candidate that reached screening.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// Value or gradient not finite, or gradient zero.
     Invalid,
@@ -48,19 +49,22 @@ pub enum Fate {
     Stopped,
     /// Its training went wrong otherwise; it has no score.
     Failed,
+    /// Its workers were lost again and again; it has no score.
+    Lost,
     /// Trained and scored.
     Scored,
 }
 
 impl Fate {
     /// All fates.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Invalid,
         Self::Rejected,
         Self::Equivalent,
         Self::NotChosen,
         Self::Stopped,
         Self::Failed,
+        Self::Lost,
         Self::Scored,
     ];
 
@@ -74,6 +78,7 @@ impl Fate {
             Self::NotChosen => "not chosen",
             Self::Stopped => "stopped",
             Self::Failed => "failed",
+            Self::Lost => "lost",
             Self::Scored => "scored",
         }
     }
@@ -324,10 +329,21 @@ pub enum Event {
         /// The how-manieth to join the population, from 0.
         joined: u64,
     },
-    /// A training went wrong: its candidate has no score and does not join the population.
+    /// The worker of a training was lost; the training is given out again.
+    Lost {
+        /// The candidate's number; 0 for the task's usual loss.
+        id: u64,
+        /// Times that the training was lost.
+        attempt: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A training went wrong for good: its candidate has no score and does not join the population.
     Failed {
         /// The candidate.
         candidate: Candidate,
+        /// [`Fate::Failed`] or [`Fate::Lost`].
+        fate: Fate,
         /// The task's error or panic.
         message: String,
         /// Seconds until then.
@@ -414,9 +430,17 @@ impl fmt::Display for Event {
                     .as_ref()
                     .map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
+            Self::Lost {
+                id,
+                attempt,
+                reason,
+            } => write!(f, "#{id} lost its worker ({attempt}): {reason}"),
             Self::Failed {
-                candidate, message, ..
-            } => write!(f, "{candidate} {}: {message}", Fate::Failed.name()),
+                candidate,
+                fate,
+                message,
+                ..
+            } => write!(f, "{candidate} {}: {message}", fate.name()),
             Self::SearchEnded { end } => write!(f, "search ended: {end}"),
             Self::StageStarted { stage, missing } => {
                 write!(f, "{stage}: {missing} full trainings to make")
@@ -498,12 +522,14 @@ pub struct Tally {
     pub equivalent: u64,
     /// Likely to pass, but another one was trained.
     pub not_chosen: u64,
-    /// Trainings that ended: scored, stopped or failed.
+    /// Trainings that ended: scored, stopped, failed or lost.
     pub evaluations: u64,
     /// Of these: ended by a value that is not finite.
     pub stopped: u64,
     /// Of these: failed otherwise.
     pub failed: u64,
+    /// Of these: without a score because their workers were lost again and again.
+    pub lost: u64,
     /// The best trained candidate; of equals the first.
     pub best: Option<Best>,
     /// Whenever the best changed: (evaluations, its score).
@@ -550,8 +576,11 @@ impl Tally {
                 score,
                 ..
             } => self.count(candidate, *fate, Some(*score)),
-            Event::Failed { candidate, .. } => self.count(candidate, Fate::Failed, None),
-            Event::Parked { .. }
+            Event::Failed {
+                candidate, fate, ..
+            } => self.count(candidate, *fate, None),
+            Event::Lost { .. }
+            | Event::Parked { .. }
             | Event::EvaluationStarted { .. }
             | Event::SearchEnded { .. }
             | Event::StageStarted { .. }
@@ -579,6 +608,10 @@ impl Tally {
             Fate::Failed => {
                 self.evaluations += 1;
                 self.failed += 1;
+            }
+            Fate::Lost => {
+                self.evaluations += 1;
+                self.lost += 1;
             }
             Fate::Scored => {
                 self.evaluations += 1;

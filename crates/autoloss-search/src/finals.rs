@@ -8,7 +8,7 @@ use crate::driver::Clock;
 use crate::equivalence::Distinct;
 use crate::error::SearchError;
 use crate::event::{Ended, Event, FinalStage};
-use crate::executor::train_all;
+use crate::executor::{Workers, train_all};
 use crate::run::stored_loss;
 use crate::seed::{final_seeds, finalist_seeds};
 use crate::settings::Settings;
@@ -23,6 +23,7 @@ pub(crate) struct Finals<'a> {
     pub(crate) task: &'a dyn Task,
     pub(crate) settings: &'a Settings,
     pub(crate) clock: Clock,
+    pub(crate) workers: Workers<'a>,
     pub(crate) interrupt: &'a Interrupt,
 }
 
@@ -97,16 +98,21 @@ impl Finals<'_> {
                 missing: missing.len(),
             });
         }
-        let workers = self.settings.search.worker_count();
-        let new = train_all(self.task, &missing, workers, self.interrupt, &mut |ended| {
-            let event = Event::Trained {
-                stage,
-                ended: ended.clone(),
-            };
-            recorder.record(&event, self.clock.elapsed())?;
-            on_event(&event);
-            Ok(())
-        })?;
+        let new = train_all(
+            self.task,
+            &missing,
+            self.workers,
+            self.interrupt,
+            &mut |ended| {
+                let event = Event::Trained {
+                    stage,
+                    ended: ended.clone(),
+                };
+                recorder.record(&event, self.clock.elapsed())?;
+                on_event(&event);
+                Ok(())
+            },
+        )?;
         done.extend(new);
         let place = |ended: &Ended| wanted.iter().position(|entry| entry.is_of(ended));
         done.retain(|ended| place(ended).is_some());

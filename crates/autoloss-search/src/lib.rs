@@ -42,7 +42,7 @@
 //! # )?;
 //! let task = Toy::new();
 //! let context = Context::new(&task, &settings)?;
-//! let mut study = Study::new(&task, &settings, Plan::new(&task, &settings.search)?)?;
+//! let mut study = Study::new(&task, &settings, Plan::new(&task, &settings.search, 1)?)?;
 //! let (mut scratch, interrupt) = (Scratch::default(), Interrupt::default());
 //! let (worker, elapsed) = (0, 0.0);
 //! let end = loop {
@@ -101,6 +101,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 pub mod toy;
+mod worker;
 
 pub use adopt::{Made, adopt};
 pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
@@ -112,21 +113,21 @@ pub use error::SearchError;
 pub use event::{
     Best, Candidate, End, Ended, Event, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
 };
-pub use executor::train_all;
+pub use executor::{Processes, Workers, train_all};
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};
 pub use random::{MAX_DEPTH, Space};
 pub use rate::{
     Agreement, Disagreement, Passed, Procedure, RandomScreening, ScreenReport, screen_random,
 };
-pub use run::{RunReport, run};
+pub use run::{RunReport, run, run_on};
 pub use screening::{
     Judgement, Prepared, Scratch, Screened, Screener, Screening, Stage, Stages, Verdict,
 };
 pub use seed::{comparison_seeds, fidelity_seeds, final_seeds, finalist_seeds, reproduction_seeds};
 pub use settings::{
-    Branches, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError, Strategy,
-    key_value, parse_toml, read_table, set_key,
+    Branches, Place, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError,
+    Strategy, key_value, parse_toml, read_table, set_key,
 };
 pub use store::{
     CandidateRow, FORMAT, Folder, FolderError, NewRun, Recorder, RunInfo, Store, StoreError,
@@ -137,3 +138,4 @@ pub use task::{
     Interrupt, Job, Outcome, Role, SEARCH_SCORE, Sample, Schedule, Scorer, SetOnPanic, Task,
     TaskError, parse_loss,
 };
+pub use worker::serve;

@@ -8,6 +8,7 @@ use crate::comparison::Comparison;
 use crate::driver::{Clock, search};
 use crate::error::SearchError;
 use crate::event::{End, Event, Tally};
+use crate::executor::Workers;
 use crate::finals::{Finals, best_found};
 use crate::store::{CandidateRow, Recorder, RunInfo};
 use crate::study::{Context, Plan, Study};
@@ -28,6 +29,26 @@ pub struct RunReport {
     pub comparisons: Vec<Comparison>,
 }
 
+/// Searches on threads of this process as [`run_on`] does.
+///
+/// # Errors
+/// As [`run_on`].
+pub fn run(
+    task: &dyn Task,
+    recorder: &mut Recorder,
+    interrupt: &Interrupt,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<RunReport, SearchError> {
+    let workers = recorder.store().info()?.settings.search.worker_count();
+    run_on(
+        task,
+        Workers::Threads(workers),
+        recorder,
+        interrupt,
+        on_event,
+    )
+}
+
 /// Searches, or goes on with an interrupted search, and compares the best losses found with the
 /// task's baselines. Everything that happens is recorded and then told to `on_event`.
 ///
@@ -37,8 +58,9 @@ pub struct RunReport {
 /// # Errors
 /// If the run cannot be recorded, the task does not work, or nothing passes the screening. What was
 /// recorded until then is kept.
-pub fn run(
+pub fn run_on(
     task: &dyn Task,
+    workers: Workers<'_>,
     recorder: &mut Recorder,
     interrupt: &Interrupt,
     on_event: &mut dyn FnMut(&Event),
@@ -54,7 +76,7 @@ pub fn run(
         before: info.elapsed,
         start: Instant::now(),
     };
-    let (end, tally) = search_stage(task, &info, clock, recorder, interrupt, on_event)?;
+    let (end, tally) = search_stage(task, &info, (workers, clock), recorder, interrupt, on_event)?;
     let best = best_found(info.settings.search.shown_losses(), recorder)?;
     if end == End::Interrupted {
         return Ok(RunReport {
@@ -68,6 +90,7 @@ pub fn run(
         task,
         settings: &info.settings,
         clock,
+        workers,
         interrupt,
     };
     let comparisons = finals.run(recorder, on_event)?;
@@ -85,7 +108,7 @@ pub fn run(
 fn search_stage(
     task: &dyn Task,
     info: &RunInfo,
-    clock: Clock,
+    (workers, clock): (Workers<'_>, Clock),
     recorder: &mut Recorder,
     interrupt: &Interrupt,
     on_event: &mut dyn FnMut(&Event),
@@ -102,16 +125,15 @@ fn search_stage(
     recorder.discard_unfinished()?;
     let rows = recorder.store().candidates()?;
     let tally = recorder.store().tally_of(&rows)?;
-    let plan = Plan::new(task, &settings.search)?;
+    let plan = Plan::new(task, &settings.search, workers.count())?;
     if rows.is_empty() {
         plan.check(settings.search.time)?;
     }
-    let workers = settings.search.worker_count();
     let started = Event::Started {
         task: task.name().to_owned(),
         metric: task.metric().to_owned(),
         seed: settings.search.seed,
-        workers,
+        workers: workers.count(),
         so_far: Box::new(tally.clone()),
     };
     let context = Context::new(task, settings)?;

@@ -47,6 +47,17 @@ impl Strategy {
     }
 }
 
+/// Where the trainings of a search run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// On threads of the search's own process.
+    #[default]
+    Threads,
+    /// Each worker in a process of its own.
+    Processes,
+}
+
 /// What a restart in the course of evolution makes anew. The paper speaks of a fresh random tree and
 /// is silent about losses of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +82,8 @@ pub struct SearchSettings {
     pub evaluations: Option<u64>,
     pub time: Option<f64>,
     pub workers: usize,
+    pub executor: Place,
+    pub trial_time: Option<f64>,
     pub population: usize,
     pub initial: usize,
     pub tournament: f64,
@@ -142,6 +155,8 @@ impl Default for SearchSettings {
             evaluations: None,
             time: None,
             workers: 0,
+            executor: Place::Threads,
+            trial_time: None,
             population: 2500,
             initial: 20,
             tournament: 0.05,
@@ -316,6 +331,12 @@ impl SearchSettings {
             "search.workers",
             self.workers,
             "at most 1024",
+        )?;
+        check(
+            self.trial_time.is_none_or(|t| t > 0.0 && t <= 1e9),
+            "search.trial_time",
+            self.trial_time.unwrap_or_default(),
+            "seconds above 0 and at most 1e9, or no such key for no limit",
         )?;
         check(
             self.population >= 1,

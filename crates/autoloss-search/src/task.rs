@@ -357,6 +357,11 @@ pub trait Task: Send + Sync {
         interrupt: &Interrupt,
     ) -> Result<Evaluation, TaskError>;
 
+    /// Equal for the same task over the same data: a worker process with another one is refused.
+    fn fingerprint(&self) -> String {
+        format!("{} {}", self.name(), self.metric())
+    }
+
     /// Hand-written losses to compare with: (name, loss); the first is the task's usual one.
     fn baselines(&self) -> Vec<(String, Loss)>;
 

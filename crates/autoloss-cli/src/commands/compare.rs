@@ -18,7 +18,7 @@ use crate::output::say;
 
 pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     check_seeds(arguments.seeds as u64)?;
-    let config = Config::read(&arguments.task, vec![Config::workers(arguments.workers)?])?;
+    let config = Config::read(&arguments.task, Config::of_workers(&arguments.workers)?)?;
     let task = config.open_task()?;
     let losses = arguments
         .losses
@@ -51,19 +51,25 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     let mut tell = |ended: &Ended, (made, of): (usize, usize)| {
         say!("{made} of {of}: {}", in_words(ended));
     };
-    let workers = config.search.search.worker_count();
+    let crew = config.crew(&*task)?;
     let trainings = match &arguments.out {
         Some(dir) => {
             let kept = Kept::new(dir, config.task.to_toml())?;
-            kept.train(&*task, &entries, workers, &interrupt, &mut tell)?
+            kept.train(&*task, &entries, crew.workers(), &interrupt, &mut tell)?
         }
         None => {
             let mut made = 0;
-            train_all(&*task, &entries, workers, &interrupt, &mut |training| {
-                made += 1;
-                tell(training, (made, total));
-                Ok(())
-            })?
+            train_all(
+                &*task,
+                &entries,
+                crew.workers(),
+                &interrupt,
+                &mut |training| {
+                    made += 1;
+                    tell(training, (made, total));
+                    Ok(())
+                },
+            )?
         }
     };
     let comparisons = summarise(trainings);

@@ -7,7 +7,9 @@ mod output;
 use anyhow::Result;
 use autoloss_expr::Loss;
 use autoloss_search::fidelity::{LEAST, PanelKind, PanelLoss, Report, Trainings, panel};
-use autoloss_search::{Ended, Entry, Interrupt, Job, Schedule, SearchError, Task, train_all};
+use autoloss_search::{
+    Ended, Entry, Interrupt, Job, Schedule, SearchError, Task, Workers, train_all,
+};
 
 use super::compare::in_words;
 use super::search::clock;
@@ -31,7 +33,7 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
     check_number("--losses", arguments.losses as u64, LEAST as u64)?;
     check_number("--proxy-seeds", arguments.proxy_seeds as u64, 1)?;
     check_seeds(arguments.seeds as u64)?;
-    let config = Config::read(&arguments.task, vec![Config::workers(arguments.workers)?])?;
+    let config = Config::read(&arguments.task, Config::of_workers(&arguments.workers)?)?;
     let task = config.open_task()?;
     let given = given(arguments, &*task)?;
     let interrupt = interrupt_on_ctrl_c(match arguments.out {
@@ -50,10 +52,11 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
     };
     let seeds = (arguments.proxy_seeds, arguments.seeds);
     let trainings = Trainings::new(&panel, arguments.seed, seeds, &base);
+    let crew = config.crew(&*task)?;
     let made = Making {
         task: &*task,
         kept: kept.as_ref(),
-        workers: config.search.search.worker_count(),
+        workers: crew.workers(),
         interrupt: &interrupt,
     };
     let (proxy, full) = made.all(&trainings)?;
@@ -176,7 +179,7 @@ fn tell_parts(panel: &[PanelLoss], wanted: usize) {
 struct Making<'a> {
     task: &'a dyn Task,
     kept: Option<&'a Kept>,
-    workers: usize,
+    workers: Workers<'a>,
     interrupt: &'a Interrupt,
 }
 
@@ -188,7 +191,7 @@ impl Making<'_> {
             entries.iter().filter(|entry| !kept(entry)).count()
         };
         let missing = [missing(&trainings.proxy), missing(&trainings.full)];
-        let mut cost = Cost::new(missing, self.workers);
+        let mut cost = Cost::new(missing, self.workers.count());
         if missing != [0, 0] {
             cost.expect(self.task)?;
             say!("{cost}");

@@ -11,6 +11,7 @@ mod score;
 mod screen;
 mod search;
 mod show;
+mod worker;
 mod zoo;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Eval(arguments) => eval::eval(&arguments),
         Command::Screen(arguments) => screen::screen(&arguments),
         Command::Score(score) => score::score(score),
+        Command::Worker => worker::worker(),
         Command::Zoo(Zoo::List { json }) => zoo::list(json),
     }
 }

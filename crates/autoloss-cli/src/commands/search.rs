@@ -6,14 +6,15 @@ use std::time::Duration;
 use anyhow::Result;
 use autoloss_search::{
     End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Space, StoreError, Task,
-    parse_toml, run,
+    parse_toml, run_on,
 };
 use autoloss_vision::tasks::{TaskName, TaskSettings};
 use toml::Value;
 
 use super::{interrupt_on_ctrl_c, print, show};
 use crate::args::{Resume, Search};
-use crate::config::{Config, default_file, open_task};
+use crate::config::{Config, default_file};
+use crate::crew::Crew;
 use crate::exit::usage;
 use crate::output::say;
 use crate::progress::Progress;
@@ -35,7 +36,8 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
     let mut settings = config.search.clone();
     let task = config.open_task()?;
     Space::new(&settings.search, task.branches()).map_err(usage)?;
-    let plan = Plan::new(&*task, &settings.search)?;
+    let workers = settings.search.worker_count();
+    let plan = Plan::new(&*task, &settings.search, workers)?;
     if settings.search.time.is_none() && settings.search.evaluations.is_none() {
         settings.search.time = Some(default_time(plan.least_seconds()));
     }
@@ -60,7 +62,8 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
         dir.display(),
         shell::path(&dir)
     );
-    go_on(&dir, &*task, recorder, arguments.json)
+    let crew = config.crew(&*task)?;
+    go_on(&dir, &*task, &crew, recorder, arguments.json)
 }
 
 /// The budget of a search that is given none, where it needs so many seconds at the least.
@@ -112,9 +115,9 @@ fn flags(arguments: &Search) -> Result<Vec<(String, Option<Value>)>> {
     let mut flags = vec![
         Config::integer("seed", arguments.seed)?,
         Config::integer("evaluations", arguments.evaluations)?,
-        Config::workers(arguments.workers)?,
         ("search.time".to_owned(), time),
     ];
+    flags.extend(Config::of_workers(&arguments.workers)?);
     flags.extend(Config::fixed(&arguments.fix)?);
     Ok(flags)
 }
@@ -139,17 +142,29 @@ pub(crate) fn resume(arguments: &Resume) -> Result<()> {
             arguments.dir.display()
         )
     })?;
-    let task = open_task(TaskSettings::from_table(&table)?)?;
-    go_on(&arguments.dir, &*task, recorder, arguments.json)
+    let config = Config {
+        search: settings,
+        task: TaskSettings::from_table(&table)?,
+    };
+    let task = config.open_task()?;
+    let crew = config.crew(&*task)?;
+    go_on(&arguments.dir, &*task, &crew, recorder, arguments.json)
 }
 
 /// Runs a new or resumed run to its end and prints what it found.
-fn go_on(dir: &Path, task: &dyn Task, mut recorder: Recorder, json: bool) -> Result<()> {
+fn go_on(
+    dir: &Path,
+    task: &dyn Task,
+    crew: &Crew,
+    mut recorder: Recorder,
+    json: bool,
+) -> Result<()> {
     let interrupt = interrupt_on_ctrl_c("nothing evaluated is lost")?;
     let info = recorder.store().info()?;
     let search = &info.settings.search;
     let mut progress = Progress::new(dir, &info, recorder.store().tally()?)?;
-    let report = run(task, &mut recorder, &interrupt, &mut |event| {
+    let workers = crew.workers();
+    let report = run_on(task, workers, &mut recorder, &interrupt, &mut |event| {
         progress.on_event(event);
     });
     progress.finish(report.is_ok());

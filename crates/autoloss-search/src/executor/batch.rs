@@ -1,94 +1,152 @@
 //! A list of trainings on an executor.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
-use super::{Executor, Inbox, Message, TICK, Threads};
+use super::{Executor, Inbox, Message, TICK, Workers};
 use crate::comparison::Entry;
 use crate::error::SearchError;
 use crate::event::{Ended, FailedTraining};
-use crate::study::{Trial, TrialOutcome};
+use crate::study::{ATTEMPTS, Failure, Trial, TrialId, TrialOutcome};
 use crate::task::{Interrupt, Task};
 
-/// Makes the trainings on `workers` threads; the result is in the order of the entries, without those
-/// that an interrupt took. `on_done` is told each as it ends, a failed one too; an error of `on_done`
-/// ends everything.
+/// Makes the trainings; the result is in the order of the entries, without those that an interrupt took.
+/// `on_done` is told each as it ends, a failed one too; an error of `on_done` ends everything.
 ///
 /// # Errors
-/// That error, or a worker that panicked outside the task.
+/// That error, or workers that cannot work.
 pub fn train_all(
     task: &dyn Task,
     entries: &[Entry],
-    workers: usize,
+    workers: Workers<'_>,
     interrupt: &Interrupt,
     on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
 ) -> Result<Vec<Ended>, SearchError> {
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
     let (inbox, messages) = Inbox::new();
     std::thread::scope(|scope| {
-        let workers = workers.clamp(1, entries.len().max(1));
-        let mut executor = Threads::new(scope, task, workers, &inbox);
-        train_on(&mut executor, &messages, entries, interrupt, on_done)
+        let mut executor = workers.executor(scope, task, entries.len(), &inbox)?;
+        let batch = Batch {
+            executor: &mut *executor,
+            entries,
+            left: (0..)
+                .zip(entries)
+                .map(|(id, entry)| trial(id, 0, entry))
+                .collect(),
+            lost: HashMap::new(),
+            running: 0,
+            done: Vec::new(),
+            error: None,
+        };
+        batch.run(&messages, interrupt, on_done)
     })
 }
 
-/// The same on an executor.
-fn train_on(
-    executor: &mut dyn Executor,
-    messages: &Receiver<Message>,
-    entries: &[Entry],
-    interrupt: &Interrupt,
-    on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
-) -> Result<Vec<Ended>, SearchError> {
-    let mut left = (0..).zip(entries);
-    let mut running = 0;
-    let mut done: Vec<(u64, Ended)> = Vec::new();
-    let mut error = None;
-    loop {
-        let ending = interrupt.is_set() || error.is_some();
-        while !ending
-            && running < executor.slots()
-            && let Some((id, entry)) = left.next()
-        {
-            executor.submit(Trial {
-                id,
-                attempt: 0,
-                loss: entry.loss.to_string(),
-                job: entry.job.clone(),
-            });
-            running += 1;
-        }
-        if running == 0 {
-            break;
-        }
-        if ending {
-            executor.cancel(None);
-        }
-        let (id, outcome) = match messages.recv_timeout(TICK) {
-            Ok(Message::Done(id, outcome)) => (id, outcome),
-            Ok(Message::Panicked(text)) => {
-                error.get_or_insert(SearchError::Worker(text));
-                running -= 1;
-                continue;
+/// An entry as a trial, which has its place among the entries as its number.
+fn trial(id: TrialId, attempt: u32, entry: &Entry) -> Trial {
+    Trial {
+        id,
+        attempt,
+        loss: entry.loss.to_string(),
+        job: entry.job.clone(),
+    }
+}
+
+/// Trainings of a list.
+struct Batch<'a, 'b> {
+    executor: &'a mut (dyn Executor + 'b),
+    entries: &'a [Entry],
+    left: VecDeque<Trial>,
+    /// Times that trials were lost.
+    lost: HashMap<TrialId, u32>,
+    /// Trials in training.
+    running: usize,
+    done: Vec<(TrialId, Ended)>,
+    error: Option<SearchError>,
+}
+
+impl Batch<'_, '_> {
+    fn run(
+        mut self,
+        messages: &Receiver<Message>,
+        interrupt: &Interrupt,
+        on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
+    ) -> Result<Vec<Ended>, SearchError> {
+        loop {
+            if interrupt.is_set() || self.error.is_some() {
+                self.left.clear();
+                self.executor.cancel(None);
             }
-            Ok(Message::Found(_)) | Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        running -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "an index of the entries")]
-        let Some(ended) = ended(&entries[id as usize], outcome) else {
-            continue;
-        };
-        if error.is_none()
-            && let Err(e) = on_done(&ended)
-        {
-            error = Some(e);
+            self.hand_out();
+            if self.running == 0 && (self.left.is_empty() || self.error.is_some()) {
+                break;
+            }
+            match messages.recv_timeout(TICK) {
+                Ok(message) => self.take(message, on_done),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.executor.tick();
         }
-        done.push((id, ended));
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        self.done.sort_by_key(|(id, _)| *id);
+        Ok(self.done.into_iter().map(|(_, ended)| ended).collect())
     }
-    if let Some(error) = error {
-        return Err(error);
+
+    fn hand_out(&mut self) {
+        while self.error.is_none()
+            && self.running < self.executor.slots()
+            && let Some(trial) = self.left.pop_front()
+        {
+            match self.executor.submit(trial) {
+                Ok(()) => self.running += 1,
+                Err(error) => self.error = Some(error),
+            }
+        }
     }
-    done.sort_by_key(|(id, _)| *id);
-    Ok(done.into_iter().map(|(_, ended)| ended).collect())
+
+    fn take(
+        &mut self,
+        message: Message,
+        on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
+    ) {
+        let (id, outcome) = match message {
+            Message::Done(id, outcome) => (id, outcome),
+            Message::Broken(text) => {
+                self.running = self.running.saturating_sub(1);
+                self.error.get_or_insert(SearchError::Worker(text));
+                return;
+            }
+            Message::Found(_) => return,
+        };
+        self.running -= 1;
+        #[expect(clippy::cast_possible_truncation, reason = "an index of the entries")]
+        let entry = &self.entries[id as usize];
+        let outcome = match outcome {
+            TrialOutcome::Lost(reason) => {
+                let lost = self.lost.entry(id).or_default();
+                *lost += 1;
+                if *lost < ATTEMPTS {
+                    return self.left.push_front(trial(id, *lost, entry));
+                }
+                TrialOutcome::Failed(Failure::lost(&reason))
+            }
+            other => other,
+        };
+        let Some(ended) = ended(entry, outcome) else {
+            return;
+        };
+        if self.error.is_none()
+            && let Err(error) = on_done(&ended)
+        {
+            self.error = Some(error);
+        }
+        self.done.push((id, ended));
+    }
 }
 
 /// The end of an entry's training; `None` after an interrupt.
@@ -105,7 +163,7 @@ fn ended(entry: &Entry, outcome: TrialOutcome) -> Option<Ended> {
             message: failure.message,
             seconds: failure.seconds,
         }),
-        TrialOutcome::Interrupted => return None,
+        TrialOutcome::Interrupted | TrialOutcome::Lost(_) => return None,
     })
 }
 
@@ -124,10 +182,16 @@ mod tests {
             let mut told = 0;
             let entries = entries(&losses, &[7, 3, 5], &Job::default(), 0);
             let interrupt = Interrupt::default();
-            let trainings = train_all(&toy, &entries, workers, &interrupt, &mut |_| {
-                told += 1;
-                Ok(())
-            });
+            let trainings = train_all(
+                &toy,
+                &entries,
+                Workers::Threads(workers),
+                &interrupt,
+                &mut |_| {
+                    told += 1;
+                    Ok(())
+                },
+            );
             let mut result = summarise(trainings.unwrap());
             assert_eq!(told, losses.len() * 3);
             for training in result.iter_mut().flat_map(|c| &mut c.trainings) {
@@ -156,13 +220,19 @@ mod tests {
         let seeds: Vec<u64> = (0..2000).collect();
         let entries = entries(&losses, &seeds, &Job::default(), 0);
         let mut told = Vec::new();
-        let result = train_all(&toy, &entries, 1, &interrupt, &mut |ended| {
-            told.push(ended.clone());
-            if told.len() == 3 {
-                interrupt.set();
-            }
-            Ok(())
-        });
+        let result = train_all(
+            &toy,
+            &entries,
+            Workers::Threads(1),
+            &interrupt,
+            &mut |ended| {
+                told.push(ended.clone());
+                if told.len() == 3 {
+                    interrupt.set();
+                }
+                Ok(())
+            },
+        );
         let result = result.unwrap();
         assert_eq!(result, told);
         assert!(
@@ -179,9 +249,13 @@ mod tests {
         let seeds: Vec<u64> = (0..1_000_000).collect();
         let entries = entries(&losses, &seeds, &Job::default(), 0);
         let panics = || {
-            train_all(&toy, &entries, 2, &Interrupt::default(), &mut |_| {
-                panic!("nobody reads")
-            })
+            train_all(
+                &toy,
+                &entries,
+                Workers::Threads(2),
+                &Interrupt::default(),
+                &mut |_| panic!("nobody reads"),
+            )
         };
         let start = std::time::Instant::now();
         assert!(std::panic::catch_unwind(panics).is_err());

@@ -1,16 +1,23 @@
 //! Where trainings run.
 
 mod batch;
+mod process;
+pub(crate) mod protocol;
 mod threads;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Scope;
 use std::time::Duration;
 
 pub use batch::train_all;
+pub use process::Processes;
 pub(crate) use threads::Threads;
 pub use threads::train;
 
+use crate::error::SearchError;
 use crate::study::{Finding, Trial, TrialId, TrialOutcome};
+use crate::task::Task;
+use process::Pool;
 
 /// Longest wait before a request to end is seen.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -21,11 +28,59 @@ pub(crate) trait Executor {
     /// Trials that are trained side by side.
     fn slots(&self) -> usize;
 
+    /// Whether its trainings take the cores of this machine, which finders then leave to them.
+    fn shares_cores(&self) -> bool;
+
     /// Begins a trial; called for no more trials at once than there are slots.
-    fn submit(&mut self, trial: Trial);
+    ///
+    /// # Errors
+    /// If no trial can be begun any more.
+    fn submit(&mut self, trial: Trial) -> Result<(), SearchError>;
 
     /// Ends a trial, or all of them, before its time; its outcome still comes.
     fn cancel(&mut self, id: Option<TrialId>);
+
+    /// Called now and then, for what is to be done in time.
+    fn tick(&mut self) {}
+}
+
+/// Where trainings run.
+#[derive(Clone, Copy, Debug)]
+pub enum Workers<'a> {
+    /// So many threads of this process.
+    Threads(usize),
+    /// Processes.
+    Processes(&'a Processes),
+}
+
+impl Workers<'_> {
+    /// Trainings that run side by side.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Threads(count) => *count,
+            Self::Processes(processes) => processes.settings.len(),
+        }
+    }
+
+    /// The executor of at most so many trials side by side.
+    pub(crate) fn executor<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        task: &'scope dyn Task,
+        most: usize,
+        inbox: &Inbox,
+    ) -> Result<Box<dyn Executor + 'scope>, SearchError> {
+        let most = most.max(1);
+        Ok(match self {
+            Self::Threads(count) => Box::new(Threads::new(scope, task, (*count).min(most), inbox)),
+            Self::Processes(processes) => {
+                let mut processes = (*processes).clone();
+                processes.settings.truncate(most);
+                Box::new(Pool::new(&processes, inbox)?)
+            }
+        })
+    }
 }
 
 /// News for the driver.
@@ -34,8 +89,8 @@ pub(crate) enum Message {
     Done(TrialId, TrialOutcome),
     /// A finder returned.
     Found(Box<Finding>),
-    /// A thread panicked outside a training.
-    Panicked(String),
+    /// A thread panicked outside a training, or no worker can work.
+    Broken(String),
 }
 
 /// The driver's end of a channel that executors and finders write to.

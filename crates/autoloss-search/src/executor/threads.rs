@@ -8,6 +8,7 @@ use std::thread::Scope;
 use std::time::Instant;
 
 use super::{Executor, Inbox, Message, panic_message};
+use crate::error::SearchError;
 use crate::event::Fate;
 use crate::study::{Failure, Trained, Trial, TrialId, TrialOutcome};
 use crate::task::{Evaluation, Interrupt, Outcome, Task, TaskError, parse_loss};
@@ -50,7 +51,11 @@ impl Executor for Threads {
         self.slots
     }
 
-    fn submit(&mut self, trial: Trial) {
+    fn shares_cores(&self) -> bool {
+        true
+    }
+
+    fn submit(&mut self, trial: Trial) -> Result<(), SearchError> {
         // A thread holds the other reference until the outcome is told.
         self.begun
             .retain(|_, interrupt| Arc::strong_count(interrupt) > 1);
@@ -58,6 +63,7 @@ impl Executor for Threads {
         self.begun.insert(trial.id, interrupt.clone());
         // The threads live as long as this end of the channel.
         let _ = self.orders.send((trial, interrupt));
+        Ok(())
     }
 
     fn cancel(&mut self, id: Option<TrialId>) {
@@ -80,7 +86,7 @@ fn work(task: &dyn Task, orders: &Mutex<Receiver<Order>>, inbox: &Inbox) {
         let Ok((trial, interrupt)) = order else { break };
         match catch_unwind(AssertUnwindSafe(|| train(task, &trial, &interrupt))) {
             Ok(outcome) => inbox.done(trial.id, outcome),
-            Err(payload) => inbox.put(Message::Panicked(panic_message(&*payload))),
+            Err(payload) => inbox.put(Message::Broken(panic_message(&*payload))),
         }
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::FailedTraining;
-use crate::executor::train_all;
+use crate::executor::{Workers, train_all};
 use crate::settings::Settings;
 use crate::task::Interrupt;
 use crate::toy::Toy;
@@ -207,8 +207,12 @@ fn the_toy_task_from_its_panel_to_its_report() {
     )
     .unwrap();
     let trainings = Trainings::new(&panel, 0, (1, 2), &Job::default());
-    let train =
-        |entries: &[Entry]| train_all(&toy, entries, 1, &interrupt, &mut |_| Ok(())).unwrap();
+    let train = |entries: &[Entry]| {
+        train_all(&toy, entries, Workers::Threads(1), &interrupt, &mut |_| {
+            Ok(())
+        })
+        .unwrap()
+    };
     let report = Report::new(&panel, &train(&trainings.proxy), &train(&trainings.full), 0);
     // The toy task refuses losses that are no tree of operators.
     let natives = panel

@@ -75,7 +75,7 @@ pub struct CandidateRow {
 impl CandidateRow {
     /// Whether its proposal has an outcome by it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.joined.is_some() || self.fate == Fate::Failed
+        self.joined.is_some() || matches!(self.fate, Fate::Failed | Fate::Lost)
     }
 }
 

@@ -138,6 +138,7 @@ impl Recorder {
             Event::Started { .. }
             | Event::Parked { .. }
             | Event::EvaluationStarted { .. }
+            | Event::Lost { .. }
             | Event::StageStarted { .. } => {
                 return Ok(());
             }
@@ -196,7 +197,7 @@ impl Recorder {
     /// As [`Recorder::record`].
     pub(crate) fn discard_unfinished(&mut self) -> Result<(), StoreError> {
         const UNFINISHED: &str = "proposal NOT IN \
-            (SELECT proposal FROM candidate WHERE joined IS NOT NULL OR fate = 'failed')";
+            (SELECT proposal FROM candidate WHERE joined IS NOT NULL OR fate IN ('failed', 'lost'))";
         let discarded = self.store.connection.execute_batch(&format!(
             "BEGIN; DELETE FROM candidate WHERE {UNFINISHED}; DELETE FROM drawn WHERE {UNFINISHED}; \
              UPDATE run SET ended = NULL; COMMIT;"
@@ -348,12 +349,13 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
         }
         Event::Failed {
             candidate,
+            fate,
             message,
             seconds,
         } => write_candidate(
             transaction,
             candidate,
-            Fate::Failed,
+            *fate,
             &Outcome {
                 reason: Some(message),
                 seconds: Some(*seconds),
@@ -383,6 +385,7 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
         Event::Started { .. }
         | Event::Parked { .. }
         | Event::EvaluationStarted { .. }
+        | Event::Lost { .. }
         | Event::StageStarted { .. } => Ok(()),
     }
 }

@@ -75,11 +75,15 @@ impl Plan {
         made.mean().or(self.proxy).unwrap_or(0.0)
     }
 
-    /// The expected cost of a run with these settings.
+    /// The expected cost of a run with these settings, so many trainings side by side.
     ///
     /// # Errors
     /// If the task cannot make a training.
-    pub fn new(task: &dyn Task, settings: &SearchSettings) -> Result<Self, SearchError> {
+    pub fn new(
+        task: &dyn Task,
+        settings: &SearchSettings,
+        workers: usize,
+    ) -> Result<Self, SearchError> {
         let (finalists, baselines) = (settings.final_losses, task.baselines().len());
         Ok(Self {
             proxy: expected_seconds(task, Schedule::Proxy)?,
@@ -92,7 +96,7 @@ impl Plan {
                 0 => 0,
                 _ => (1 + baselines) * settings.final_seeds,
             },
-            workers: settings.worker_count(),
+            workers,
         })
     }
 

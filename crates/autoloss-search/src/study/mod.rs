@@ -25,7 +25,7 @@ use autoloss_expr::Loss;
 pub use crate::executor::train;
 pub use budget::{Measured, Plan, expected_seconds};
 pub use find::{Context, Finder, Finding};
-pub use trial::{Failure, Told, Trained, Trial, TrialId, TrialOutcome};
+pub use trial::{ATTEMPTS, Failure, Told, Trained, Trial, TrialId, TrialOutcome};
 
 use self::budget::Budget;
 use self::find::Contender;
@@ -149,7 +149,7 @@ impl Study {
         self.end
     }
 
-    /// Trials in training.
+    /// Trials in training, those that are ready to be given out among them.
     #[must_use]
     pub fn in_training(&self) -> usize {
         self.running.len()
@@ -168,10 +168,14 @@ impl Study {
         if let Some(finder) = self.next_finder(elapsed, worker) {
             return Next::Find(Box::new(finder));
         }
-        match self.end {
-            Some(end) if self.running.is_empty() && self.finding == 0 => Next::Done(end),
-            _ => Next::Wait,
-        }
+        self.done().map_or(Next::Wait, Next::Done)
+    }
+
+    /// Why the search has ended, once nothing is found or trained any more.
+    #[must_use]
+    pub fn done(&self) -> Option<End> {
+        self.end
+            .filter(|_| self.running.is_empty() && self.finding == 0)
     }
 
     /// The next training, if one is to begin.

@@ -85,9 +85,12 @@ fn restore_verdicts(context: &Context, rows: &[(CandidateRow, Loss)], scratch: &
         let judgement = match row.fate {
             Fate::Invalid => Judgement::Invalid,
             Fate::Rejected => Judgement::Rejected,
-            Fate::Scored | Fate::Stopped | Fate::Failed | Fate::Equivalent | Fate::NotChosen => {
-                Judgement::Passed
-            }
+            Fate::Scored
+            | Fate::Stopped
+            | Fate::Failed
+            | Fate::Lost
+            | Fate::Equivalent
+            | Fate::NotChosen => Judgement::Passed,
         };
         let passed = judgement == Judgement::Passed;
         if passed && row.candidate.g.is_none() {

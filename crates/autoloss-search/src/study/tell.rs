@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::find::Contender;
-use super::trial::{Failure, Told, Trained, TrialId, TrialOutcome};
+use super::trial::{ATTEMPTS, Failure, Told, Trained, TrialId, TrialOutcome};
 use super::{Study, Subject};
 use crate::error::SearchError;
-use crate::event::{Event, Tally};
+use crate::event::{Event, Fate, Tally};
 use crate::population::Member;
 
 /// Failures at the beginning, and nothing else, that end the search.
@@ -26,17 +26,29 @@ impl Study {
         if self.queued.contains(&id) {
             return Ok(Told::Unknown);
         }
-        let Some(running) = self.running.remove(&id) else {
+        let Some(mut running) = self.running.remove(&id) else {
             return Ok(Told::Unknown);
         };
+        if let TrialOutcome::Lost(reason) = outcome {
+            running.attempt += 1;
+            self.emit(Event::Lost {
+                id,
+                attempt: running.attempt,
+                reason: reason.clone(),
+            });
+            if running.attempt < ATTEMPTS {
+                self.running.insert(id, running);
+                self.queued.push_front(id);
+                return Ok(Told::Counted);
+            }
+            let failure = Failure::lost(&reason);
+            return self.without_score(running.subject, Fate::Lost, failure, elapsed);
+        }
         match (running.subject, outcome) {
             (Subject::Reference(name, loss), TrialOutcome::Trained(trained)) => {
                 self.budget.trained(&trained);
                 let training = trained.into_training(&name, loss.to_string(), &self.job());
                 self.emit(Event::Reference(training));
-            }
-            (Subject::Reference(name, _), TrialOutcome::Failed(Failure { message, .. })) => {
-                return Err(SearchError::Baseline { name, message });
             }
             (Subject::Reference(name, loss), TrialOutcome::Interrupted) => {
                 self.reference = Some((name, loss));
@@ -44,14 +56,35 @@ impl Study {
             (Subject::Candidate(contender), TrialOutcome::Trained(trained)) => {
                 self.evaluated(contender, trained);
             }
-            (Subject::Candidate(contender), TrialOutcome::Failed(failure)) => {
-                self.failed(contender, failure, elapsed)?;
+            (subject, TrialOutcome::Failed(failure)) => {
+                return self.without_score(subject, Fate::Failed, failure, elapsed);
             }
             (Subject::Candidate(contender), TrialOutcome::Interrupted) => {
                 self.withdraw(&contender);
             }
+            (_, TrialOutcome::Lost(_)) => unreachable!("it is given out again"),
         }
         Ok(Told::Counted)
+    }
+
+    /// A training ended for good without a score.
+    fn without_score(
+        &mut self,
+        subject: Subject,
+        fate: Fate,
+        failure: Failure,
+        elapsed: f64,
+    ) -> Result<Told, SearchError> {
+        match subject {
+            Subject::Reference(name, _) => Err(SearchError::Baseline {
+                name,
+                message: failure.message,
+            }),
+            Subject::Candidate(contender) => {
+                self.failed(contender, fate, failure, elapsed)?;
+                Ok(Told::Counted)
+            }
+        }
     }
 
     /// A training gave a score.
@@ -91,6 +124,7 @@ impl Study {
     fn failed(
         &mut self,
         contender: Contender,
+        fate: Fate,
         failure: Failure,
         elapsed: f64,
     ) -> Result<(), SearchError> {
@@ -99,14 +133,17 @@ impl Study {
         let waited = self.ledger.end(&candidate.norms);
         self.emit(Event::Failed {
             candidate,
+            fate,
             message: message.clone(),
             seconds,
         });
         let Tally {
             evaluations,
-            failed: count,
+            failed,
+            lost,
             ..
         } = self.tally;
+        let count = failed + lost;
         if count == evaluations && count >= FAILURES {
             return Err(SearchError::EvaluationsFail { count, message });
         }

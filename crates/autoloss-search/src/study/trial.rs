@@ -3,10 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Fate, Training};
+use crate::executor::protocol::numbers;
 use crate::task::Job;
 
 /// Number of a trial in its study: that of its candidate, and 0 for the task's usual loss.
 pub type TrialId = u64;
+
+/// Times that a trial is given out before it counts as lost for good.
+pub const ATTEMPTS: u32 = 5;
 
 /// A training to make.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,7 +26,7 @@ pub struct Trial {
 }
 
 /// A training with a score.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trained {
     /// [`Fate::Scored`] or [`Fate::Stopped`].
     pub fate: Fate,
@@ -33,8 +37,10 @@ pub struct Trained {
     /// Seconds.
     pub seconds: f64,
     /// (update, loss value).
+    #[serde(with = "numbers")]
     pub curve: Vec<(usize, f64)>,
     /// Further metrics by name.
+    #[serde(with = "numbers")]
     pub metrics: Vec<(String, f64)>,
     /// Pictures of the network's work as PNG files.
     pub pictures: Vec<Vec<u8>>,
@@ -60,7 +66,7 @@ impl Trained {
 }
 
 /// A training without a score: the task's own error.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// The error.
     pub message: String,
@@ -68,8 +74,19 @@ pub struct Failure {
     pub seconds: f64,
 }
 
+impl Failure {
+    /// That of a trial whose workers were lost as often as it may be given out.
+    pub(crate) fn lost(reason: &str) -> Self {
+        Self {
+            message: format!("its worker was lost {ATTEMPTS} times; the last time: {reason}"),
+            seconds: 0.0,
+        }
+    }
+}
+
 /// How a trial ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TrialOutcome {
     /// With a score.
     Trained(Trained),
@@ -77,6 +94,9 @@ pub enum TrialOutcome {
     Failed(Failure),
     /// Ended before its time, on request; a resumed study makes it again.
     Interrupted,
+    /// With the loss of its worker, for the reason given: it is given out again, at most [`ATTEMPTS`] times in
+    /// all.
+    Lost(String),
 }
 
 /// What a study makes of an outcome.

@@ -5,7 +5,7 @@ use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Sample, Schedule, 
 use burn::tensor::Device;
 
 use super::{Keeping, SetupError, VisionTask};
-use crate::data::{DataError, Summary};
+use crate::data::{DataError, SetSummary, Summary};
 use crate::learner::Learner;
 
 /// A task of one training, whose data tasks with other settings can share.
@@ -103,6 +103,18 @@ impl<T: Family> Task for Schedules<T> {
 
     fn baselines(&self) -> Vec<(String, Loss)> {
         self.proxy.baselines()
+    }
+
+    /// The task and the summary of its data, in words: a difference can be read.
+    fn fingerprint(&self) -> String {
+        let data = match Learner::summary(&self.proxy) {
+            Ok(summary) => {
+                let lines: Vec<String> = summary.sets.iter().map(SetSummary::line).collect();
+                lines.join("; ")
+            }
+            Err(error) => error.to_string(),
+        };
+        format!("{} for {}: {data}", self.name(), self.metric())
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use autoloss_search::{End, Event, Interrupt, Made, NewRun, Recorder, Store, Strategy, adopt, run};
+use autoloss_search::{
+    End, Event, Interrupt, Made, NewRun, Recorder, Store, Strategy, adopt, run_on,
+};
 use toml::Value;
 
 use super::plan::Search;
-use crate::config::open_task;
 use crate::output::say;
 
 /// How often a search reports.
@@ -81,6 +82,12 @@ pub(super) fn run_in_turn(
     Ok(())
 }
 
+/// The number of workers as a setting.
+pub(super) fn worker_setting(workers: usize) -> (String, Value) {
+    let workers = i64::try_from(workers).unwrap_or(1);
+    ("search.workers".to_owned(), Value::Integer(workers))
+}
+
 fn run_one(
     search: &Search,
     before: &[Search],
@@ -90,8 +97,7 @@ fn run_one(
 ) -> Result<()> {
     let dir = folder(out, search);
     let mut settings = search.settings.clone();
-    let workers = i64::try_from(workers).unwrap_or(1);
-    settings.push(("search.workers".to_owned(), Value::Integer(workers)));
+    settings.push(worker_setting(workers));
     let config = search.setup.config(&settings)?;
     let key = &search.key;
     let mut recorder = match dir.join("run.sqlite").exists() {
@@ -117,7 +123,8 @@ fn run_one(
         dir.display()
     );
     let metric = config.task.metric().to_owned();
-    let task = open_task(config.task)?;
+    let task = config.open_task()?;
+    let crew = config.crew(&*task)?;
     let learns = config.search.search.strategy == Strategy::Evolution;
     if learns && recorder.store().candidates()?.is_empty() {
         let mut made = Vec::new();
@@ -134,7 +141,8 @@ fn run_one(
     }
     let mut reported = Instant::now();
     let (mut evaluations, mut best) = (0_u64, f64::NEG_INFINITY);
-    let report = run(&*task, &mut recorder, interrupt, &mut |event| {
+    let workers = crew.workers();
+    let report = run_on(&*task, workers, &mut recorder, interrupt, &mut |event| {
         if let Event::Evaluated { score, .. } = event {
             evaluations += 1;
             best = best.max(*score);

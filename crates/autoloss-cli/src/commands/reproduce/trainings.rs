@@ -10,9 +10,8 @@ use autoloss_search::{
 };
 
 use super::plan::{Plan, Row, Setup};
-use super::searches::folder;
+use super::searches::{folder, worker_setting};
 use crate::commands::compare::in_words;
-use crate::config::open_task;
 use crate::formula::for_task;
 use crate::kept::Kept;
 use crate::output::say;
@@ -43,10 +42,11 @@ fn of_setup(
     workers: usize,
     interrupt: &Interrupt,
 ) -> Result<OfSetup> {
-    let config = setup.config(&[])?;
+    let config = setup.config(&[worker_setting(workers)])?;
     let dir = out.join("trainings").join(setup.key);
     let kept = Kept::new(&dir, config.task.to_toml())?;
-    let task = open_task(config.task)?;
+    let task = config.open_task()?;
+    let crew = config.crew(&*task)?;
     let seeds = reproduction_seeds(plan.seeds);
     let mut entries = Vec::new();
     for row in &plan.rows {
@@ -69,7 +69,7 @@ fn of_setup(
     let mut tell = |ended: &Ended, (made, total): (usize, usize)| {
         say!("{}: {made} of {total}: {}", setup.key, in_words(ended));
     };
-    let trainings = kept.train(&*task, &entries, workers, interrupt, &mut tell)?;
+    let trainings = kept.train(&*task, &entries, crew.workers(), interrupt, &mut tell)?;
     anyhow::ensure!(
         trainings.len() == entries.len(),
         "interrupted; the same command goes on"

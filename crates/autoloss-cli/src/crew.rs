@@ -1,0 +1,45 @@
+//! The workers of a command: threads, or processes of this program.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use autoloss_search::{Place, Processes, SearchSettings, Task, Workers};
+use autoloss_vision::tasks::TaskSettings;
+
+/// The workers that settings ask for.
+pub(crate) enum Crew {
+    Threads(usize),
+    Processes(Processes),
+}
+
+impl Crew {
+    /// For trainings of a task with these settings.
+    ///
+    /// # Errors
+    /// If the program does not know its own file.
+    pub(crate) fn new(
+        search: &SearchSettings,
+        settings: &TaskSettings,
+        task: &dyn Task,
+    ) -> Result<Self> {
+        let count = search.worker_count();
+        Ok(match search.executor {
+            Place::Threads => Self::Threads(count),
+            Place::Processes => Self::Processes(Processes {
+                program: std::env::current_exe().context("the program's own file")?,
+                arguments: vec!["worker".into()],
+                settings: vec![settings.to_toml(); count],
+                fingerprint: task.fingerprint(),
+                limit: search.trial_time.map(Duration::from_secs_f64),
+                shares_cores: true,
+            }),
+        })
+    }
+
+    pub(crate) const fn workers(&self) -> Workers<'_> {
+        match self {
+            Self::Threads(count) => Workers::Threads(*count),
+            Self::Processes(processes) => Workers::Processes(processes),
+        }
+    }
+}

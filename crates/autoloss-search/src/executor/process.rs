@@ -1,0 +1,345 @@
+//! Trainings in child processes: one that is killed, hangs or prints rubbish loses its trial and is replaced.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::protocol::{Reply, Request, VERSION, line};
+use super::{Executor, Inbox, Message};
+use crate::error::SearchError;
+use crate::study::{Trial, TrialId, TrialOutcome};
+
+/// Time for a training to end that is no longer wanted.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// Time for the error output of a process that has ended to be read.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Lines of a worker's error output that an error shows.
+const SHOWN: usize = 5;
+
+/// Worker processes of a search.
+#[derive(Clone, Debug)]
+pub struct Processes {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Settings of the task for each process.
+    pub settings: Vec<String>,
+    /// [`Task::fingerprint`](crate::Task::fingerprint) of the search's own task.
+    pub fingerprint: String,
+    /// Longest duration of a trial; `None`: any.
+    pub limit: Option<Duration>,
+    /// Whether trainings take the cores of this machine, which finders then leave to them.
+    pub shares_cores: bool,
+}
+
+/// A worker process's state, shared with the thread that reads its output.
+#[derive(Default)]
+struct State {
+    /// The trial in training.
+    trial: Option<TrialId>,
+    /// Why the process is being killed.
+    reason: Option<&'static str>,
+    ended: bool,
+    /// Last lines of its error output.
+    errors: VecDeque<String>,
+}
+
+/// A running worker process.
+struct Running {
+    child: Child,
+    input: ChildStdin,
+    state: Arc<Mutex<State>>,
+    /// When the trial was given out, and when it was cancelled.
+    since: Instant,
+    cancelled: Option<Instant>,
+}
+
+/// The processes as an executor.
+pub(crate) struct Pool {
+    about: Processes,
+    workers: Vec<Option<Running>>,
+    inbox: Inbox,
+}
+
+impl Pool {
+    /// Starts all processes and waits until each has opened the task.
+    ///
+    /// # Errors
+    /// If one cannot be started or refuses to work.
+    pub(crate) fn new(about: &Processes, inbox: &Inbox) -> Result<Self, SearchError> {
+        let mut pool = Self {
+            about: about.clone(),
+            workers: Vec::new(),
+            inbox: inbox.clone(),
+        };
+        let (ready, answers) = channel();
+        for slot in 0..about.settings.len() {
+            let worker = pool.start(slot, Some(ready.clone()))?;
+            pool.workers.push(Some(worker));
+        }
+        drop(ready);
+        for _ in &about.settings {
+            match answers.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => return Err(SearchError::Worker(reason)),
+                Err(_) => return Err(SearchError::Worker("a worker process ended".to_owned())),
+            }
+        }
+        Ok(pool)
+    }
+
+    /// Starts a process; its first answer goes to `ready`, or, if it is none, to the inbox.
+    fn start(
+        &self,
+        slot: usize,
+        ready: Option<Sender<Result<(), String>>>,
+    ) -> Result<Running, SearchError> {
+        let program = self.about.program.display();
+        let broken = |error| SearchError::Worker(format!("{program} cannot be started: {error}"));
+        let mut child = Command::new(&self.about.program)
+            .args(&self.about.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(broken)?;
+        let (Some(mut input), Some(output), Some(errors)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            unreachable!("all three were asked for");
+        };
+        let hello = Request::Hello {
+            version: VERSION,
+            settings: self.about.settings[slot].clone(),
+            fingerprint: self.about.fingerprint.clone(),
+        };
+        // A process that has ended already says so by its output.
+        let _ = input.write_all(line(&hello).as_bytes());
+        let state = Arc::new(Mutex::new(State::default()));
+        let (shared, inbox) = (state.clone(), self.inbox.clone());
+        std::thread::spawn(move || {
+            let kept = shared.clone();
+            let (told, ended) = channel();
+            std::thread::spawn(move || {
+                keep(errors, &kept);
+                let _ = told.send(());
+            });
+            listen(output, &ended, &shared, ready, &inbox);
+        });
+        Ok(Running {
+            child,
+            input,
+            state,
+            since: Instant::now(),
+            cancelled: None,
+        })
+    }
+
+    /// A worker without a trial, started anew where it has ended.
+    fn idle(&mut self) -> Result<&mut Running, SearchError> {
+        let is_idle = |worker: &Option<Running>| {
+            let worker = worker.as_ref();
+            worker.is_none_or(|worker| lock(&worker.state).trial.is_none())
+        };
+        let slot = self.workers.iter().position(is_idle);
+        let slot = slot.expect("no more trials are submitted than there are slots");
+        let ended = |worker: &Running| lock(&worker.state).ended;
+        if self.workers[slot].as_ref().is_none_or(ended) {
+            if let Some(mut old) = self.workers[slot].take() {
+                old.end();
+            }
+            self.workers[slot] = Some(self.start(slot, None)?);
+        }
+        Ok(self.workers[slot].as_mut().expect("it was started"))
+    }
+}
+
+impl Running {
+    fn send(&mut self, request: &Request) {
+        // A process that has ended says so by its output.
+        let sent = self.input.write_all(line(request).as_bytes());
+        let _ = sent.and_then(|()| self.input.flush());
+    }
+
+    /// Kills the process; its trial is lost.
+    fn kill(&mut self, reason: &'static str) {
+        lock(&self.state).reason.get_or_insert(reason);
+        let _ = self.child.kill();
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Executor for Pool {
+    fn slots(&self) -> usize {
+        self.about.settings.len()
+    }
+
+    fn shares_cores(&self) -> bool {
+        self.about.shares_cores
+    }
+
+    fn submit(&mut self, trial: Trial) -> Result<(), SearchError> {
+        let worker = self.idle()?;
+        lock(&worker.state).trial = Some(trial.id);
+        (worker.since, worker.cancelled) = (Instant::now(), None);
+        worker.send(&Request::Train(trial));
+        // It may have ended in between, without knowing of the trial.
+        let mut state = lock(&worker.state);
+        if state.ended
+            && let Some(id) = state.trial.take()
+        {
+            drop(state);
+            self.inbox
+                .done(id, TrialOutcome::Lost("the process had ended".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, id: Option<TrialId>) {
+        for worker in self.workers.iter_mut().flatten() {
+            let Some(trial) = lock(&worker.state).trial else {
+                continue;
+            };
+            if worker.cancelled.is_none() && id.is_none_or(|id| id == trial) {
+                worker.cancelled = Some(Instant::now());
+                worker.send(&Request::Cancel(trial));
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        for worker in self.workers.iter_mut().flatten() {
+            let (trial, ended) = {
+                let state = lock(&worker.state);
+                (state.trial, state.ended)
+            };
+            if ended {
+                // It may have been left to itself for what it wrote.
+                worker.end();
+            }
+            if trial.is_none() {
+                continue;
+            }
+            let over = |since: Instant, limit| since.elapsed() > limit;
+            if worker.cancelled.is_some_and(|since| over(since, GRACE)) {
+                worker.kill("it did not end when it was asked to");
+            } else if self
+                .about
+                .limit
+                .is_some_and(|limit| over(worker.since, limit))
+            {
+                worker.kill("it took longer than search.trial_time allows");
+            }
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for worker in self.workers.iter_mut().flatten() {
+            worker.end();
+        }
+    }
+}
+
+/// Reads a process's output to its end.
+fn listen(
+    output: ChildStdout,
+    errors: &Receiver<()>,
+    state: &Mutex<State>,
+    mut ready: Option<Sender<Result<(), String>>>,
+    inbox: &Inbox,
+) {
+    let mut rubbish = None;
+    for text in BufReader::new(output).lines() {
+        let Ok(text) = text else { break };
+        match serde_json::from_str(&text) {
+            Ok(Reply::Ready { version: VERSION }) => {
+                if let Some(ready) = ready.take() {
+                    let _ = ready.send(Ok(()));
+                }
+            }
+            Ok(Reply::Ready { version }) => {
+                let reason = format!("it speaks version {version} of the messages, not {VERSION}");
+                return refuse(&reason, ready, inbox);
+            }
+            Ok(Reply::Refused { reason }) => return refuse(&reason, ready, inbox),
+            Ok(Reply::Done { id, outcome }) => {
+                let mut state = lock(state);
+                // Of a trial that is not in training there is nothing to tell.
+                if state.trial == Some(id) {
+                    state.trial = None;
+                    drop(state);
+                    inbox.done(id, outcome);
+                }
+            }
+            Err(_) => {
+                let start: String = text.chars().take(80).collect();
+                rubbish = Some(format!("it wrote {start:?}, which is no message"));
+                break;
+            }
+        }
+    }
+    // Its last words; something that it started may hold its error output open.
+    let _ = errors.recv_timeout(LAST_WORDS);
+    let mut state = lock(state);
+    state.ended = true;
+    let said: Vec<&str> = state.errors.iter().map(String::as_str).collect();
+    let reason = match (state.reason, rubbish) {
+        (Some(reason), _) => reason.to_owned(),
+        (None, Some(rubbish)) => rubbish,
+        (None, None) if said.is_empty() => "it ended without a word".to_owned(),
+        (None, None) => format!("it ended: {}", said.join(" | ")),
+    };
+    let trial = state.trial.take();
+    drop(state);
+    if let Some(id) = trial {
+        inbox.done(id, TrialOutcome::Lost(format!("worker process: {reason}")));
+    }
+    if let Some(ready) = ready {
+        let _ = ready.send(Err(format!("worker process: {reason}")));
+    }
+}
+
+/// A process that cannot work for this search ends it: another one would not either.
+fn refuse(reason: &str, ready: Option<Sender<Result<(), String>>>, inbox: &Inbox) {
+    let text = format!("a worker process refuses to work: {reason}");
+    match ready {
+        Some(ready) => {
+            let _ = ready.send(Err(text));
+        }
+        None => inbox.put(Message::Broken(text)),
+    }
+}
+
+/// Keeps the last lines of a process's error output.
+fn keep(errors: ChildStderr, state: &Mutex<State>) {
+    let mut errors = BufReader::new(errors);
+    let mut bytes = Vec::new();
+    // What is longer than this is no line that helps.
+    while let Ok(1..) = errors.by_ref().take(4096).read_until(b'\n', &mut bytes) {
+        let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
+        bytes.clear();
+        let mut state = lock(state);
+        state.errors.push_back(text);
+        if state.errors.len() > SHOWN {
+            state.errors.pop_front();
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
