@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Zoo(Zoo),
     /// Train for a search in another process, which `--executor processes` starts: lines of JSON on the
     /// standard streams.
+    #[command(after_help = "Example:
+  autoloss search --executor processes --set search.trial_time=600")]
     Worker,
 }
 
@@ -124,9 +126,10 @@ pub(crate) struct TaskArguments {
     /// -resnet18, -resnet34, -resnet50, -resnet101 or -slim; without, that of the settings.
     #[arg(long, value_name = "NAME")]
     pub(crate) net: Option<String>,
-    /// Device that networks run on: flex is the processor.
+    /// Device that networks run on: flex is the processor. Given several times, as in --device cuda:0
+    /// --device cuda:1, each has a process of its own, and trainings are spread over them.
     #[arg(long, value_name = "NAME")]
-    pub(crate) device: Option<String>,
+    pub(crate) device: Vec<String>,
     /// File of settings; `autoloss search --print-config` prints one to start from.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -61,7 +61,7 @@ impl Config {
             ("task.colors", colors),
             ("task.metric", text(&arguments.metric)),
             ("task.network.name", text(&net)),
-            ("task.device", text(&arguments.device)),
+            ("task.device", text(&arguments.device.first().cloned())),
             ("task.data", data),
             (
                 "task.classes",
@@ -72,12 +72,31 @@ impl Config {
             ),
         ];
         let of_task = of_task.map(|(key, value)| (key.to_owned(), value));
-        for (key, value) in of_task.into_iter().chain(flags) {
+        let of_devices = Self::of_devices(&arguments.device)?;
+        for (key, value) in of_task.into_iter().chain(of_devices).chain(flags) {
             if let Some(value) = value {
                 set(&mut table, &key, value)?;
             }
         }
         Self::from_table(table, preset)
+    }
+
+    /// The flag `--device`, given several times, as settings; each must be there before anything begins.
+    fn of_devices(names: &[String]) -> Result<Vec<(String, Option<Value>)>> {
+        for name in names {
+            device::named(name).map_err(usage)?;
+        }
+        if names.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let devices = names.iter().cloned().map(Value::String).collect();
+        Ok(vec![
+            ("search.devices".to_owned(), Some(Value::Array(devices))),
+            (
+                "search.executor".to_owned(),
+                Some(Value::String("processes".to_owned())),
+            ),
+        ])
     }
 
     /// Key and value of `--set KEY=VALUE`.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use autoloss_search::{Place, Processes, SearchSettings, Task, Workers};
+use autoloss_vision::device::is_processor;
 use autoloss_vision::tasks::TaskSettings;
 
 /// The workers that settings ask for.
@@ -22,16 +23,21 @@ impl Crew {
         settings: &TaskSettings,
         task: &dyn Task,
     ) -> Result<Self> {
-        let count = search.worker_count();
+        let count = search.training_count();
+        let device = |n: usize| match search.devices.as_slice() {
+            [] => settings.device(),
+            devices => &devices[n % devices.len()],
+        };
+        let on = |device: &str| settings.clone().on(device);
         Ok(match search.executor {
             Place::Threads => Self::Threads(count),
             Place::Processes => Self::Processes(Processes {
                 program: std::env::current_exe().context("the program's own file")?,
                 arguments: vec!["worker".into()],
-                settings: vec![settings.to_toml(); count],
+                settings: (0..count).map(|n| on(device(n)).to_toml()).collect(),
                 fingerprint: task.fingerprint(),
                 limit: search.trial_time.map(Duration::from_secs_f64),
-                shares_cores: true,
+                shares_cores: (0..count).all(|n| is_processor(device(n))),
             }),
         })
     }

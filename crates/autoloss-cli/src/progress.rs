@@ -103,8 +103,14 @@ impl Progress {
             "{} screened ({rate:.0}/min), {passed} passed, {} equivalent, {} evaluated",
             tally.drawn, tally.equivalent, tally.evaluations
         );
-        if tally.stopped > 0 {
-            line.push_str(&format!(", {} stopped", tally.stopped));
+        for (number, fate) in [
+            (tally.stopped, "stopped"),
+            (tally.failed, "failed"),
+            (tally.lost, "lost"),
+        ] {
+            if number > 0 {
+                line.push_str(&format!(", {number} {fate}"));
+            }
         }
         line
     }

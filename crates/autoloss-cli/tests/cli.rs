@@ -19,6 +19,8 @@ mod folders;
 mod objects;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/processes.rs"]
+mod processes;
 #[path = "cli/reports.rs"]
 mod reports;
 #[path = "cli/score_coco.rs"]
@@ -137,6 +139,7 @@ fn every_command_explains_itself() {
         &["retrain"],
         &["compare"],
         &["fidelity"],
+        &["worker"],
         &["data"],
         &["eval"],
         &["screen"],

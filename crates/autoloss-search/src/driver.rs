@@ -12,7 +12,7 @@ use crate::error::SearchError;
 use crate::event::{End, Event};
 use crate::executor::{Executor, Inbox, Message, TICK, Workers, panic_message};
 use crate::screening::Scratch;
-use crate::study::{Context, Finder, Next, Study};
+use crate::study::{Context, Finder, Next, Study, Verdict};
 use crate::task::{Interrupt, Task};
 
 /// Seconds since the run began, its earlier parts included.
@@ -255,6 +255,12 @@ impl Driver<'_, '_> {
                     self.idle.extend(self.busy.pop());
                 }
                 self.study.tell(id, outcome, elapsed).map(|_| ())
+            }
+            Message::Reported(id, share, score) => {
+                if self.study.report(id, share, score) == Verdict::Prune {
+                    self.executor.cancel(Some(id));
+                }
+                Ok(())
             }
             // Whoever sent it has no more news.
             Message::Broken(text) => {

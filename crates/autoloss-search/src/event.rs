@@ -51,13 +51,16 @@ pub enum Fate {
     Failed,
     /// Its workers were lost again and again; it has no score.
     Lost,
+    /// Its training was ended at a rung, see `search.rungs`, or that of an equivalent candidate; it has no
+    /// score.
+    Pruned,
     /// Trained and scored.
     Scored,
 }
 
 impl Fate {
     /// All fates.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Invalid,
         Self::Rejected,
         Self::Equivalent,
@@ -65,6 +68,7 @@ impl Fate {
         Self::Stopped,
         Self::Failed,
         Self::Lost,
+        Self::Pruned,
         Self::Scored,
     ];
 
@@ -79,6 +83,7 @@ impl Fate {
             Self::Stopped => "stopped",
             Self::Failed => "failed",
             Self::Lost => "lost",
+            Self::Pruned => "pruned",
             Self::Scored => "scored",
         }
     }
@@ -329,6 +334,26 @@ pub enum Event {
         /// The how-manieth to join the population, from 0.
         joined: u64,
     },
+    /// A training has a score on the search set before its end.
+    Reported {
+        /// The candidate's number.
+        id: u64,
+        /// Share of the updates made.
+        share: f64,
+        /// The score.
+        score: f64,
+    },
+    /// A training was ended at a rung: its candidate has no score and does not join the population.
+    Pruned {
+        /// The candidate.
+        candidate: Candidate,
+        /// Share of the updates made.
+        share: f64,
+        /// Score on the search set by then.
+        score: f64,
+        /// Seconds from when it was given out.
+        seconds: f64,
+    },
     /// The worker of a training was lost; the training is given out again.
     Lost {
         /// The candidate's number; 0 for the task's usual loss.
@@ -430,6 +455,22 @@ impl fmt::Display for Event {
                     .as_ref()
                     .map_or(Ok(()), |reason| write!(f, " ({reason})"))
             }
+            Self::Reported { id, share, score } => {
+                write!(f, "#{id} after {:.0} %: {score:.4}", 100.0 * share)
+            }
+            Self::Pruned {
+                candidate,
+                share,
+                score,
+                ..
+            } => {
+                let fate = Fate::Pruned.name();
+                write!(
+                    f,
+                    "{candidate} {fate} after {:.0} %: {score:.4}",
+                    100.0 * share
+                )
+            }
             Self::Lost {
                 id,
                 attempt,
@@ -522,12 +563,14 @@ pub struct Tally {
     pub equivalent: u64,
     /// Likely to pass, but another one was trained.
     pub not_chosen: u64,
-    /// Trainings that ended: scored, stopped, failed or lost.
+    /// Trainings that ended: scored, stopped, failed, lost or ended at a rung.
     pub evaluations: u64,
     /// Of these: ended by a value that is not finite.
     pub stopped: u64,
     /// Of these: failed otherwise.
     pub failed: u64,
+    /// Of these: ended at a rung.
+    pub pruned: u64,
     /// Of these: without a score because their workers were lost again and again.
     pub lost: u64,
     /// The best trained candidate; of equals the first.
@@ -579,13 +622,22 @@ impl Tally {
             Event::Failed {
                 candidate, fate, ..
             } => self.count(candidate, *fate, None),
+            Event::Pruned { candidate, .. } => self.count_pruned(candidate),
             Event::Lost { .. }
+            | Event::Reported { .. }
             | Event::Parked { .. }
             | Event::EvaluationStarted { .. }
             | Event::SearchEnded { .. }
             | Event::StageStarted { .. }
             | Event::Trained { .. } => {}
         }
+    }
+
+    /// Counts a candidate whose training was ended at a rung.
+    pub(crate) fn count_pruned(&mut self, candidate: &Candidate) {
+        self.count(candidate, Fate::Pruned, None);
+        self.evaluations += 1;
+        self.pruned += 1;
     }
 
     /// Counts a candidate's fate.
@@ -597,6 +649,8 @@ impl Tally {
             self.highest_g = Some(g);
         }
         match fate {
+            // One that is equivalent to such a candidate was not trained.
+            Fate::Pruned => {}
             Fate::Invalid => self.invalid += 1,
             Fate::Rejected => self.rejected += 1,
             Fate::Equivalent => self.equivalent += 1,

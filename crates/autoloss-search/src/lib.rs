@@ -49,7 +49,7 @@
 //!     match study.propose(elapsed, worker) {
 //!         Next::Find(finder) => study.admit(finder.run(&context, &mut scratch, &interrupt), elapsed)?,
 //!         Next::Train(trial) => {
-//!             let outcome = train(&task, &trial, &interrupt);
+//!             let outcome = train(&task, &trial, &interrupt, &|_, _| ());
 //!             study.tell(trial.id, outcome, elapsed)?;
 //!         }
 //!         Next::Wait => unreachable!("nothing is done elsewhere"),
@@ -135,7 +135,7 @@ pub use store::{
 pub use study::{Measured, Plan, expected_seconds};
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
-    Interrupt, Job, Outcome, Role, SEARCH_SCORE, Sample, Schedule, Scorer, SetOnPanic, Task,
-    TaskError, parse_loss,
+    Interrupt, Job, Outcome, Report, Role, SEARCH_SCORE, Sample, Schedule, Scorer, SetOnPanic,
+    Task, TaskError, parse_loss,
 };
 pub use worker::serve;

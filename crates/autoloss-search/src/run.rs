@@ -11,7 +11,7 @@ use crate::event::{End, Event, Tally};
 use crate::executor::Workers;
 use crate::finals::{Finals, best_found};
 use crate::store::{CandidateRow, Recorder, RunInfo};
-use crate::study::{Context, Plan, Study};
+use crate::study::{Context, Plan, Record, Study};
 use crate::task::{Interrupt, Task, parse_loss};
 
 /// What a run gave.
@@ -39,7 +39,7 @@ pub fn run(
     interrupt: &Interrupt,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<RunReport, SearchError> {
-    let workers = recorder.store().info()?.settings.search.worker_count();
+    let workers = recorder.store().info()?.settings.search.training_count();
     run_on(
         task,
         Workers::Threads(workers),
@@ -137,8 +137,12 @@ fn search_stage(
         so_far: Box::new(tally.clone()),
     };
     let context = Context::new(task, settings)?;
-    let rows = with_losses(task, recorder, rows)?;
-    let mut study = Study::restore(task, settings, plan, &context, &rows, tally)?;
+    let past = Record {
+        rows: with_losses(task, recorder, rows)?,
+        reports: recorder.store().reports()?,
+        tally,
+    };
+    let mut study = Study::restore(task, settings, plan, &context, &past)?;
     on_event(&started);
     let mut record = |event| match event {
         Some(event) => {

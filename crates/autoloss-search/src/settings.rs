@@ -83,6 +83,7 @@ pub struct SearchSettings {
     pub time: Option<f64>,
     pub workers: usize,
     pub executor: Place,
+    pub devices: Vec<String>,
     pub trial_time: Option<f64>,
     pub population: usize,
     pub initial: usize,
@@ -98,6 +99,8 @@ pub struct SearchSettings {
     pub equivalence: bool,
     pub stop_on_invalid: bool,
     pub all_metrics: bool,
+    pub rungs: Vec<f64>,
+    pub rung_share: f64,
     pub final_losses: usize,
     pub finalist_seeds: usize,
     pub final_seeds: usize,
@@ -156,6 +159,7 @@ impl Default for SearchSettings {
             time: None,
             workers: 0,
             executor: Place::Threads,
+            devices: Vec::new(),
             trial_time: None,
             population: 2500,
             initial: 20,
@@ -173,6 +177,8 @@ impl Default for SearchSettings {
             equivalence: true,
             stop_on_invalid: true,
             all_metrics: false,
+            rungs: Vec::new(),
+            rung_share: 0.5,
             final_losses: 3,
             finalist_seeds: 2,
             final_seeds: 5,
@@ -333,6 +339,12 @@ impl SearchSettings {
             "at most 1024",
         )?;
         check(
+            self.devices.is_empty() || self.executor == Place::Processes,
+            "search.devices",
+            format_args!("a list of {}", self.devices.len()),
+            "none with the executor `threads`: several devices need `search.executor = \"processes\"`",
+        )?;
+        check(
             self.trial_time.is_none_or(|t| t > 0.0 && t <= 1e9),
             "search.trial_time",
             self.trial_time.unwrap_or_default(),
@@ -387,6 +399,20 @@ impl SearchSettings {
             "search.policy_samples",
             self.policy_samples,
             "from 2 to 10000",
+        )?;
+        let rising = self.rungs.windows(2).all(|pair| pair[0] < pair[1]);
+        let inside = |rung: &f64| *rung > 0.0 && *rung < 1.0;
+        check(
+            rising && self.rungs.iter().all(inside),
+            "search.rungs",
+            format_args!("{:?}", self.rungs),
+            "rising shares of the updates, each above 0 and below 1",
+        )?;
+        check(
+            self.rung_share > 0.0 && self.rung_share <= 1.0,
+            "search.rung_share",
+            self.rung_share,
+            "a number above 0 and at most 1",
         )?;
         check(
             self.final_seeds <= 1000,
@@ -445,6 +471,17 @@ impl SearchSettings {
         match self.workers {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             n => n,
+        }
+    }
+}
+
+impl SearchSettings {
+    /// The number of trainings side by side: as many as devices, or else as cores, where the setting is 0.
+    #[must_use]
+    pub fn training_count(&self) -> usize {
+        match (self.workers, self.devices.len()) {
+            (0, devices @ 1..) => devices,
+            _ => self.worker_count(),
         }
     }
 }
@@ -510,6 +547,7 @@ mod tests {
         let mut all = Settings::default();
         all.search.evaluations = Some(1);
         all.search.time = Some(1.0);
+        all.search.trial_time = Some(1.0);
         let branch = ("rpn_box".to_owned(), String::new());
         all.search.fixed.extend([branch]);
         let keys: Vec<String> = all
@@ -517,7 +555,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
             .collect();
-        assert_eq!(keys.len(), 34);
+        assert!(keys.len() > 30);
         let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
         for key in keys {
             let starts = |line: &&str| {

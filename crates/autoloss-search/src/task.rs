@@ -247,6 +247,23 @@ pub struct Job {
     pub pictures: usize,
     /// Score all metrics of the task, not the searched one alone.
     pub all_metrics: bool,
+    /// Shares of the updates, each between 0 and 1, after which the score on the search set is reported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<f64>,
+}
+
+impl Job {
+    /// The shares in [`Job::reports`] that a training has reached with update `update` of `updates`, and not
+    /// before.
+    pub fn reports_after(&self, update: usize, updates: usize) -> impl Iterator<Item = f64> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a number of updates"
+        )]
+        let reached = move |share: &&f64| (**share * updates as f64).ceil() as usize == update;
+        self.reports.iter().filter(reached).copied()
+    }
 }
 
 /// How a proxy training ended.
@@ -317,6 +334,9 @@ impl Drop for SetOnPanic<'_> {
     }
 }
 
+/// Told the share of the updates that a training has made, and its score on the search set.
+pub type Report<'a> = &'a (dyn Fn(f64, f64) + Sync);
+
 /// What a task could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
@@ -360,6 +380,21 @@ pub trait Task: Send + Sync {
     /// Equal for the same task over the same data: a worker process with another one is refused.
     fn fingerprint(&self) -> String {
         format!("{} {}", self.name(), self.metric())
+    }
+
+    /// The same, and tells `report` the task's metric on the search set after each share of the updates in
+    /// `job.reports`, as (share, score). A task without scores on the way reports none.
+    ///
+    /// # Errors
+    /// As [`Task::evaluate`].
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+        _report: Report<'_>,
+    ) -> Result<Evaluation, TaskError> {
+        self.evaluate(loss, job, interrupt)
     }
 
     /// Hand-written losses to compare with: (name, loss); the first is the task's usual one.

@@ -145,6 +145,52 @@ fn a_run_cut_anywhere_goes_on_as_if_it_had_not_been() {
 }
 
 #[test]
+fn trainings_end_at_rungs_and_a_cut_run_goes_on_as_if_it_had_not_been() {
+    for choices in [1, 4] {
+        let mut settings = settings(30);
+        settings.search.choices = choices;
+        settings.search.rungs = vec![0.25, 0.5];
+        let (rows, tally, _, _) = cut_every(9, &Toy::new(), &settings, 1);
+        let pruned: Vec<_> = rows.iter().filter(|row| row.fate == Fate::Pruned).collect();
+        let trained = pruned.iter().filter(|row| row.training_seconds.is_some());
+        assert!(
+            tally.pruned > 2 && tally.pruned == trained.count() as u64,
+            "{tally:?}"
+        );
+        assert_eq!(tally.evaluations, 30);
+        assert!(
+            pruned
+                .iter()
+                .all(|row| row.score.is_none() && row.joined.is_none())
+        );
+        // The best one was never ended.
+        assert!(tally.best.is_some());
+    }
+}
+
+#[test]
+fn without_rungs_nothing_is_reported() {
+    let dir = TempDir::new().unwrap();
+    let mut settings = settings(10);
+    let (_, events) = whole(&Toy::new(), &settings, &dir.path().join("without"));
+    let reports = |events: &[Event]| {
+        let reported = |event: &&Event| matches!(event, Event::Reported { .. });
+        events.iter().filter(reported).count()
+    };
+    assert_eq!(reports(&events), 0);
+    settings.search.rungs = vec![0.5];
+    // All go on: each training but the reference reports once.
+    settings.search.rung_share = 1.0;
+    let (report, events) = whole(&Toy::new(), &settings, &dir.path().join("with"));
+    assert_eq!((reports(&events), report.tally.pruned), (10, 0));
+    let kept = Store::open(&dir.path().join("with"))
+        .unwrap()
+        .reports()
+        .unwrap();
+    assert!(kept.len() == 10 && kept.iter().all(|(_, share, _)| *share == 0.5));
+}
+
+#[test]
 fn a_candidate_that_overflows_while_it_is_optimised_is_known_after_a_resume_too() {
     let mut settings = settings(10);
     settings.search.initial = 3;

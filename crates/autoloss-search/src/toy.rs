@@ -13,8 +13,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::task::{
-    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Sample, Schedule,
-    Task, TaskError, parse_loss,
+    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Report, Sample,
+    Schedule, Task, TaskError, parse_loss,
 };
 
 const CLASSES: usize = 4;
@@ -29,6 +29,16 @@ const fn updates(schedule: Schedule) -> usize {
         Schedule::Proxy => UPDATES,
         Schedule::Full => 10 * UPDATES,
     }
+}
+
+/// Mean score on pictures that the job's trainings do not see.
+fn held_out_score(job: &Job, weights: &[f32]) -> f64 {
+    let mut held_out = ChaCha8Rng::seed_from_u64(job.seed ^ 1);
+    let scores = (0..8).map(|_| {
+        let picture = Picture::random(&mut held_out);
+        accuracy(&picture.predict(weights), &picture.target)
+    });
+    scores.sum::<f64>() / 8.0
 }
 
 /// The toy task.
@@ -177,6 +187,16 @@ impl Task for Toy {
         job: &Job,
         interrupt: &Interrupt,
     ) -> Result<Evaluation, TaskError> {
+        self.evaluate_reporting(loss, job, interrupt, &|_, _| ())
+    }
+
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+        report: Report<'_>,
+    ) -> Result<Evaluation, TaskError> {
         let start = Instant::now();
         let tree = &loss.branches[0].tree;
         let program = Program::new(tree, &[("yhat", true), ("y", false)])
@@ -206,16 +226,11 @@ impl Task for Toy {
             }
             picture.learn(&mut weights, &prediction, &gradients[0]);
             curve.push((update, loss_value));
+            let reported = job.reports_after(update, updates(job.schedule));
+            reported.for_each(|share| report(share, held_out_score(job, &weights)));
         }
         let score = match outcome {
-            Outcome::Finished => {
-                let mut held_out = ChaCha8Rng::seed_from_u64(job.seed ^ 1);
-                let scores = (0..8).map(|_| {
-                    let picture = Picture::random(&mut held_out);
-                    accuracy(&picture.predict(&weights), &picture.target)
-                });
-                scores.sum::<f64>() / 8.0
-            }
+            Outcome::Finished => held_out_score(job, &weights),
             Outcome::Stopped { .. } => 0.0,
         };
         Ok(Evaluation {

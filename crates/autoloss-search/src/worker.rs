@@ -113,12 +113,15 @@ fn train_all(
     task: &dyn Task,
     orders: &Receiver<(Trial, Arc<Interrupt>)>,
     wanted: &Wanted,
-    output: &Mutex<impl Write>,
+    output: &Mutex<impl Write + Send>,
 ) -> io::Result<()> {
     for (trial, interrupt) in orders {
-        let outcome = train(task, &trial, &interrupt);
-        lock(wanted).retain(|(id, _)| *id != trial.id);
         let id = trial.id;
+        let outcome = train(task, &trial, &interrupt, &|share, score| {
+            // The end of the search is seen when the outcome is told.
+            let _ = put(output, &Reply::Report { id, share, score });
+        });
+        lock(wanted).retain(|(other, _)| *other != id);
         put(output, &Reply::Done { id, outcome })?;
     }
     Ok(())

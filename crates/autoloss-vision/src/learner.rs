@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use autoloss_expr::{Loss, Tree};
 use autoloss_search::{
-    Evaluation, EvaluationSet, Interrupt, Job, Outcome, SEARCH_SCORE, Task, TaskError,
+    Evaluation, EvaluationSet, Interrupt, Job, Outcome, Report, SEARCH_SCORE, Task, TaskError,
 };
 use burn::module::Module;
 
@@ -82,7 +82,8 @@ impl<T> PerSet<T> {
     }
 }
 
-/// Trains a fresh network with the loss and scores it by the searched metric on the job's set.
+/// Trains a fresh network with the loss and scores it by the searched metric on the job's set; `report` is
+/// told scores on the way where the job asks for them.
 ///
 /// # Errors
 /// [`TaskError::Interrupted`] if the interrupt was set; otherwise what went wrong.
@@ -91,9 +92,10 @@ pub(crate) fn evaluate<L: Learner>(
     loss: &Loss,
     job: &Job,
     interrupt: &Interrupt,
+    report: Report<'_>,
 ) -> Result<Evaluation, TaskError> {
     on_threads(learner.training().threads, || {
-        train_and_score(learner, loss, job, interrupt)
+        train_and_score(learner, loss, job, interrupt, report)
     })?
 }
 
@@ -266,16 +268,30 @@ fn train_and_score<L: Learner>(
     loss: &Loss,
     job: &Job,
     interrupt: &Interrupt,
+    report: Report<'_>,
 ) -> Result<Evaluation, TaskError> {
     let start = Instant::now();
     let (net, mut loss) = learner.start(loss, job.seed, 0)?;
+    let updates = learner.training().steps;
+    let mut between = |progress: Progress<'_, L::Net>| {
+        for share in job.reports_after(progress.update, updates) {
+            let score = search_score(learner, progress.net, interrupt);
+            report(share, score.map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    };
     let course = Course {
         settings: learner.training(),
         stop_on_invalid: job.stop_on_invalid,
         interrupt,
     };
     let begin = Begin::fresh(learner.training());
-    let trained = train(net, &mut loss, &course, begin, &mut |_| Ok(())).map_err(ended)?;
+    let trained = train(net, &mut loss, &course, begin, &mut between);
+    // An interrupt during the scoring on the way comes as what it broke off.
+    let trained = trained.map_err(|error| match interrupt.is_set() {
+        true => TaskError::Interrupted,
+        false => ended(error),
+    })?;
     drop(loss);
     let seconds = || start.elapsed().as_secs_f64();
     scored(learner, &trained, job, interrupt, &seconds)

@@ -36,7 +36,7 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
     let mut settings = config.search.clone();
     let task = config.open_task()?;
     Space::new(&settings.search, task.branches()).map_err(usage)?;
-    let workers = settings.search.worker_count();
+    let workers = settings.search.training_count();
     let plan = Plan::new(&*task, &settings.search, workers)?;
     if settings.search.time.is_none() && settings.search.evaluations.is_none() {
         settings.search.time = Some(default_time(plan.least_seconds()));

@@ -53,6 +53,9 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
     ] {
         funnel.row([what.to_owned(), number.to_string()]);
     }
+    if tally.lost > 0 {
+        funnel.row(["  of them lost".to_owned(), tally.lost.to_string()]);
+    }
     text.push_str(&format!("{funnel}\n"));
     let mut best = Table::new(&[">id", ">score", ">g", "loss"]);
     for row in store.top(top)? {
@@ -270,6 +273,7 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
             "invalid": tally.invalid, "rejected": tally.rejected, "equivalent": tally.equivalent,
             "not_chosen": tally.not_chosen,
             "evaluations": tally.evaluations, "stopped": tally.stopped, "failed": tally.failed,
+            "lost": tally.lost,
         },
         "best": best,
         "reference": reference,

@@ -121,7 +121,7 @@ impl Batch<'_, '_> {
                 self.error.get_or_insert(SearchError::Worker(text));
                 return;
             }
-            Message::Found(_) => return,
+            Message::Found(_) | Message::Reported(..) => return,
         };
         self.running -= 1;
         #[expect(clippy::cast_possible_truncation, reason = "an index of the entries")]

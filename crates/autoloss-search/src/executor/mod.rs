@@ -87,6 +87,8 @@ impl Workers<'_> {
 pub(crate) enum Message {
     /// A trial ended.
     Done(TrialId, TrialOutcome),
+    /// A trial in training has a score: after which share of the updates, and which.
+    Reported(TrialId, f64, f64),
     /// A finder returned.
     Found(Box<Finding>),
     /// A thread panicked outside a training, or no worker can work.
@@ -107,6 +109,11 @@ impl Inbox {
     /// Tells the outcome of a trial.
     pub(crate) fn done(&self, id: TrialId, outcome: TrialOutcome) {
         self.put(Message::Done(id, outcome));
+    }
+
+    /// Tells the score of a trial in training after a share of its updates.
+    pub(crate) fn report(&self, id: TrialId, share: f64, score: f64) {
+        self.put(Message::Reported(id, share, score));
     }
 
     pub(crate) fn put(&self, message: Message) {

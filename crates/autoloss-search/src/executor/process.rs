@@ -276,6 +276,7 @@ fn listen(
                 return refuse(&reason, ready, inbox);
             }
             Ok(Reply::Refused { reason }) => return refuse(&reason, ready, inbox),
+            Ok(Reply::Report { id, share, score }) => inbox.report(id, share, score),
             Ok(Reply::Done { id, outcome }) => {
                 let mut state = lock(state);
                 // Of a trial that is not in training there is nothing to tell.

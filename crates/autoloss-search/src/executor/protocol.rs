@@ -44,6 +44,15 @@ pub(crate) enum Reply {
         /// Why.
         reason: String,
     },
+    /// A training has a score before its end.
+    Report {
+        /// The trial.
+        id: TrialId,
+        /// Share of the updates made.
+        share: f64,
+        /// Score on the search set.
+        score: f64,
+    },
     /// A training ended.
     Done {
         /// The trial.

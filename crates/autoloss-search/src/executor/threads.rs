@@ -11,7 +11,7 @@ use super::{Executor, Inbox, Message, panic_message};
 use crate::error::SearchError;
 use crate::event::Fate;
 use crate::study::{Failure, Trained, Trial, TrialId, TrialOutcome};
-use crate::task::{Evaluation, Interrupt, Outcome, Task, TaskError, parse_loss};
+use crate::task::{Evaluation, Interrupt, Outcome, Report, Task, TaskError, parse_loss};
 
 /// An order for a thread.
 type Order = (Trial, Arc<Interrupt>);
@@ -84,16 +84,26 @@ fn work(task: &dyn Task, orders: &Mutex<Receiver<Order>>, inbox: &Inbox) {
     loop {
         let order = orders.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((trial, interrupt)) = order else { break };
-        match catch_unwind(AssertUnwindSafe(|| train(task, &trial, &interrupt))) {
+        match catch_unwind(AssertUnwindSafe(|| {
+            train(task, &trial, &interrupt, &|share, score| {
+                inbox.report(trial.id, share, score);
+            })
+        })) {
             Ok(outcome) => inbox.done(trial.id, outcome),
             Err(payload) => inbox.put(Message::Broken(panic_message(&*payload))),
         }
     }
 }
 
-/// Trains and scores a trial's loss. A failure, a panic of the task included, concerns this trial alone.
+/// Trains and scores a trial's loss, and tells `report` scores on the way where the trial asks for them. A
+/// failure, a panic of the task included, concerns this trial alone.
 #[must_use]
-pub fn train(task: &dyn Task, trial: &Trial, interrupt: &Interrupt) -> TrialOutcome {
+pub fn train(
+    task: &dyn Task,
+    trial: &Trial,
+    interrupt: &Interrupt,
+    report: Report<'_>,
+) -> TrialOutcome {
     let start = Instant::now();
     let failed = |message| {
         TrialOutcome::Failed(Failure {
@@ -106,7 +116,7 @@ pub fn train(task: &dyn Task, trial: &Trial, interrupt: &Interrupt) -> TrialOutc
         Err(error) => return failed(format!("{error} in `{}`", trial.loss)),
     };
     let result = catch_unwind(AssertUnwindSafe(|| {
-        task.evaluate(&loss, &trial.job, interrupt)
+        task.evaluate_reporting(&loss, &trial.job, interrupt, report)
     }));
     match result {
         Ok(Ok(evaluation)) => finished(evaluation).map_or_else(failed, TrialOutcome::Trained),

@@ -4,9 +4,10 @@ use rusqlite::Connection;
 
 /// Version of the tables: a reader understands its own major version, any minor one.
 ///
-/// Runs before 1.3 end with a comparison by the proxy, without full training. Runs before 1.2 have no search
-/// set: their candidates were scored on the validation set. They give failed trainings a score of 0.
-pub const FORMAT: (u32, u32) = (1, 3);
+/// Runs before 1.4 have no scores of trainings on the way. Runs before 1.3 end with a comparison by the proxy,
+/// without full training. Runs before 1.2 have no search set: their candidates were scored on the validation set;
+/// they give failed trainings a score of 0.
+pub const FORMAT: (u32, u32) = (1, 4);
 
 /// The tables of format 1.0.
 pub(super) const SCHEMA: &str = "
@@ -96,6 +97,26 @@ CREATE TABLE failure (
     PRIMARY KEY (purpose, name, seed)
 );
 ";
+
+/// The table that runs before format 1.4 do not have: scores of trainings on the way.
+pub(super) const SINCE_1_4: &str = "
+CREATE TABLE report (
+    candidate INTEGER NOT NULL,
+    share REAL NOT NULL,
+    score REAL NOT NULL
+);
+";
+
+/// Gives a run that is gone on with the tables of this version.
+pub(super) fn upgrade(connection: &Connection, minor: u32) -> rusqlite::Result<()> {
+    if minor >= 4 {
+        return Ok(());
+    }
+    let version = (FORMAT.0 << 16) | FORMAT.1;
+    connection.execute_batch(&format!(
+        "BEGIN; {SINCE_1_4} PRAGMA user_version = {version}; COMMIT;"
+    ))
+}
 
 /// Candidates that have a score of 0 before format 1.2 and none since: trainings that failed, and
 /// candidates equivalent to theirs.

@@ -30,6 +30,9 @@ const FIRST_WITH_SEARCH_SET: u32 = 2;
 /// Minor version of the first format whose runs end with full training.
 const FIRST_WITH_FULL_TRAINING: u32 = 3;
 
+/// Minor version of the first format with scores of trainings on the way.
+const FIRST_WITH_REPORTS: u32 = 4;
+
 /// Marks the database as a run of this program.
 const APPLICATION_ID: i32 = 0x414C_6F73;
 

@@ -7,7 +7,9 @@ use rusqlite::Params;
 use serde::Serialize;
 
 use super::row::{Cells, Fault};
-use super::{FIRST_WITH_FULL_TRAINING, FIRST_WITH_SEARCH_SET, Store, StoreError};
+use super::{
+    FIRST_WITH_FULL_TRAINING, FIRST_WITH_REPORTS, FIRST_WITH_SEARCH_SET, Store, StoreError,
+};
 use crate::comparison::{Comparison, summarise};
 use crate::conclusion::{Conclusion, candidate_id};
 use crate::event::{
@@ -75,7 +77,7 @@ pub struct CandidateRow {
 impl CandidateRow {
     /// Whether its proposal has an outcome by it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.joined.is_some() || matches!(self.fate, Fate::Failed | Fate::Lost)
+        self.joined.is_some() || matches!(self.fate, Fate::Failed | Fate::Lost | Fate::Pruned)
     }
 }
 
@@ -241,9 +243,31 @@ impl Store {
             rows.iter().partition(|row| row.joined.is_some());
         joined.sort_by_key(|row| row.joined);
         for row in rest.into_iter().chain(joined) {
-            tally.count(&row.candidate, row.fate, row.score);
+            match row.training_seconds {
+                Some(_) if row.fate == Fate::Pruned => tally.count_pruned(&row.candidate),
+                _ => tally.count(&row.candidate, row.fate, row.score),
+            }
         }
         Ok(tally)
+    }
+
+    /// Scores of trainings on the way, in the order in which they were told: (candidate, share of the updates,
+    /// score).
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn reports(&self) -> Result<Vec<(u64, f64, f64)>, StoreError> {
+        if self.minor < FIRST_WITH_REPORTS {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT candidate, share, score FROM report ORDER BY rowid";
+        self.rows(sql, [], "report", Some("candidate"), |row| {
+            Ok((
+                row.whole("candidate")?,
+                row.finite("share")?,
+                row.finite("score")?,
+            ))
+        })
     }
 
     /// Whenever the best score changed: (evaluations, best score so far).

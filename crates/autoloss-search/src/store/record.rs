@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, OpenFlags, Transaction, params};
 
-use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2};
+use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2, SINCE_1_4, upgrade};
 use super::query::json;
 use super::{APPLICATION_ID, FILE, Folder, Store, StoreError};
 use crate::event::{Candidate, Event, FailedTraining, Fate, Training};
@@ -92,11 +92,13 @@ impl Recorder {
     }
 
     fn open(folder: Folder) -> Result<Self, StoreError> {
-        let store = Store::open_with(folder.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut store = Store::open_with(folder.path(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let journal = store.connection.pragma_update(None, "journal_mode", "WAL");
         store.sql(journal)?;
         let synced = store.connection.pragma_update(None, "synchronous", "FULL");
         store.sql(synced)?;
+        store.sql(upgrade(&store.connection, store.minor))?;
+        store.minor = store.minor.max(FORMAT.1);
         let elapsed = store.info()?.elapsed;
         Ok(Self {
             store,
@@ -132,9 +134,13 @@ impl Recorder {
             Event::Reference(_)
             | Event::Evaluated { .. }
             | Event::Failed { .. }
+            | Event::Pruned { .. }
             | Event::SearchEnded { .. }
             | Event::Trained { .. } => true,
-            Event::Drawn { .. } | Event::Screened { .. } | Event::Equivalent { .. } => false,
+            Event::Drawn { .. }
+            | Event::Screened { .. }
+            | Event::Reported { .. }
+            | Event::Equivalent { .. } => false,
             Event::Started { .. }
             | Event::Parked { .. }
             | Event::EvaluationStarted { .. }
@@ -197,9 +203,10 @@ impl Recorder {
     /// As [`Recorder::record`].
     pub(crate) fn discard_unfinished(&mut self) -> Result<(), StoreError> {
         const UNFINISHED: &str = "proposal NOT IN \
-            (SELECT proposal FROM candidate WHERE joined IS NOT NULL OR fate IN ('failed', 'lost'))";
+            (SELECT proposal FROM candidate WHERE joined IS NOT NULL OR fate IN ('failed', 'lost', 'pruned'))";
         let discarded = self.store.connection.execute_batch(&format!(
             "BEGIN; DELETE FROM candidate WHERE {UNFINISHED}; DELETE FROM drawn WHERE {UNFINISHED}; \
+             DELETE FROM report WHERE candidate NOT IN (SELECT id FROM candidate); \
              UPDATE run SET ended = NULL; COMMIT;"
         ));
         self.store.sql(discarded)
@@ -234,6 +241,7 @@ fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
     transaction.execute_batch(SCHEMA)?;
     transaction.execute_batch(SINCE_1_1)?;
     transaction.execute_batch(SINCE_1_2)?;
+    transaction.execute_batch(SINCE_1_4)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", (FORMAT.0 << 16) | FORMAT.1)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -362,6 +370,30 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
                 ..Outcome::default()
             },
         ),
+        Event::Reported { id, share, score } => transaction
+            .execute(
+                "INSERT INTO report VALUES (?, ?, ?)",
+                params![id.cast_signed(), share, score],
+            )
+            .map(|_| ()),
+        Event::Pruned {
+            candidate,
+            share,
+            score,
+            seconds,
+        } => {
+            let reason = format!("{score:.4} after {:.0} % of the updates", 100.0 * share);
+            write_candidate(
+                transaction,
+                candidate,
+                Fate::Pruned,
+                &Outcome {
+                    reason: Some(&reason),
+                    seconds: Some(*seconds),
+                    ..Outcome::default()
+                },
+            )
+        }
         Event::Reference(training) => write_training(transaction, "reference", training),
         Event::Trained {
             stage,

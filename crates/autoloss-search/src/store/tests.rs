@@ -410,7 +410,7 @@ fn what_a_newer_minor_version_wrote_is_shown_or_its_version_named() {
     let newer = "PRAGMA user_version = 65545;";
     for sql in [
         "UPDATE run SET settings = replace(settings, 'seed =', 'newkey = 1' || char(10) || 'seed =')",
-        "UPDATE candidate SET fate = 'pruned' WHERE id = 7",
+        "UPDATE candidate SET fate = 'dreamt' WHERE id = 7",
     ] {
         let said = changed(&format!("{newer} {sql}"));
         assert!(
@@ -418,10 +418,31 @@ fn what_a_newer_minor_version_wrote_is_shown_or_its_version_named() {
             "{said}"
         );
         assert!(
-            said.contains("newkey") || said.contains("`fate` is \"pruned\""),
+            said.contains("newkey") || said.contains("`fate` is \"dreamt\""),
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_run_before_reports_goes_on_with_them() {
+    let dir = TempDir::new().unwrap();
+    let run = dir.path().join("run");
+    drop(create(&run, &settings(4)));
+    let earlier = rusqlite::Connection::open(run.join(FILE)).unwrap();
+    let sql = "DROP TABLE report; PRAGMA user_version = 65539;";
+    earlier.execute_batch(sql).unwrap();
+    drop(earlier);
+    assert_eq!(Store::open(&run).unwrap().reports().unwrap(), []);
+    let mut recorder = Recorder::resume(&run).unwrap();
+    let reported = Event::Reported {
+        id: 1,
+        share: 0.5,
+        score: 0.25,
+    };
+    recorder.record(&reported, 1.0).unwrap();
+    recorder.commit().unwrap();
+    assert_eq!(recorder.store().reports().unwrap(), [(1, 0.5, 0.25)]);
 }
 
 /// Makes it impossible to write beside a run, for every user.

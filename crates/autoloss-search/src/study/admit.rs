@@ -125,9 +125,11 @@ impl Study {
         match known {
             Known::Scored(to, score) => {
                 self.take_over(contender, to, score);
-                if self.unproductive >= self.search.max_draws {
-                    self.over(End::NothingNew);
-                }
+                self.check_productive();
+            }
+            Known::Pruned(to) => {
+                self.pruned_as(contender, to);
+                self.check_productive();
             }
             Known::InTraining(waits_for) => {
                 self.emit(Event::Parked { id, waits_for });
@@ -141,9 +143,21 @@ impl Study {
         }
     }
 
+    /// Ends a search in which nothing is trained any more.
+    fn check_productive(&mut self) {
+        if self.unproductive >= self.search.max_draws {
+            self.over(End::NothingNew);
+        }
+    }
+
     pub(super) fn enqueue(&mut self, id: TrialId, subject: Subject) {
-        let attempt = 0;
-        self.running.insert(id, Running { subject, attempt });
+        let running = Running {
+            subject,
+            attempt: 0,
+            since: 0.0,
+            pruned: None,
+        };
+        self.running.insert(id, running);
         self.queued.push_back(id);
     }
 

@@ -14,6 +14,8 @@ pub(crate) enum Known {
     Scored(u64, f64),
     /// That candidate is in training.
     InTraining(u64),
+    /// That candidate's training was ended early.
+    Pruned(u64),
 }
 
 impl Known {
@@ -21,7 +23,7 @@ impl Known {
     pub(crate) const fn candidate(self) -> Option<u64> {
         match self {
             Self::New => None,
-            Self::Scored(id, _) | Self::InTraining(id) => Some(id),
+            Self::Scored(id, _) | Self::InTraining(id) | Self::Pruned(id) => Some(id),
         }
     }
 }
@@ -31,6 +33,8 @@ pub(crate) struct Ledger {
     /// Whether equivalent candidates share a score at all.
     equivalence: bool,
     scored: HashMap<Key, (u64, f64)>,
+    /// Candidates whose trainings were ended early.
+    pruned: HashMap<Key, u64>,
     /// Candidates in training, each with those that wait for its score.
     training: HashMap<Key, (u64, Vec<Contender>)>,
 }
@@ -40,6 +44,7 @@ impl Ledger {
         Self {
             equivalence,
             scored: HashMap::new(),
+            pruned: HashMap::new(),
             training: HashMap::new(),
         }
     }
@@ -51,6 +56,9 @@ impl Ledger {
         };
         if let Some(&(id, score)) = self.scored.get(&key) {
             return Known::Scored(id, score);
+        }
+        if let Some(id) = self.pruned.get(&key) {
+            return Known::Pruned(*id);
         }
         self.training
             .get(&key)
@@ -84,6 +92,13 @@ impl Ledger {
     pub(crate) fn enter(&mut self, id: u64, score: f64, norms: &[f64]) {
         if let Some(key) = self.key(norms) {
             self.scored.entry(key).or_insert((id, score));
+        }
+    }
+
+    /// Enters a candidate whose training was ended early.
+    pub(crate) fn enter_pruned(&mut self, id: u64, norms: &[f64]) {
+        if let Some(key) = self.key(norms) {
+            self.pruned.entry(key).or_insert(id);
         }
     }
 

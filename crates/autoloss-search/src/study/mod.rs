@@ -12,6 +12,7 @@ pub(crate) mod find;
 mod ledger;
 mod proposal;
 mod restore;
+mod rungs;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -25,12 +26,15 @@ use autoloss_expr::Loss;
 pub use crate::executor::train;
 pub use budget::{Measured, Plan, expected_seconds};
 pub use find::{Context, Finder, Finding};
+pub use restore::Record;
+pub use rungs::Verdict;
 pub use trial::{ATTEMPTS, Failure, Told, Trained, Trial, TrialId, TrialOutcome};
 
 use self::budget::Budget;
 use self::find::Contender;
 use self::ledger::Ledger;
 use self::proposal::Proposal;
+use self::rungs::Rungs;
 use crate::error::SearchError;
 use crate::event::{End, Event, Tally};
 use crate::population::Member;
@@ -60,6 +64,10 @@ struct Running {
     subject: Subject,
     /// Times that it was given out and lost.
     attempt: u32,
+    /// When it was given out, in seconds into the search.
+    since: f64,
+    /// The rung at which it is being ended: share of the updates, and score.
+    pruned: Option<(f64, f64)>,
 }
 
 /// The loss of a trial.
@@ -86,6 +94,7 @@ pub struct Study {
     ledger: Ledger,
     predictor: Arc<Predictor>,
     budget: Budget,
+    rungs: Rungs,
     tally: Tally,
     /// The task's usual loss, where it is still to be trained.
     reference: Option<(String, Loss)>,
@@ -120,6 +129,7 @@ impl Study {
             ledger: Ledger::new(search.equivalence),
             predictor: Arc::default(),
             budget: Budget::new(&search, plan),
+            rungs: Rungs::new(&search),
             tally: Tally::default(),
             reference: task.baselines().into_iter().next(),
             running: BTreeMap::new(),
@@ -196,13 +206,14 @@ impl Study {
             self.enqueue(REFERENCE, Subject::Reference(name, loss));
         }
         let id = self.queued.pop_front()?;
-        let Running { subject, attempt } = self.running.get(&id)?;
-        let trial = Trial {
-            id,
-            attempt: *attempt,
-            loss: subject.loss().to_string(),
-            job: self.job(),
-        };
+        let Running {
+            subject,
+            attempt,
+            since,
+            ..
+        } = self.running.get_mut(&id)?;
+        *since = elapsed;
+        let (attempt, loss) = (*attempt, subject.loss().to_string());
         if let Subject::Candidate(Contender { candidate, .. }) = subject {
             let started = Event::EvaluationStarted {
                 id,
@@ -211,7 +222,12 @@ impl Study {
             };
             self.emit(started);
         }
-        Some(trial)
+        Some(Trial {
+            id,
+            attempt,
+            loss,
+            job: self.job(),
+        })
     }
 
     /// The next work for a finder: one that goes on, or a new proposal.
@@ -276,6 +292,7 @@ impl Study {
             seed: evaluation_seed(self.search.seed),
             stop_on_invalid: self.search.stop_on_invalid,
             all_metrics: self.search.all_metrics,
+            reports: self.rungs.shares().to_vec(),
             ..Job::default()
         }
     }

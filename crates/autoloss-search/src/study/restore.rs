@@ -16,6 +16,17 @@ use crate::settings::Settings;
 use crate::store::CandidateRow;
 use crate::task::Task;
 
+/// The record of a run so far.
+#[derive(Debug, Default)]
+pub struct Record {
+    /// Its candidates in the order of their numbers, each with its loss.
+    pub rows: Vec<(CandidateRow, Loss)>,
+    /// Scores of trainings on the way, see [`Store::reports`](crate::Store::reports).
+    pub reports: Vec<(u64, f64, f64)>,
+    /// The sums over everything that happened.
+    pub tally: Tally,
+}
+
 impl Study {
     /// The study after the recorded candidates, in the order of their numbers, and the verdicts of its
     /// screening. Proposals without outcome are made again.
@@ -27,45 +38,76 @@ impl Study {
         settings: &Settings,
         plan: Plan,
         context: &Context,
-        rows: &[(CandidateRow, Loss)],
-        tally: Tally,
+        past: &Record,
     ) -> Result<Self, SearchError> {
+        let Record {
+            rows,
+            reports,
+            tally,
+        } = past;
         let mut study = Self::new(task, settings, plan)?;
         let mut scratch = Scratch::default();
         restore_verdicts(context, rows, &mut scratch);
-        study.restore_population(context, rows, &mut scratch);
+        for (id, share, score) in reports {
+            study.rungs.enter(*id, *share, *score);
+        }
+        study.restore_population(rows);
+        study.restore_trainings(context, rows, &mut scratch);
         study.restore_proposals(rows);
         study.budget.take_up(tally.evaluations, finished(rows));
         if tally.reference.is_some() {
             study.reference = None;
         }
-        study.tally = tally;
+        study.tally = tally.clone();
         Ok(study)
     }
 
     /// The members in joining order. A strategy may learn from all of them, not from the population alone.
-    fn restore_population(
+    fn restore_population(&mut self, rows: &[(CandidateRow, Loss)]) {
+        for (row, loss, score) in in_joining_order(rows) {
+            let id = row.candidate.id;
+            if row.fate != Fate::Equivalent {
+                self.ledger.enter(id, score, &row.candidate.norms);
+            }
+            let loss = loss.clone();
+            self.sampler.join(Member { id, loss, score });
+            self.joined = row.joined.map_or(self.joined, |joined| joined + 1);
+        }
+    }
+
+    /// The trainings in the order in which they began, which with one worker is that in which they ended.
+    fn restore_trainings(
         &mut self,
         context: &Context,
         rows: &[(CandidateRow, Loss)],
         scratch: &mut Scratch,
     ) {
-        for (row, loss, score) in in_joining_order(rows) {
+        for (row, loss) in rows {
             let id = row.candidate.id;
-            match row.fate {
-                Fate::Equivalent => self.unproductive += 1,
-                _ => {
+            let trained = row.training_seconds.is_some();
+            match (row.fate, row.score) {
+                (Fate::Scored | Fate::Stopped, Some(score)) => {
                     self.unproductive = 0;
-                    self.ledger.enter(id, score, &row.candidate.norms);
-                    if context.predicts() {
-                        let signature = context.screening.signature(loss, scratch);
-                        Arc::make_mut(&mut self.predictor).add(Arc::new(signature), score);
+                    self.rungs.finish(id, score);
+                    self.learn(context, loss, score, scratch);
+                }
+                (Fate::Pruned, _) if trained => {
+                    self.unproductive = 0;
+                    self.ledger.enter_pruned(id, &row.candidate.norms);
+                    if let Some(worth) = self.rungs.worth(id) {
+                        self.learn(context, loss, worth, scratch);
                     }
                 }
+                (Fate::Equivalent, Some(_)) | (Fate::Pruned, _) => self.unproductive += 1,
+                _ => {}
             }
-            let loss = loss.clone();
-            self.sampler.join(Member { id, loss, score });
-            self.joined = row.joined.map_or(self.joined, |joined| joined + 1);
+        }
+    }
+
+    fn learn(&mut self, context: &Context, loss: &Loss, score: f64, scratch: &mut Scratch) {
+        if context.predicts() {
+            let signature = context.screening.signature(loss, scratch);
+            Arc::make_mut(&mut self.predictor).add(Arc::new(signature), score);
         }
     }
 
@@ -89,6 +131,7 @@ fn restore_verdicts(context: &Context, rows: &[(CandidateRow, Loss)], scratch: &
             | Fate::Stopped
             | Fate::Failed
             | Fate::Lost
+            | Fate::Pruned
             | Fate::Equivalent
             | Fate::NotChosen => Judgement::Passed,
         };

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::find::Contender;
+use super::rungs::Verdict;
 use super::trial::{ATTEMPTS, Failure, Told, Trained, TrialId, TrialOutcome};
-use super::{Study, Subject};
+use super::{Running, Study, Subject};
 use crate::error::SearchError;
 use crate::event::{Event, Fate, Tally};
 use crate::population::Member;
@@ -29,6 +30,13 @@ impl Study {
         let Some(mut running) = self.running.remove(&id) else {
             return Ok(Told::Unknown);
         };
+        if let (Some(at), Subject::Candidate(_)) = (running.pruned, &running.subject) {
+            // Whatever became of it: it may have come to its end before it was stopped.
+            if let Subject::Candidate(contender) = running.subject {
+                self.end_early(contender, at, elapsed - running.since);
+            }
+            return Ok(Told::Counted);
+        }
         if let TrialOutcome::Lost(reason) = outcome {
             running.attempt += 1;
             self.emit(Event::Lost {
@@ -67,6 +75,64 @@ impl Study {
         Ok(Told::Counted)
     }
 
+    /// Takes the score on the search set that a trial in training has after a share of its updates.
+    pub fn report(&mut self, id: TrialId, share: f64, score: f64) -> Verdict {
+        let Some(Running {
+            subject: Subject::Candidate(_),
+            pruned: None,
+            ..
+        }) = self.running.get(&id)
+        else {
+            return Verdict::Continue;
+        };
+        let Some(verdict) = self.rungs.report(id, share, score) else {
+            return Verdict::Continue;
+        };
+        self.emit(Event::Reported { id, share, score });
+        if verdict == Verdict::Prune
+            && let Some(running) = self.running.get_mut(&id)
+        {
+            running.pruned = Some((share, score));
+        }
+        verdict
+    }
+
+    /// A training was ended at a rung. Its candidate and those that waited for it have no score; predictions
+    /// take it for what trainings like it came to.
+    fn end_early(&mut self, contender: Contender, (share, score): (f64, f64), seconds: f64) {
+        let Contender {
+            candidate,
+            signature,
+            ..
+        } = contender;
+        let id = candidate.id;
+        if let (Some(signature), Some(worth)) = (signature, self.rungs.worth(id)) {
+            Arc::make_mut(&mut self.predictor).add(signature, worth);
+        }
+        self.unproductive = 0;
+        let waiting = self.ledger.end(&candidate.norms);
+        self.ledger.enter_pruned(id, &candidate.norms);
+        self.emit(Event::Pruned {
+            candidate,
+            share,
+            score,
+            seconds,
+        });
+        for waiting in waiting {
+            self.pruned_as(waiting, id);
+        }
+    }
+
+    /// A candidate is equivalent to one whose training was ended early: it is not trained.
+    pub(super) fn pruned_as(&mut self, contender: Contender, to: u64) {
+        self.unproductive += 1;
+        self.emit(Event::Screened {
+            candidate: contender.candidate,
+            fate: Fate::Pruned,
+            reason: format!("equivalent to #{to}"),
+        });
+    }
+
     /// A training ended for good without a score.
     fn without_score(
         &mut self,
@@ -100,6 +166,7 @@ impl Study {
             Arc::make_mut(&mut self.predictor).add(signature, score);
         }
         self.budget.trained(&trained);
+        self.rungs.finish(id, score);
         self.unproductive = 0;
         let waiting = self.ledger.end(&candidate.norms);
         self.ledger.enter(id, score, &candidate.norms);

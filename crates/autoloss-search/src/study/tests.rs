@@ -58,7 +58,7 @@ fn outcome(trial: &Trial) -> TrialOutcome {
 
 /// The record of a run, as a store keeps it.
 #[derive(Default)]
-struct Record {
+struct Kept {
     rows: BTreeMap<u64, CandidateRow>,
     drawn: BTreeMap<u64, u64>,
     reference: Option<(String, f64)>,
@@ -66,7 +66,7 @@ struct Record {
     started: BTreeMap<u64, u32>,
 }
 
-impl Record {
+impl Kept {
     fn add(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
@@ -141,7 +141,12 @@ impl Record {
                 (row.clone(), loss)
             })
             .collect();
-        Study::restore(task, settings, plan(), context, &rows, tally).unwrap()
+        let past = super::Record {
+            rows,
+            reports: Vec::new(),
+            tally,
+        };
+        Study::restore(task, settings, plan(), context, &past).unwrap()
     }
 
     /// Candidates and draws as text, in which numbers that are none are equal.
@@ -185,12 +190,12 @@ impl Record {
 
 /// Drives a study to its end with so many workers. Of the work that is out, `pick` says which is done next,
 /// and now and then that the run is cut there and taken up again.
-fn drive(settings: &Settings, workers: usize, pick: &mut dyn FnMut() -> u16, cuts: bool) -> Record {
+fn drive(settings: &Settings, workers: usize, pick: &mut dyn FnMut() -> u16, cuts: bool) -> Kept {
     let task = Toy::new();
     let mut context = Context::new(&task, settings).unwrap();
     let mut study = Study::new(&task, settings, plan()).unwrap();
     let (mut scratch, interrupt) = (Scratch::default(), Interrupt::default());
-    let mut record = Record::default();
+    let mut record = Kept::default();
     let mut out: Vec<Next> = Vec::new();
     // Cuts that are left: a run that is cut again and again comes to no end.
     let mut cuts = if cuts { 10 } else { 0 };

@@ -1,7 +1,9 @@
 //! A task with both of its trainings: the proxy and full training.
 
 use autoloss_expr::{Loss, NativeLoss};
-use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Sample, Schedule, Task, TaskError};
+use autoloss_search::{
+    BranchSpec, Evaluation, Interrupt, Job, Report, Sample, Schedule, Task, TaskError,
+};
 use burn::tensor::Device;
 
 use super::{Keeping, SetupError, VisionTask};
@@ -91,6 +93,17 @@ impl<T: Family> Task for Schedules<T> {
         interrupt: &Interrupt,
     ) -> Result<Evaluation, TaskError> {
         self.of(job.schedule).evaluate(loss, job, interrupt)
+    }
+
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+        report: Report<'_>,
+    ) -> Result<Evaluation, TaskError> {
+        let task = self.of(job.schedule);
+        task.evaluate_reporting(loss, job, interrupt, report)
     }
 
     fn expected_seconds(&self, schedule: Schedule) -> Result<Option<f64>, TaskError> {

@@ -212,6 +212,15 @@ impl TaskSettings {
         each!(&self.proxy, it => &it.device)
     }
 
+    /// The same on another device.
+    #[must_use]
+    pub fn on(mut self, device: &str) -> Self {
+        for settings in [&mut self.proxy, &mut self.full] {
+            each!(settings, it => device.clone_into(&mut it.device));
+        }
+        self
+    }
+
     /// The schedule of a training.
     #[must_use]
     pub fn training(&self, schedule: Schedule) -> &TrainingSettings {

@@ -331,6 +331,7 @@ fn funnel(run: &Run) -> String {
         ("trained", tally.evaluations),
         ("of these stopped", tally.stopped),
         ("of these failed", tally.failed),
+        ("of these lost with their workers", tally.lost),
     ];
     let rows = rows.map(|(name, number)| (name.to_owned(), number as f64));
     let shares = rows.iter().skip(1).map(|(name, number)| {

@@ -23,8 +23,6 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
-use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Bytes, DType, Tensor};
 
 pub(super) use batch_norm::{batch_norm, batch_norm_add_relu, batch_norm_relu};
@@ -67,10 +65,7 @@ pub(super) fn resize(x: Tensor<4>, [height, width]: [usize; 2]) -> Tensor<4> {
         let y = resize::forward(x.storage(), sizes);
         Tensor::from_primitive::<Flex>(primitive(y, [n, c, height, width]))
     } else {
-        let options = InterpolateOptions::new(InterpolateMode::Bilinear)
-            .with_align_corners(false)
-            .with_output_size([height, width]);
-        interpolate(x, options)
+        resize::by_products(x, sizes)
     }
 }
 

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use autoloss_expr::{Branch, Loss, ZooLoss};
 use autoloss_metrics::coco::{Annotations, Kind, Prediction};
 use autoloss_search::{
-    BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Sample, Schedule, Task, TaskError,
+    BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Report, Sample, Schedule, Task,
+    TaskError,
 };
 use burn::module::Module;
 use burn::tensor::Device;
@@ -302,7 +303,17 @@ impl Task for Detection {
         job: &Job,
         interrupt: &Interrupt,
     ) -> Result<Evaluation, TaskError> {
-        learner::evaluate(self, loss, job, interrupt)
+        self.evaluate_reporting(loss, job, interrupt, &|_, _| ())
+    }
+
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+        report: Report<'_>,
+    ) -> Result<Evaluation, TaskError> {
+        learner::evaluate(self, loss, job, interrupt, report)
     }
 
     fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {

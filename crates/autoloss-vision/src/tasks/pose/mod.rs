@@ -15,7 +15,7 @@ use std::sync::Arc;
 use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::coco::{Annotations, Image, Kind, Prediction};
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Sample,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Report, Sample,
     Schedule, Task, TaskError,
 };
 use burn::module::Module;
@@ -411,7 +411,17 @@ impl Task for Pose {
         job: &Job,
         interrupt: &Interrupt,
     ) -> Result<Evaluation, TaskError> {
-        learner::evaluate(self, loss, job, interrupt)
+        self.evaluate_reporting(loss, job, interrupt, &|_, _| ())
+    }
+
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+        report: Report<'_>,
+    ) -> Result<Evaluation, TaskError> {
+        learner::evaluate(self, loss, job, interrupt, report)
     }
 
     fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {

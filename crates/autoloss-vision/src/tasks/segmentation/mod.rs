@@ -12,7 +12,7 @@ use autoloss_metrics::{
     argmax_channels,
 };
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Sample,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Report, Sample,
     Schedule, Task, TaskError,
 };
 use burn::module::Module;
@@ -340,7 +340,17 @@ impl Task for Segmentation {
         job: &Job,
         interrupt: &Interrupt,
     ) -> Result<Evaluation, TaskError> {
-        learner::evaluate(self, loss, job, interrupt)
+        self.evaluate_reporting(loss, job, interrupt, &|_, _| ())
+    }
+
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+        report: Report<'_>,
+    ) -> Result<Evaluation, TaskError> {
+        learner::evaluate(self, loss, job, interrupt, report)
     }
 
     fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
