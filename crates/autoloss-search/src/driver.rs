@@ -1,7 +1,7 @@
 //! The loop of a run: a study gives work, executors and finders do it, and everything that happens is
 //! recorded before more is given out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::error::SearchError;
 use crate::event::{End, Event};
 use crate::executor::{Executor, Inbox, Message, TICK, Workers, panic_message};
 use crate::screening::Scratch;
-use crate::study::{Context, Finder, Next, Study, Verdict};
+use crate::study::{Context, Finder, Next, Study, Trial, TrialId, Verdict};
 use crate::task::{Interrupt, Task};
 
 /// Seconds since the run began, its earlier parts included.
@@ -104,11 +104,13 @@ pub(crate) fn search(
         };
         let driver = Driver {
             finders: Finders::new(scope, context, places, &inbox),
-            executor: &mut *executor,
             messages,
             idle: (0..places).collect(),
-            busy: Vec::new(),
-            training: 0,
+            slots: (0..executor.slots()).collect(),
+            finding: 0,
+            training: BTreeMap::new(),
+            silent: 0,
+            executor: &mut *executor,
             study,
             clock,
             on_event,
@@ -128,12 +130,16 @@ struct Driver<'a, 'b> {
     executor: &'a mut (dyn Executor + 'b),
     finders: Finders,
     messages: Receiver<Message>,
-    /// Workers of this machine without work.
+    /// Workers of this machine without work: they run finders, and trainings that share their cores.
     idle: BTreeSet<usize>,
-    /// Workers of this machine with work: a finder, or a training that shares their cores.
-    busy: Vec<usize>,
-    /// Trials in training.
-    training: usize,
+    /// Slots of an executor that leaves the cores to the finders, without a trial.
+    slots: BTreeSet<usize>,
+    /// Finders at work.
+    finding: usize,
+    /// Trials in training, and the worker or slot of each.
+    training: BTreeMap<TrialId, usize>,
+    /// Finders and trials of which no news will come.
+    silent: usize,
     clock: Clock,
     on_event: &'a mut OnEvent<'b>,
     error: Option<SearchError>,
@@ -157,7 +163,7 @@ impl Driver<'_, '_> {
                 self.finders.stop.set();
             }
             self.record();
-            if self.busy.is_empty() && self.training == 0 && (ending || end.is_some()) {
+            if self.finding + self.training.len() <= self.silent && (ending || end.is_some()) {
                 break;
             }
             self.take_messages();
@@ -181,23 +187,14 @@ impl Driver<'_, '_> {
 
     /// Gives work to idle workers that find and train in turn.
     fn share(&mut self) -> Result<Option<End>, SearchError> {
-        while let Some(worker) = self.idle.pop_first() {
+        while let Some(worker) = self.idle.first().copied() {
             match self.study.propose(self.clock.elapsed(), worker) {
-                Next::Find(finder) => self.finders.submit(*finder),
-                Next::Train(trial) => {
-                    self.training += 1;
-                    self.executor.submit(trial)?;
-                }
-                Next::Wait => {
-                    self.idle.insert(worker);
-                    return Ok(None);
-                }
-                Next::Done(end) => {
-                    self.idle.insert(worker);
-                    return Ok(Some(end));
-                }
+                Next::Find(finder) => self.find(*finder),
+                Next::Train(trial) => self.train(trial, worker)?,
+                Next::Wait => return Ok(None),
+                Next::Done(end) => return Ok(Some(end)),
             }
-            self.busy.push(worker);
+            self.idle.remove(&worker);
         }
         Ok(None)
     }
@@ -205,26 +202,33 @@ impl Driver<'_, '_> {
     /// Gives trials to free slots, and finders to the cores of this machine while trials are wanted.
     fn hand_out_apart(&mut self) -> Result<Option<End>, SearchError> {
         let elapsed = self.clock.elapsed();
-        while self.training < self.executor.slots()
-            && let Some(trial) = self.study.next_trial(elapsed)
+        while let Some(slot) = self.slots.first().copied()
+            && let Some(trial) = self.study.next_trial(elapsed, slot)
         {
-            self.training += 1;
-            self.executor.submit(trial)?;
+            self.slots.remove(&slot);
+            self.train(trial, slot)?;
         }
         let wanted = self.executor.slots() + AHEAD;
-        while self.study.in_training() + self.busy.len() < wanted
-            && let Some(worker) = self.idle.pop_first()
+        while self.study.in_training() + self.finding < wanted
+            && let Some(worker) = self.idle.first().copied()
+            && let Some(finder) = self.study.next_finder(elapsed, worker)
         {
-            match self.study.next_finder(elapsed, worker) {
-                Some(finder) => self.finders.submit(finder),
-                None => {
-                    self.idle.insert(worker);
-                    break;
-                }
-            }
-            self.busy.push(worker);
+            self.idle.remove(&worker);
+            self.find(finder);
         }
         Ok(self.study.done())
+    }
+
+    fn find(&mut self, finder: Finder) {
+        self.finding += 1;
+        self.finders.submit(finder);
+    }
+
+    fn train(&mut self, trial: Trial, place: usize) -> Result<(), SearchError> {
+        let id = trial.id;
+        self.executor.submit(trial)?;
+        self.training.insert(id, place);
+        Ok(())
     }
 
     /// Takes all news, after a wait for the first.
@@ -234,7 +238,7 @@ impl Driver<'_, '_> {
             Err(RecvTimeoutError::Timeout) => return self.tell(None),
             Err(RecvTimeoutError::Disconnected) => {
                 self.fail(SearchError::Worker("all threads ended".to_owned()));
-                self.busy.clear();
+                self.silent = self.finding + self.training.len();
             }
         }
         while let Ok(message) = self.messages.try_recv() {
@@ -246,13 +250,16 @@ impl Driver<'_, '_> {
         let elapsed = self.clock.elapsed();
         let taken = match message {
             Message::Found(finding) => {
-                self.idle.extend(self.busy.pop());
+                self.finding = self.finding.saturating_sub(1);
+                self.idle.insert(finding.worker());
                 self.study.admit(*finding, elapsed)
             }
             Message::Done(id, outcome) => {
-                self.training = self.training.saturating_sub(1);
-                if self.executor.shares_cores() {
-                    self.idle.extend(self.busy.pop());
+                if let Some(place) = self.training.remove(&id) {
+                    match self.executor.shares_cores() {
+                        true => self.idle.insert(place),
+                        false => self.slots.insert(place),
+                    };
                 }
                 self.study.tell(id, outcome, elapsed).map(|_| ())
             }
@@ -262,10 +269,8 @@ impl Driver<'_, '_> {
                 }
                 Ok(())
             }
-            // Whoever sent it has no more news.
             Message::Broken(text) => {
-                self.busy.pop();
-                self.training = self.training.saturating_sub(1);
+                self.silent += 1;
                 Err(SearchError::Worker(text))
             }
         };

@@ -156,6 +156,14 @@ pub struct Finding {
     pub(crate) step: Step,
 }
 
+impl Finding {
+    /// Number of the worker that the finder worked for.
+    #[must_use]
+    pub const fn worker(&self) -> usize {
+        self.finder.worker
+    }
+}
+
 impl Finder {
     pub(crate) fn new(proposal: Proposal, worker: usize, chooses: bool) -> Self {
         Self {

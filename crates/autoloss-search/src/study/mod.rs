@@ -172,7 +172,7 @@ impl Study {
 
     /// The next trial or finder, `elapsed` seconds into the search, for a worker with that number.
     pub fn propose(&mut self, elapsed: f64, worker: usize) -> Next {
-        if let Some(trial) = self.next_trial(elapsed) {
+        if let Some(trial) = self.next_trial(elapsed, worker) {
             return Next::Train(trial);
         }
         if let Some(finder) = self.next_finder(elapsed, worker) {
@@ -188,8 +188,8 @@ impl Study {
             .filter(|_| self.running.is_empty() && self.finding == 0)
     }
 
-    /// The next training, if one is to begin.
-    pub fn next_trial(&mut self, elapsed: f64) -> Option<Trial> {
+    /// The next training, if one is to begin, for a worker with that number.
+    pub fn next_trial(&mut self, elapsed: f64, worker: usize) -> Option<Trial> {
         if self.budget.is_late(elapsed) {
             self.over(End::Time);
             for id in std::mem::take(&mut self.queued) {
@@ -218,7 +218,7 @@ impl Study {
             let started = Event::EvaluationStarted {
                 id,
                 formula: candidate.formula.clone(),
-                worker: candidate.worker,
+                worker,
             };
             self.emit(started);
         }
@@ -239,7 +239,10 @@ impl Study {
             return None;
         }
         let finder = match self.finders.pop_front() {
-            Some(finder) => finder,
+            Some(mut finder) => {
+                finder.worker = worker;
+                finder
+            }
             // Each finder at work may bring the last training.
             None if self.budget.is_last(self.finding) => return None,
             None => {

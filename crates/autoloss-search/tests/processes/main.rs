@@ -163,7 +163,9 @@ fn workers_die() {
             dies_every: 40,
             ..Behaviour::default()
         };
-        let processes = processes(4, &behaviour);
+        let mut processes = processes(4, &behaviour);
+        // Finders beside the trainings, or in turn with them.
+        processes.shares_cores = round % 2 == 0;
         let (mut lost, mut done) = (0, 0);
         let go_on = Interrupt::default();
         let mut on_event = |event: &Event| match event {

@@ -133,7 +133,7 @@ proptest! {
                 .with_output_size(size);
             interpolate(a[0].clone(), options)
         };
-        let worst = compare(&mut rng, &[x.clone()], |a| resize(a[0].clone(), size), burns);
+        let worst = compare(&mut rng, std::slice::from_ref(&x), |a| resize(a[0].clone(), size), burns);
         prop_assert!(worst < 1e-5, "{worst}");
         let sizes = Sizes { from: [dims[2], dims[3]], to: size };
         let products = |a: &[Tensor<4>]| resize::by_products(a[0].clone(), sizes);
