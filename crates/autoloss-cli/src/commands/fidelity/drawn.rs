@@ -34,7 +34,11 @@ impl Drawn {
             return None;
         }
         let rows: Vec<Row> = serde_json::from_value(value["losses"].clone()).ok()?;
-        let loss = |Row { name, formula, kind }| {
+        let loss = |Row {
+                        name,
+                        formula,
+                        kind,
+                    }| {
             let loss = parse_loss(task, &formula).ok()?;
             Some(PanelLoss { name, loss, kind })
         };
@@ -52,7 +56,10 @@ impl Drawn {
             kind: loss.kind,
         };
         let rows: Vec<Row> = panel.iter().map(row).collect();
-        write_json(&self.path, &json!({ "origin": self.origin, "losses": rows }))
+        write_json(
+            &self.path,
+            &json!({ "origin": self.origin, "losses": rows }),
+        )
     }
 }
 
