@@ -523,7 +523,9 @@ fn rows(run: &Path) -> Vec<String> {
 }
 
 fn evaluations(run: &Path) -> i64 {
-    let Ok(db) = rusqlite::Connection::open(run.join("run.sqlite")) else {
+    // Not made where it is not there yet: the search would find a run in its folder.
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let Ok(db) = rusqlite::Connection::open_with_flags(run.join("run.sqlite"), flags) else {
         return 0;
     };
     let sql = "SELECT count(*) FROM candidate WHERE fate IN ('scored', 'stopped', 'failed')";
