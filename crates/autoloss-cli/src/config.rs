@@ -6,7 +6,7 @@ use anyhow::Result;
 use autoloss_search::{Settings, key_value, parse_toml, set_key};
 use autoloss_vision::data::DataError;
 use autoloss_vision::device;
-use autoloss_vision::tasks::{SetupError, TaskName, TaskSettings, VisionTask};
+use autoloss_vision::tasks::{Configuration, SetupError, TaskName, TaskSettings, VisionTask, utf8};
 use toml::{Table, Value};
 
 use crate::args::{Preset, TaskArguments, WorkerArguments};
@@ -48,11 +48,11 @@ impl Config {
         let net = arguments.net.as_deref();
         let net = net.map(|net| with_backbone(net, arguments.task.as_deref(), &table));
         let data = match &arguments.data {
-            Some(path) => Some(Value::String(utf8(path)?.to_owned())),
+            Some(path) => Some(Value::String(utf8(path).map_err(usage)?.to_owned())),
             None => None,
         };
         let colors = match &arguments.colors {
-            Some(path) => Some(Value::String(utf8(path)?.to_owned())),
+            Some(path) => Some(Value::String(utf8(path).map_err(usage)?.to_owned())),
             None => None,
         };
         let of_task = [
@@ -113,41 +113,12 @@ impl Config {
         Self::from_table(table, None)
     }
 
-    fn from_table(mut table: Table, preset: Option<Preset>) -> Result<Self> {
-        let task = match table.remove("task") {
-            None => Table::new(),
-            Some(Value::Table(task)) => task,
-            Some(_) => return Err(usage("`task` is a table: write [task] and its keys below")),
-        };
-        let mut task = TaskSettings::from_table(&task).map_err(usage)?;
-        let defaults = preset.map_or(task.name().search_settings(), Preset::toml);
-        let mut defaults: Table = toml::from_str(defaults).map_err(usage)?;
-        let strategy = table
-            .get("search")
-            .and_then(|search| search.get("strategy"));
-        if strategy.is_some_and(|strategy| strategy.as_str() != Some("evolution"))
-            && let Some(Value::Table(search)) = defaults.get_mut("search")
-        {
-            // Other strategies choose among candidates only where they are told to.
-            search.remove("choices");
-        }
-        for (section, defaults) in defaults {
-            let own = table
-                .entry(section)
-                .or_insert_with(|| Value::Table(Table::new()));
-            if let (Value::Table(own), Value::Table(defaults)) = (own, defaults) {
-                for (key, value) in defaults {
-                    own.entry(key).or_insert(value);
-                }
-            }
-        }
-        let search = Settings::from_table(table).map_err(usage)?;
-        // A run can be resumed from another folder.
-        for path in task.paths() {
-            *path = std::path::absolute(&path)?;
-            utf8(path)?;
-        }
-        Ok(Self { search, task })
+    fn from_table(table: Table, preset: Option<Preset>) -> Result<Self> {
+        let all = Configuration::from_table(table, preset.map(Preset::toml)).map_err(usage)?;
+        Ok(Self {
+            search: all.search,
+            task: all.task,
+        })
     }
 
     /// The flags `--fix BRANCH=LOSS` as settings.
@@ -272,12 +243,6 @@ fn with_backbone(net: &str, task: Option<&str>, settings: &Table) -> String {
         Some((_, backbone)) if !net.contains('-') => format!("{net}-{backbone}"),
         _ => net.to_owned(),
     }
-}
-
-/// A path as settings can hold it.
-fn utf8(path: &Path) -> Result<&str> {
-    path.to_str()
-        .ok_or_else(|| usage(format!("{}: expected a path in UTF-8", path.display())))
 }
 
 fn read_file(path: &Path) -> Result<Table> {

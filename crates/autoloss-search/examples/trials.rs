@@ -12,7 +12,7 @@ use std::io::{BufReader, stdin, stdout};
 use std::time::Instant;
 
 use autoloss_search::{
-    Event, Interrupt, NewRun, Processes, Recorder, Settings, Task, Workers, run_on, serve,
+    Event, Interrupt, NewRun, Processes, Recorder, Runner, Settings, Task, Workers, serve,
 };
 use task::{Behaviour, Trivial};
 
@@ -80,13 +80,13 @@ fn measure(
             }
         }
     };
-    run_on(
+    let runner = Runner {
         task,
         workers,
-        &mut recorder,
-        &Interrupt::default(),
-        &mut on_event,
-    )?;
+        plan: None,
+        interrupt: &Interrupt::default(),
+    };
+    runner.run(&mut recorder, &mut on_event)?;
     Ok(())
 }
 

@@ -90,6 +90,7 @@ mod population;
 mod predictor;
 mod random;
 mod rate;
+pub mod resolve;
 mod run;
 mod screening;
 pub mod seed;
@@ -120,7 +121,8 @@ pub use random::{MAX_DEPTH, Space};
 pub use rate::{
     Agreement, Disagreement, Passed, Procedure, RandomScreening, ScreenReport, screen_random,
 };
-pub use run::{RunReport, run, run_on};
+pub use resolve::{Named, ResolveError};
+pub use run::{RunReport, Runner, run};
 pub use screening::{
     Judgement, Prepared, Scratch, Screened, Screener, Screening, Stage, Stages, Verdict,
 };

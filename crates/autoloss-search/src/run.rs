@@ -29,10 +29,10 @@ pub struct RunReport {
     pub comparisons: Vec<Comparison>,
 }
 
-/// Searches on threads of this process as [`run_on`] does.
+/// Searches, or goes on with an interrupted search, on threads of this process, see [`Runner::run`].
 ///
 /// # Errors
-/// As [`run_on`].
+/// As [`Runner::run`].
 pub fn run(
     task: &dyn Task,
     recorder: &mut Recorder,
@@ -40,124 +40,147 @@ pub fn run(
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<RunReport, SearchError> {
     let workers = recorder.store().info()?.settings.search.training_count();
-    run_on(
+    let runner = Runner {
         task,
-        Workers::Threads(workers),
-        recorder,
+        workers: Workers::Threads(workers),
+        plan: None,
         interrupt,
-        on_event,
-    )
+    };
+    runner.run(recorder, on_event)
 }
 
-/// Searches, or goes on with an interrupted search, and compares the best losses found with the
-/// task's baselines. Everything that happens is recorded and then told to `on_event`.
-///
-/// With one worker, an interrupted and resumed run gives the same candidates as an uninterrupted
-/// one, unless `search.time` ends it.
-///
-/// # Errors
-/// If the run cannot be recorded, the task does not work, or nothing passes the screening. What was
-/// recorded until then is kept.
-pub fn run_on(
-    task: &dyn Task,
-    workers: Workers<'_>,
-    recorder: &mut Recorder,
-    interrupt: &Interrupt,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<RunReport, SearchError> {
-    let info = recorder.store().info()?;
-    if info.task != task.name() {
-        return Err(SearchError::OtherTask {
-            stored: info.task,
-            given: task.name().to_owned(),
-        });
-    }
-    let clock = Clock {
-        before: info.elapsed,
-        start: Instant::now(),
-    };
-    let (end, tally) = search_stage(task, &info, (workers, clock), recorder, interrupt, on_event)?;
-    let best = best_found(info.settings.search.shown_losses(), recorder)?;
-    if end == End::Interrupted {
-        return Ok(RunReport {
-            end,
+/// The surroundings of a run.
+#[derive(Clone, Copy)]
+pub struct Runner<'a> {
+    /// The task.
+    pub task: &'a dyn Task,
+    /// Where trainings run.
+    pub workers: Workers<'a>,
+    /// Expected cost of the run; `None`: the task is asked for it.
+    pub plan: Option<&'a Plan>,
+    /// A request to end early.
+    pub interrupt: &'a Interrupt,
+}
+
+impl Runner<'_> {
+    /// Searches, or goes on with an interrupted search, and compares the best losses found with the
+    /// task's baselines. Everything that happens is recorded and then told to `on_event`.
+    ///
+    /// With one worker, an interrupted and resumed run gives the same candidates as an uninterrupted
+    /// one, unless `search.time` ends it.
+    ///
+    /// # Errors
+    /// If the run cannot be recorded, the task does not work, or nothing passes the screening. What was
+    /// recorded until then is kept.
+    pub fn run(
+        &self,
+        recorder: &mut Recorder,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<RunReport, SearchError> {
+        let info = recorder.store().info()?;
+        if info.task != self.task.name() {
+            return Err(SearchError::OtherTask {
+                stored: info.task,
+                given: self.task.name().to_owned(),
+            });
+        }
+        let clock = Clock {
+            before: info.elapsed,
+            start: Instant::now(),
+        };
+        let (end, tally) = self.search(&info, clock, recorder, on_event)?;
+        let best = best_found(info.settings.search.shown_losses(), recorder)?;
+        if end == End::Interrupted {
+            return Ok(RunReport {
+                end,
+                tally,
+                best,
+                comparisons: Vec::new(),
+            });
+        }
+        let finals = Finals {
+            task: self.task,
+            settings: &info.settings,
+            clock,
+            workers: self.workers,
+            interrupt: self.interrupt,
+        };
+        let comparisons = finals.run(recorder, on_event)?;
+        Ok(RunReport {
+            end: match comparisons {
+                Some(_) => end,
+                None => End::Interrupted,
+            },
             tally,
             best,
-            comparisons: Vec::new(),
-        });
+            comparisons: comparisons.unwrap_or_default(),
+        })
     }
-    let finals = Finals {
-        task,
-        settings: &info.settings,
-        clock,
-        workers,
-        interrupt,
-    };
-    let comparisons = finals.run(recorder, on_event)?;
-    Ok(RunReport {
-        end: match comparisons {
-            Some(_) => end,
-            None => End::Interrupted,
-        },
-        tally,
-        best,
-        comparisons: comparisons.unwrap_or_default(),
-    })
-}
 
-fn search_stage(
-    task: &dyn Task,
-    info: &RunInfo,
-    (workers, clock): (Workers<'_>, Clock),
-    recorder: &mut Recorder,
-    interrupt: &Interrupt,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<(End, Tally), SearchError> {
-    let settings = &info.settings;
-    let baselines = task.baselines();
-    let done = recorder.store().tally()?;
-    if let Some(end) = ended_before(info, &done, baselines.is_empty()) {
-        if info.ended.is_none() {
-            recorder.record(&Event::SearchEnded { end }, clock.elapsed())?;
+    /// The search itself, if it has not ended in an earlier part of the run.
+    fn search(
+        &self,
+        info: &RunInfo,
+        clock: Clock,
+        recorder: &mut Recorder,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<(End, Tally), SearchError> {
+        let (task, settings) = (self.task, &info.settings);
+        let done = recorder.store().tally()?;
+        if let Some(end) = ended_before(info, &done, task.baselines().is_empty()) {
+            if info.ended.is_none() {
+                recorder.record(&Event::SearchEnded { end }, clock.elapsed())?;
+            }
+            return Ok((end, done));
         }
-        return Ok((end, done));
-    }
-    recorder.discard_unfinished()?;
-    let rows = recorder.store().candidates()?;
-    let tally = recorder.store().tally_of(&rows)?;
-    let plan = Plan::new(task, &settings.search, workers.count())?;
-    if rows.is_empty() {
-        plan.check(settings.search.time)?;
-    }
-    let started = Event::Started {
-        task: task.name().to_owned(),
-        metric: task.metric().to_owned(),
-        seed: settings.search.seed,
-        workers: workers.count(),
-        so_far: Box::new(tally.clone()),
-    };
-    let context = Context::new(task, settings)?;
-    let past = Record {
-        rows: with_losses(task, recorder, rows)?,
-        reports: recorder.store().reports()?,
-        tally,
-    };
-    let mut study = Study::restore(task, settings, plan, &context, &past)?;
-    on_event(&started);
-    let mut record = |event| match event {
-        Some(event) => {
-            recorder.record(&event, clock.elapsed())?;
-            on_event(&event);
-            Ok(())
+        recorder.discard_unfinished()?;
+        let rows = recorder.store().candidates()?;
+        let tally = recorder.store().tally_of(&rows)?;
+        let workers = self.workers.count();
+        let plan = match self.plan {
+            Some(plan) => plan.clone(),
+            None => Plan::new(task, &settings.search, workers)?,
+        };
+        if rows.is_empty() {
+            plan.check(settings.search.time)?;
         }
-        None => Ok(recorder.tick(clock.elapsed())?),
-    };
-    let place = (workers, clock);
-    let end = search(task, &mut study, &context, place, interrupt, &mut record)?;
-    let ended = Event::SearchEnded { end };
-    recorder.record(&ended, clock.elapsed())?;
-    on_event(&ended);
-    Ok((end, study.tally().clone()))
+        let started = Event::Started {
+            task: task.name().to_owned(),
+            metric: task.metric().to_owned(),
+            seed: settings.search.seed,
+            workers,
+            so_far: Box::new(tally.clone()),
+        };
+        let context = Context::new(task, settings)?;
+        let past = Record {
+            rows: with_losses(task, recorder, rows)?,
+            reports: recorder.store().reports()?,
+            tally,
+        };
+        let mut study = Study::restore(task, settings, plan, &context, &past)?;
+        on_event(&started);
+        let mut record = |event| match event {
+            Some(event) => {
+                recorder.record(&event, clock.elapsed())?;
+                on_event(&event);
+                Ok(())
+            }
+            None => Ok(recorder.tick(clock.elapsed())?),
+        };
+        let place = (self.workers, clock);
+        let end = search(
+            task,
+            &mut study,
+            &context,
+            place,
+            self.interrupt,
+            &mut record,
+        )?;
+        let ended = Event::SearchEnded { end };
+        recorder.record(&ended, clock.elapsed())?;
+        on_event(&ended);
+        Ok((end, study.tally().clone()))
+    }
 }
 
 /// The candidates with their losses.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use autoloss_search::{
-    End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Space, StoreError, Task,
-    parse_toml, run_on,
+    End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Runner, Space,
+    StoreError, Task, parse_toml,
 };
 use autoloss_vision::tasks::{TaskName, TaskSettings};
 use toml::Value;
@@ -63,7 +63,7 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
         shell::path(&dir)
     );
     let crew = config.crew(&*task)?;
-    go_on(&dir, &*task, &crew, recorder, arguments.json)
+    go_on(&dir, (&*task, Some(&plan)), &crew, recorder, arguments.json)
 }
 
 /// The budget of a search that is given none, where it needs so many seconds at the least.
@@ -148,13 +148,14 @@ pub(crate) fn resume(arguments: &Resume) -> Result<()> {
     };
     let task = config.open_task()?;
     let crew = config.crew(&*task)?;
-    go_on(&arguments.dir, &*task, &crew, recorder, arguments.json)
+    let task = (&*task as &dyn Task, None);
+    go_on(&arguments.dir, task, &crew, recorder, arguments.json)
 }
 
 /// Runs a new or resumed run to its end and prints what it found.
 fn go_on(
     dir: &Path,
-    task: &dyn Task,
+    (task, plan): (&dyn Task, Option<&Plan>),
     crew: &Crew,
     mut recorder: Recorder,
     json: bool,
@@ -163,10 +164,13 @@ fn go_on(
     let info = recorder.store().info()?;
     let search = &info.settings.search;
     let mut progress = Progress::new(dir, &info, recorder.store().tally()?)?;
-    let workers = crew.workers();
-    let report = run_on(task, workers, &mut recorder, &interrupt, &mut |event| {
-        progress.on_event(event);
-    });
+    let runner = Runner {
+        task,
+        workers: crew.workers(),
+        plan,
+        interrupt: &interrupt,
+    };
+    let report = runner.run(&mut recorder, &mut |event| progress.on_event(event));
     progress.finish(report.is_ok());
     let report = report?;
     let store = recorder.store();

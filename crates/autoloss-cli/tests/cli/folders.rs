@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Dir, borrowed, evaluations, stderr, tiny};
+use super::{Dir, borrowed, evaluations, started_with, stderr, tiny};
 
 /// A short search into `run`.
 fn search(run: &str, evaluations: &str) -> Vec<String> {
@@ -122,13 +122,8 @@ fn a_folder_in_use_is_refused_by_every_command() {
 #[cfg(unix)]
 fn a_run_whose_folder_is_deleted_says_so() {
     let dir = Dir::new();
-    let mut command = dir.command(&[]);
     let arguments = search("run", "12");
-    let command = command.args(&arguments).stdout(Stdio::piped());
-    let child = command.stderr(Stdio::piped()).spawn().unwrap();
-    while evaluations(&dir.path("run")) < 1 {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let child = started_with(&dir, &borrowed(&arguments), "run", 1, Stdio::piped());
     fs::remove_dir_all(dir.path("run")).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = stderr(&output);

@@ -7,6 +7,7 @@ use super::find::{Contender, Context, Rejected};
 use crate::event::Fate;
 use crate::predictor::Predictor;
 use crate::screening::{Judgement, Scratch, Signature};
+use crate::task::Interrupt;
 
 /// Losses nearer to each other than this train alike: they differ in scale and rounding.
 const ALIKE: f64 = 1e-5;
@@ -81,19 +82,22 @@ impl Prospects {
     }
 }
 
-/// The candidate of a round that promises the most and passes screening; `None` where none passes. All others
-/// are put to the rejected ones.
+/// The candidate of a round that promises the most and passes screening; `None` where none passes, or after an
+/// interrupt. All others are put to the rejected ones.
 pub(crate) fn choose(
     round: &mut Round,
     prospects: Prospects,
-    context: &Context,
-    scratch: &mut Scratch,
+    (context, scratch): (&Context, &mut Scratch),
+    interrupt: &Interrupt,
     rejected: &mut Vec<Rejected>,
 ) -> Option<Contender> {
     let contenders = std::mem::take(round).contenders;
     let mut sorted = prospects.sorted(contenders).into_iter();
     let chosen = loop {
         let contender = sorted.next()?;
+        if interrupt.is_set() {
+            return None;
+        }
         match finish(contender, context, scratch) {
             Ok(chosen) => break chosen,
             Err(failed) => rejected.push(*failed),

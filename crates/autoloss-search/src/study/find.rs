@@ -207,8 +207,12 @@ impl Finder {
                 Step::Signed(contender)
             }
             Work::Choose(prospects) => {
-                let chosen = choose(&mut self.round, prospects, context, scratch, &mut rejected);
-                Step::Chosen(chosen.map(Box::new))
+                let place = (context, scratch);
+                let round = &mut self.round;
+                match choose(round, prospects, place, interrupt, &mut rejected) {
+                    None if interrupt.is_set() => Step::Stopped,
+                    chosen => Step::Chosen(chosen.map(Box::new)),
+                }
             }
         };
         Finding {

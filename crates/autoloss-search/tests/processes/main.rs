@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use autoloss_search::{
-    Entry, Event, Fate, Interrupt, Job, NewRun, Processes, Recorder, RunReport, SearchError,
-    Settings, Store, Task, Workers, run_on, serve, train_all,
+    Entry, Event, Fate, Interrupt, Job, NewRun, Processes, Recorder, RunReport, Runner,
+    SearchError, Settings, Store, Task, Workers, serve, train_all,
 };
 use task::{Behaviour, Trivial};
 
@@ -94,7 +94,13 @@ fn search(
         task_settings: "",
     };
     let mut recorder = Recorder::create(dir, &about).unwrap();
-    run_on(&task, workers, &mut recorder, interrupt, on_event)
+    let runner = Runner {
+        task: &task,
+        workers,
+        plan: None,
+        interrupt,
+    };
+    runner.run(&mut recorder, on_event)
 }
 
 /// Formulas and scores of a run in the order in which they joined, after checks that hold for every run.

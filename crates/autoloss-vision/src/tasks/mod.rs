@@ -3,6 +3,7 @@
 mod coco_metric;
 #[cfg(test)]
 mod coco_tests;
+mod configuration;
 mod detection;
 mod made_up;
 mod name;
@@ -22,6 +23,7 @@ pub use crate::learner::Keeping;
 use crate::learner::{self, Learner};
 use crate::nets::NetworkError;
 
+pub use configuration::{Configuration, utf8};
 pub use detection::{Detection, DetectionSettings, DetectorSettings};
 pub use made_up::MadeUp;
 pub use name::{Family, TaskName};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use autoloss_search::{
-    End, Event, Interrupt, Made, NewRun, Recorder, Store, Strategy, adopt, run_on,
+    End, Event, Interrupt, Made, NewRun, Recorder, Runner, Store, Strategy, adopt,
 };
 use toml::Value;
 
@@ -141,8 +141,13 @@ fn run_one(
     }
     let mut reported = Instant::now();
     let (mut evaluations, mut best) = (0_u64, f64::NEG_INFINITY);
-    let workers = crew.workers();
-    let report = run_on(&*task, workers, &mut recorder, interrupt, &mut |event| {
+    let runner = Runner {
+        task: &*task,
+        workers: crew.workers(),
+        plan: None,
+        interrupt,
+    };
+    let report = runner.run(&mut recorder, &mut |event| {
         if let Event::Evaluated { score, .. } = event {
             evaluations += 1;
             best = best.max(*score);

@@ -1,0 +1,82 @@
+//! Settings of a search and of its task from one table, as files, flags, stored runs and other languages give
+//! them.
+
+use std::path::Path;
+
+use autoloss_search::Settings;
+use autoloss_search::resolve::resolve_fixed;
+use toml::{Table, Value};
+
+use super::{SettingsError, TaskSettings};
+
+/// Everything a run is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// Settings of the search.
+    pub search: Settings,
+    /// Settings of the task.
+    pub task: TaskSettings,
+}
+
+impl Configuration {
+    /// The settings in the tables `search`, `screening` and `task`, above those that the task has for a search,
+    /// or above a preset of the search (TOML) in their place, above the defaults. Paths become absolute, and
+    /// losses that are named become formulas: a run can be gone on with from another folder.
+    ///
+    /// # Errors
+    /// An unknown key, a value of another type or out of range, a path that is not UTF-8.
+    pub fn from_table(mut table: Table, preset: Option<&str>) -> Result<Self, SettingsError> {
+        let own = match table.remove("task") {
+            None => Table::new(),
+            Some(Value::Table(task)) => task,
+            Some(_) => return Err(said("`task` is a table: write [task] and its keys below")),
+        };
+        let mut task = TaskSettings::from_table(&own)?;
+        let defaults = preset.unwrap_or_else(|| task.name().search_settings());
+        add_defaults(&mut table, toml::from_str(defaults).map_err(said)?);
+        let mut search = Settings::from_table(table).map_err(said)?;
+        resolve_fixed(&mut search.search).map_err(said)?;
+        for path in task.paths() {
+            *path = std::path::absolute(&path).map_err(said)?;
+            utf8(path)?;
+        }
+        Ok(Self { search, task })
+    }
+}
+
+/// A path as settings can hold it.
+///
+/// # Errors
+/// A path that is not UTF-8.
+pub fn utf8(path: &Path) -> Result<&str, SettingsError> {
+    let text = path.to_str();
+    text.ok_or_else(|| said(format!("{}: expected a path in UTF-8", path.display())))
+}
+
+/// Adds the keys that a table lacks.
+fn add_defaults(table: &mut Table, mut defaults: Table) {
+    let strategy = table
+        .get("search")
+        .and_then(|search| search.get("strategy"));
+    if strategy.is_some_and(|strategy| strategy.as_str() != Some("evolution"))
+        && let Some(Value::Table(search)) = defaults.get_mut("search")
+    {
+        // Other strategies choose among candidates only where they are told to.
+        search.remove("choices");
+    }
+    for (section, defaults) in defaults {
+        let own = table
+            .entry(section)
+            .or_insert_with(|| Value::Table(Table::new()));
+        if let (Value::Table(own), Value::Table(defaults)) = (own, defaults) {
+            for (key, value) in defaults {
+                own.entry(key).or_insert(value);
+            }
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
+fn said(error: impl ToString) -> SettingsError {
+    SettingsError(error.to_string())
+}
