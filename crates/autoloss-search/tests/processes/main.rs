@@ -214,7 +214,7 @@ fn rubbish_and_hanging() {
     ] {
         let dir = dir.path().join(name);
         let mut processes = processes(2, &behaviour);
-        processes.limit = Some(Duration::from_millis(400));
+        processes.limit = (name == "hanging").then_some(Duration::from_millis(400));
         let mut reasons = Vec::new();
         let mut on_event = |event: &Event| {
             if let Event::Lost { reason, .. } = event {
@@ -314,7 +314,8 @@ fn interrupted() {
             asked = timer.join().ok();
         });
         let took = asked.unwrap().elapsed();
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        // Measured: 1.6 s at most. The trainings would take a minute and an hour.
+        assert!(took < Duration::from_secs(20), "{took:?}");
     }
 }
 
