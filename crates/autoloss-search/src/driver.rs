@@ -2,15 +2,14 @@
 //! recorded before more is given out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::Scope;
 use std::time::Instant;
 
 use crate::error::SearchError;
 use crate::event::{End, Event};
-use crate::executor::{Executor, Inbox, Message, TICK, Workers, panic_message};
+use crate::executor::{Executor, Inbox, Message, TICK, Workers, pool};
 use crate::screening::Scratch;
 use crate::study::{Context, Finder, Next, Study, Trial, TrialId, Verdict};
 use crate::task::{Interrupt, Task};
@@ -42,13 +41,17 @@ impl Finders {
         count: usize,
         inbox: &Inbox,
     ) -> Self {
-        let (orders, receiver) = channel();
-        let receiver = Arc::new(Mutex::new(receiver));
         let stop = Arc::new(Interrupt::default());
-        for _ in 0..count {
-            let (receiver, inbox, stop) = (receiver.clone(), inbox.clone(), stop.clone());
-            scope.spawn(move || find(context, &receiver, &stop, &inbox));
-        }
+        let (told, stopped) = (inbox.clone(), stop.clone());
+        let start = move || {
+            let (inbox, stop) = (told.clone(), stopped.clone());
+            let mut scratch = Scratch::default();
+            move |finder: Finder| {
+                let finding = finder.run(context, &mut scratch, &stop);
+                inbox.put(Message::Found(Box::new(finding)));
+            }
+        };
+        let orders = pool(scope, count, inbox, start);
         Self { orders, stop }
     }
 
@@ -61,19 +64,6 @@ impl Finders {
 impl Drop for Finders {
     fn drop(&mut self) {
         self.stop.set();
-    }
-}
-
-fn find(context: &Context, orders: &Mutex<Receiver<Finder>>, stop: &Interrupt, inbox: &Inbox) {
-    let mut scratch = Scratch::default();
-    loop {
-        let order = orders.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(finder) = order else { break };
-        let run = AssertUnwindSafe(|| finder.run(context, &mut scratch, stop));
-        inbox.put(match catch_unwind(run) {
-            Ok(finding) => Message::Found(Box::new(finding)),
-            Err(payload) => Message::Broken(panic_message(&*payload)),
-        });
     }
 }
 

@@ -86,6 +86,7 @@ mod executor;
 pub mod fidelity;
 mod finals;
 mod mutation;
+mod numbers;
 mod population;
 mod predictor;
 mod random;

@@ -20,7 +20,7 @@ pub enum ResolveError {
         error: ParseError,
         /// The formula.
         formula: String,
-        /// What may be the reason.
+        /// A possible reason.
         hint: String,
     },
     /// No hand-written loss of that name.

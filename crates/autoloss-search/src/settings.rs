@@ -473,9 +473,7 @@ impl SearchSettings {
             n => n,
         }
     }
-}
 
-impl SearchSettings {
     /// The number of trainings side by side: as many as devices, or else as cores, where the setting is 0.
     #[must_use]
     pub fn training_count(&self) -> usize {

@@ -14,7 +14,7 @@ use crate::task::{Interrupt, Task};
 /// `on_done` is told each as it ends, a failed one too; an error of `on_done` ends everything.
 ///
 /// # Errors
-/// That error, or workers that cannot work.
+/// An error of `on_done`, or workers that cannot work.
 pub fn train_all(
     task: &dyn Task,
     entries: &[Entry],

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 pub use batch::train_all;
 pub use process::Processes;
-pub(crate) use threads::Threads;
 pub use threads::train;
+pub(crate) use threads::{Threads, pool};
 
 use crate::error::SearchError;
 use crate::study::{Finding, Trial, TrialId, TrialOutcome};
@@ -47,7 +47,7 @@ pub(crate) trait Executor {
 /// Where trainings run.
 #[derive(Clone, Copy, Debug)]
 pub enum Workers<'a> {
-    /// So many threads of this process.
+    /// A number of threads of this process.
     Threads(usize),
     /// Processes.
     Processes(&'a Processes),

@@ -57,7 +57,7 @@ pub(crate) enum Reply {
     Done {
         /// The trial.
         id: TrialId,
-        /// How it ended.
+        /// Its outcome.
         outcome: TrialOutcome,
     },
 }
@@ -67,31 +67,6 @@ pub(crate) fn line<T: Serialize>(message: &T) -> String {
     let text = serde_json::to_string(message);
     // Keys are texts and all values have a form in JSON.
     format!("{}\n", text.expect("messages can be written as JSON"))
-}
-
-/// Numbers that may be none, such as loss values: JSON has no word for them but `null`.
-pub(crate) mod numbers {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    /// Writes pairs.
-    pub(crate) fn serialize<K: Serialize, S: Serializer>(
-        pairs: &[(K, f64)],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        let finite = |x: f64| x.is_finite().then_some(x);
-        serializer.collect_seq(pairs.iter().map(|(key, x)| (key, finite(*x))))
-    }
-
-    /// Reads pairs.
-    pub(crate) fn deserialize<'de, K: Deserialize<'de>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<(K, f64)>, D::Error> {
-        let pairs = Vec::<(K, Option<f64>)>::deserialize(deserializer)?;
-        let filled = pairs
-            .into_iter()
-            .map(|(key, x)| (key, x.unwrap_or(f64::NAN)));
-        Ok(filled.collect())
-    }
 }
 
 #[cfg(test)]

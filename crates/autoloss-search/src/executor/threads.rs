@@ -32,12 +32,16 @@ impl Threads {
         slots: usize,
         inbox: &Inbox,
     ) -> Self {
-        let (orders, receiver) = channel();
-        let receiver = Arc::new(Mutex::new(receiver));
-        for _ in 0..slots {
-            let (receiver, inbox) = (receiver.clone(), inbox.clone());
-            scope.spawn(move || work(task, &receiver, &inbox));
-        }
+        let told = inbox.clone();
+        let start = move || {
+            let inbox = told.clone();
+            move |(trial, interrupt): Order| {
+                let report = |share, score| inbox.report(trial.id, share, score);
+                let outcome = train(task, &trial, &interrupt, &report);
+                inbox.done(trial.id, outcome);
+            }
+        };
+        let orders = pool(scope, slots, inbox, start);
         Self {
             slots,
             orders,
@@ -80,19 +84,33 @@ impl Drop for Threads {
     }
 }
 
-fn work(task: &dyn Task, orders: &Mutex<Receiver<Order>>, inbox: &Inbox) {
-    loop {
-        let order = orders.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((trial, interrupt)) = order else { break };
-        match catch_unwind(AssertUnwindSafe(|| {
-            train(task, &trial, &interrupt, &|share, score| {
-                inbox.report(trial.id, share, score);
-            })
-        })) {
-            Ok(outcome) => inbox.done(trial.id, outcome),
-            Err(payload) => inbox.put(Message::Broken(panic_message(&*payload))),
-        }
+/// Starts `count` threads that do what is sent to the returned channel, and end with it; `start` makes the
+/// work of one thread. A panic is told to the inbox.
+pub(crate) fn pool<'scope, T: Send + 'scope, W: FnMut(T) + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    count: usize,
+    inbox: &Inbox,
+    start: impl Fn() -> W + Send + Clone + 'scope,
+) -> Sender<T> {
+    let (orders, receiver) = channel();
+    let receiver: Arc<Mutex<Receiver<T>>> = Arc::new(Mutex::new(receiver));
+    for _ in 0..count {
+        let (receiver, inbox, start) = (receiver.clone(), inbox.clone(), start.clone());
+        scope.spawn(move || {
+            let mut work = start();
+            loop {
+                let order = receiver
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .recv();
+                let Ok(order) = order else { break };
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| work(order))) {
+                    inbox.put(Message::Broken(panic_message(&*payload)));
+                }
+            }
+        });
     }
+    orders
 }
 
 /// Trains and scores a trial's loss, and tells `report` scores on the way where the trial asks for them. A

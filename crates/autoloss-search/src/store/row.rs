@@ -6,6 +6,8 @@ use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde::de::DeserializeOwned;
 
+use crate::numbers::or_nan;
+
 /// Seconds of three hundred years.
 const LONGEST: f64 = 1e10;
 
@@ -145,11 +147,7 @@ impl<'a> Cells<'a> {
 
     /// Pairs as JSON, whose number is `null` where it is none.
     pub(super) fn pairs<T: DeserializeOwned>(&self, column: &str) -> Result<Vec<(T, f64)>, Fault> {
-        let pairs = self.json::<Vec<(T, Option<f64>)>>(column)?;
-        let filled = pairs
-            .into_iter()
-            .map(|(key, x)| (key, x.unwrap_or(f64::NAN)));
-        Ok(filled.collect())
+        Ok(or_nan(self.json(column)?))
     }
 }
 

@@ -143,7 +143,7 @@ impl Plan {
     }
 }
 
-/// What a search may still do.
+/// Limits of a search, and its use of them.
 pub(super) struct Budget {
     evaluations: Option<u64>,
     /// Seconds of the whole run.

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use super::find::Contender;
 use crate::equivalence::Key;
 
-/// What is known of candidates with the same gradient norms.
+/// Knowledge of candidates with the same gradient norms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Known {
     /// There is none.
     New,
-    /// That candidate has that score.
+    /// One of them, by its number, has a score.
     Scored(u64, f64),
-    /// That candidate is in training.
+    /// One of them is in training.
     InTraining(u64),
-    /// That candidate's training was ended early.
+    /// The training of one of them was ended early.
     Pruned(u64),
 }
 
@@ -49,7 +49,7 @@ impl Ledger {
         }
     }
 
-    /// What is known of candidates equivalent to one with these norms.
+    /// Knowledge of candidates equivalent to one with these norms.
     pub(crate) fn known(&self, norms: &[f64]) -> Known {
         let Some(key) = self.key(norms) else {
             return Known::New;

@@ -17,7 +17,7 @@ use crate::strategy::{Sampler, Start};
 pub(crate) struct Proposal {
     /// Its number, from 0.
     pub(crate) number: u64,
-    /// What it begins with.
+    /// The parent or loss that it begins with.
     start: Start,
     rng: ChaCha8Rng,
     /// The branches of the fresh random loss that passed so far.
@@ -33,7 +33,7 @@ pub(crate) struct Proposal {
 pub(crate) struct Offspring {
     /// The loss.
     pub(crate) loss: Loss,
-    /// How it was drawn.
+    /// Kind of its draw.
     pub(crate) origin: Origin,
     /// Its parent's number; `None` for a loss whose branches are all random.
     pub(crate) parent: Option<u64>,

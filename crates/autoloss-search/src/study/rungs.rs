@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::trial::TrialId;
 use crate::settings::SearchSettings;
 
-/// What becomes of a training that has reported.
+/// Decision about a training that has reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes on.

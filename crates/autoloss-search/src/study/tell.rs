@@ -30,11 +30,11 @@ impl Study {
         let Some(mut running) = self.running.remove(&id) else {
             return Ok(Told::Unknown);
         };
-        if let (Some(at), Subject::Candidate(_)) = (running.pruned, &running.subject) {
+        if let Some(at) = running.pruned
+            && let Subject::Candidate(contender) = running.subject
+        {
             // Whatever became of it: it may have come to its end before it was stopped.
-            if let Subject::Candidate(contender) = running.subject {
-                self.end_early(contender, at, elapsed - running.since);
-            }
+            self.end_early(contender, at, elapsed - running.since);
             return Ok(Told::Counted);
         }
         if let TrialOutcome::Lost(reason) = outcome {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Fate, Training};
-use crate::executor::protocol::numbers;
+use crate::numbers;
 use crate::task::Job;
 
 /// Number of a trial in its study: that of its candidate, and 0 for the task's usual loss.
@@ -37,10 +37,10 @@ pub struct Trained {
     /// Seconds.
     pub seconds: f64,
     /// (update, loss value).
-    #[serde(with = "numbers")]
+    #[serde(deserialize_with = "numbers::pairs")]
     pub curve: Vec<(usize, f64)>,
     /// Further metrics by name.
-    #[serde(with = "numbers")]
+    #[serde(deserialize_with = "numbers::pairs")]
     pub metrics: Vec<(String, f64)>,
     /// Pictures of the network's work as PNG files.
     pub pictures: Vec<Vec<u8>>,
@@ -75,7 +75,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// That of a trial whose workers were lost as often as it may be given out.
+    /// Failure of a trial whose workers were lost as often as it may be given out.
     pub(crate) fn lost(reason: &str) -> Self {
         Self {
             message: format!("its worker was lost {ATTEMPTS} times; the last time: {reason}"),
@@ -84,7 +84,7 @@ impl Failure {
     }
 }
 
-/// How a trial ended.
+/// Outcome of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrialOutcome {
@@ -99,7 +99,7 @@ pub enum TrialOutcome {
     Lost(String),
 }
 
-/// What a study makes of an outcome.
+/// Effect of an outcome on a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// It counts.

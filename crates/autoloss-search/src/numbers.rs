@@ -1,0 +1,18 @@
+//! Numbers that may be none, such as loss values: JSON has no word for them but `null`.
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads pairs whose number is `null` where it is none.
+pub(crate) fn pairs<'de, K: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(K, f64)>, D::Error> {
+    Ok(or_nan(Vec::deserialize(deserializer)?))
+}
+
+/// The pairs with numbers in all places.
+pub(crate) fn or_nan<K>(pairs: Vec<(K, Option<f64>)>) -> Vec<(K, f64)> {
+    let filled = pairs
+        .into_iter()
+        .map(|(key, x)| (key, x.unwrap_or(f64::NAN)));
+    filled.collect()
+}
