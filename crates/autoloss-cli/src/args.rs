@@ -266,7 +266,7 @@ pub(crate) struct Retrain {
     /// Seed of the training; of several, the first.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Trainings with so many seeds, one after the other, each in a folder of its own in --out.
+    /// Trainings with so many seeds, each in a folder of its own in --out.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seeds: u64,
     /// Which network is kept: that after the last update, or that of the checkpoint with the best score
@@ -276,6 +276,8 @@ pub(crate) struct Retrain {
     /// Updates between two checkpoints; default: a tenth of all.
     #[arg(long, value_name = "N")]
     pub(crate) checkpoint_every: Option<usize>,
+    #[command(flatten)]
+    pub(crate) workers: WorkerArguments,
     /// Print the result as JSON.
     #[arg(long)]
     pub(crate) json: bool,

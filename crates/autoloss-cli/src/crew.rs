@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use autoloss_search::{Place, Processes, SearchSettings, Task, Workers};
+use autoloss_search::{Place, ProcessSettings, Processes, SearchSettings, Task, Workers};
 use autoloss_vision::device::is_processor;
 use autoloss_vision::tasks::TaskSettings;
+
+use crate::exit::usage;
 
 /// The workers that settings ask for.
 pub(crate) enum Crew {
@@ -14,10 +16,10 @@ pub(crate) enum Crew {
 }
 
 impl Crew {
-    /// For trainings of a task with these settings.
+    /// For trainings of a task with these settings; the first process is started.
     ///
     /// # Errors
-    /// If the program does not know its own file.
+    /// If the program does not know its own file, or a process refuses to work.
     pub(crate) fn new(
         search: &SearchSettings,
         settings: &TaskSettings,
@@ -31,14 +33,17 @@ impl Crew {
         let on = |device: &str| settings.clone().on(device);
         Ok(match search.executor {
             Place::Threads => Self::Threads(count),
-            Place::Processes => Self::Processes(Processes {
-                program: std::env::current_exe().context("the program's own file")?,
-                arguments: vec!["worker".into()],
-                settings: (0..count).map(|n| on(device(n)).to_toml()).collect(),
-                fingerprint: task.fingerprint(),
-                limit: search.trial_time.map(Duration::from_secs_f64),
-                shares_cores: (0..count).all(|n| is_processor(device(n))),
-            }),
+            Place::Processes => Self::Processes(
+                Processes::start(ProcessSettings {
+                    program: std::env::current_exe().context("the program's own file")?,
+                    arguments: vec!["worker".into()],
+                    settings: (0..count).map(|n| on(device(n)).to_toml()).collect(),
+                    fingerprint: task.fingerprint(),
+                    limit: search.trial_time.map(Duration::from_secs_f64),
+                    shares_cores: (0..count).all(|n| is_processor(device(n))),
+                })
+                .map_err(usage)?,
+            ),
         })
     }
 

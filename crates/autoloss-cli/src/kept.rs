@@ -5,11 +5,38 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use autoloss_search::{
-    Ended, Entry, Folder, Interrupt, SearchError, Task, Training, Workers, train_all,
+    Ended, Entry, Folder, Interrupt, SearchError, Task, Told, Training, Workers, train_all,
 };
 use serde_json::{Value, json};
 
 use crate::files::write_json;
+
+/// Makes the trainings by the workers, in a folder or without one. `on_done` is told each that ended, how many have
+/// ended, and of how many.
+///
+/// # Errors
+/// As [`Kept::train`].
+pub(crate) fn train(
+    kept: Option<&Kept>,
+    task: &dyn Task,
+    entries: &[Entry],
+    workers: Workers<'_>,
+    interrupt: &Interrupt,
+    on_done: &mut dyn FnMut(&Ended, (usize, usize)),
+) -> Result<Vec<Ended>> {
+    if let Some(kept) = kept {
+        return kept.train(task, entries, workers, interrupt, on_done);
+    }
+    let mut made = 0;
+    let on_news = &mut |told: Told<'_>| {
+        if let Told::Ended(_, ended) = told {
+            made += 1;
+            on_done(ended, (made, entries.len()));
+        }
+        Ok(())
+    };
+    Ok(train_all(task, entries, workers, interrupt, on_news)?)
+}
 
 /// A folder of trainings made with the same settings, claimed by this process.
 pub(crate) struct Kept {
@@ -45,12 +72,13 @@ impl Kept {
             .filter(|(_, known)| known.is_none());
         let missing: Vec<Entry> = missing.map(|(entry, _)| entry.clone()).collect();
         let mut made = 0;
-        let new = train_all(task, &missing, workers, interrupt, &mut |ended| {
+        let new = train_all(task, &missing, workers, interrupt, &mut |told| {
+            let Told::Ended(entry, ended) = told else {
+                return Ok(());
+            };
             made += 1;
             on_done(ended, (made, missing.len()));
             let Ok(training) = ended else { return Ok(()) };
-            let of = missing.iter().find(|entry| entry.is_of(ended));
-            let entry = of.expect("each training is that of an entry");
             let path = self.file(entry);
             self.write(&path, entry, training)
                 .map_err(|error| SearchError::Worker(format!("{}: {error:#}", path.display())))

@@ -11,8 +11,9 @@ mod task;
 use std::io::{BufReader, stdin, stdout};
 use std::time::Instant;
 
+use autoloss_search::toy::unscreened;
 use autoloss_search::{
-    Event, Interrupt, NewRun, Processes, Recorder, Runner, Settings, Task, Workers, serve,
+    Event, Interrupt, NewRun, ProcessSettings, Processes, Recorder, Runner, Task, Workers, serve,
 };
 use task::{Behaviour, Trivial};
 
@@ -32,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Behaviour::default()
     };
     let task = Trivial::new(behaviour.clone());
-    let processes = Processes {
+    let processes = ProcessSettings {
         program: std::env::current_exe()?,
         arguments: vec!["worker".into()],
         settings: vec![behaviour.to_text(); workers],
@@ -40,12 +41,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         limit: None,
         shares_cores: true,
     };
-    let workers = match place.as_str() {
-        "threads" => Workers::Threads(workers),
-        "processes" => Workers::Processes(&processes),
-        _ => return Err(usage.into()),
-    };
-    measure(&task, workers, trials)
+    match place.as_str() {
+        "threads" => measure(&task, Workers::Threads(workers), trials),
+        "processes" => {
+            let processes = Processes::start(processes)?;
+            measure(&task, Workers::Processes(&processes), trials)
+        }
+        _ => Err(usage.into()),
+    }
 }
 
 /// A search without screening and without the check of equivalence, whose every candidate is a trial.
@@ -54,13 +57,7 @@ fn measure(
     workers: Workers<'_>,
     trials: u64,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let mut settings = Settings::default();
-    settings.search.evaluations = Some(trials);
-    settings.search.choices = 1;
-    settings.search.final_losses = 0;
-    settings.search.equivalence = false;
-    settings.screening.rejection = false;
-    settings.screening.samples = 1;
+    let settings = unscreened(trials);
     let dir = tempfile::tempdir()?;
     let about = NewRun {
         task: task.name(),

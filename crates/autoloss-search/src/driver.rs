@@ -12,7 +12,7 @@ use crate::event::{End, Event};
 use crate::executor::{Executor, Inbox, Message, TICK, Workers, pool};
 use crate::screening::Scratch;
 use crate::study::{Context, Finder, Next, Study, Trial, TrialId, Verdict};
-use crate::task::{Interrupt, Task};
+use crate::task::{Interrupt, Report, Task};
 
 /// Seconds since the run began, its earlier parts included.
 #[derive(Clone, Copy)]
@@ -87,7 +87,7 @@ pub(crate) fn search(
 ) -> Result<End, SearchError> {
     let (inbox, messages) = Inbox::new();
     std::thread::scope(|scope| {
-        let mut executor = workers.executor(scope, task, usize::MAX, &inbox)?;
+        let mut executor = workers.executor(scope, task, usize::MAX, &inbox);
         let places = match executor.shares_cores() {
             true => executor.slots(),
             false => available_cores(),
@@ -253,7 +253,8 @@ impl Driver<'_, '_> {
                 }
                 self.study.tell(id, outcome, elapsed).map(|_| ())
             }
-            Message::Reported(id, share, score) => {
+            Message::Reported(_, Report::Update { .. }) => Ok(()),
+            Message::Reported(id, Report::Score { share, score }) => {
                 if self.study.report(id, share, score) == Verdict::Prune {
                     self.executor.cancel(Some(id));
                 }

@@ -49,7 +49,7 @@
 //!     match study.propose(elapsed, worker) {
 //!         Next::Find(finder) => study.admit(finder.run(&context, &mut scratch, &interrupt), elapsed)?,
 //!         Next::Train(trial) => {
-//!             let outcome = train(&task, &trial, &interrupt, &|_, _| ());
+//!             let outcome = train(&task, &trial, &interrupt, &|_| ());
 //!             study.tell(trial.id, outcome, elapsed)?;
 //!         }
 //!         Next::Wait => unreachable!("nothing is done elsewhere"),
@@ -115,7 +115,7 @@ pub use error::SearchError;
 pub use event::{
     Best, Candidate, End, Ended, Event, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
 };
-pub use executor::{Processes, Workers, train_all};
+pub use executor::{ProcessSettings, Processes, Told, Workers, train_all};
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};
 pub use random::{MAX_DEPTH, Space};
@@ -138,7 +138,7 @@ pub use store::{
 pub use study::{Measured, Plan, expected_seconds};
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
-    Interrupt, Job, Outcome, Report, Role, SEARCH_SCORE, Sample, Schedule, Scorer, SetOnPanic,
-    Task, TaskError, parse_loss,
+    Interrupt, Job, Keeping, Outcome, Report, Reporter, Role, SEARCH_SCORE, Sample, Schedule,
+    Scorer, SetOnPanic, Task, TaskError, parse_loss,
 };
 pub use worker::serve;

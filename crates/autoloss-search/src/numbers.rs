@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Deserializer};
 
+/// Reads a number that is `null` where it is none.
+pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 /// Reads pairs whose number is `null` where it is none.
 pub(crate) fn pairs<'de, K: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,

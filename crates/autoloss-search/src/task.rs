@@ -2,6 +2,7 @@
 //! metric, and a way to train and score a network, by its proxy or in full.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -250,6 +251,21 @@ pub struct Job {
     /// Shares of the updates, each between 0 and 1, after which the score on the search set is reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<f64>,
+    /// The files of the training that are kept; `None`: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeping: Option<Keeping>,
+}
+
+/// The files of a training that are kept in a folder: checkpoints, which an interrupted training goes on from, and
+/// the trained network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keeping {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Updates between two checkpoints.
+    pub every: usize,
+    /// Score every checkpoint on the search set, and keep the best of them as the network; else the last.
+    pub best: bool,
 }
 
 impl Job {
@@ -334,8 +350,31 @@ impl Drop for SetOnPanic<'_> {
     }
 }
 
-/// Told the share of the updates that a training has made, and its score on the search set.
-pub type Report<'a> = &'a (dyn Fn(f64, f64) + Sync);
+/// News of a training before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// A score on the way, where the job asks for it.
+    Score {
+        /// Share of the updates made.
+        share: f64,
+        /// The task's metric on the search set.
+        score: f64,
+    },
+    /// An update, where the files of the training are kept.
+    Update {
+        /// Its number, counted from 1.
+        update: usize,
+        /// Updates of the whole training.
+        of: usize,
+        /// Loss value.
+        #[serde(deserialize_with = "crate::numbers::number")]
+        loss_value: f64,
+    },
+}
+
+/// Told the reports of a training.
+pub type Reporter<'a> = &'a (dyn Fn(Report) + Sync);
 
 /// What a task could not do.
 #[derive(Debug, thiserror::Error)]
@@ -375,26 +414,26 @@ pub trait Task: Send + Sync {
         loss: &Loss,
         job: &Job,
         interrupt: &Interrupt,
-    ) -> Result<Evaluation, TaskError>;
-
-    /// Equal for the same task over the same data: a worker process with another one is refused.
-    fn fingerprint(&self) -> String {
-        format!("{} {}", self.name(), self.metric())
+    ) -> Result<Evaluation, TaskError> {
+        self.evaluate_reporting(loss, job, interrupt, &|_| ())
     }
 
-    /// The same, and tells `report` the task's metric on the search set after each share of the updates in
-    /// `job.reports`, as (share, score). A task without scores on the way reports none.
+    /// The same, and tells `report` a score after each share of the updates in `job.reports`, and each update where
+    /// `job.keeping` is given. A task without scores on the way tells none.
     ///
     /// # Errors
-    /// As [`Task::evaluate`].
+    /// As [`Task::evaluate`]; files that cannot be kept.
     fn evaluate_reporting(
         &self,
         loss: &Loss,
         job: &Job,
         interrupt: &Interrupt,
-        _report: Report<'_>,
-    ) -> Result<Evaluation, TaskError> {
-        self.evaluate(loss, job, interrupt)
+        report: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError>;
+
+    /// Equal for the same task over the same data: a worker process with another one is refused.
+    fn fingerprint(&self) -> String {
+        format!("{} {}", self.name(), self.metric())
     }
 
     /// Hand-written losses to compare with: (name, loss); the first is the task's usual one.

@@ -448,12 +448,18 @@ impl Task for Faulty {
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
         self.toy.samples(count, seed)
     }
-    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        stop: &Interrupt,
+        report: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError> {
         // Call 0 trains the reference.
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         if self.interrupts_at > 0 {
             if call < self.interrupts_at {
-                return self.toy.evaluate(loss, job, stop);
+                return self.toy.evaluate_reporting(loss, job, stop, report);
             }
             self.interrupt.set();
             while !stop.is_set() {
@@ -463,7 +469,7 @@ impl Task for Faulty {
         }
         match (self.fault)(call) {
             Some(evaluation) => Ok(evaluation),
-            None if call == 0 => self.toy.evaluate(loss, job, stop),
+            None if call == 0 => self.toy.evaluate_reporting(loss, job, stop, report),
             None if call.is_multiple_of(2) => Err(TaskError::Failed("out of memory".to_owned())),
             None => panic!("a bug of the task"),
         }
@@ -575,10 +581,16 @@ where
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
         self.toy.samples(count, seed)
     }
-    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        stop: &Interrupt,
+        report: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError> {
         match (self.evaluate)(loss, job) {
             Some(message) => Err(TaskError::Failed(message)),
-            None => self.toy.evaluate(loss, job, stop),
+            None => self.toy.evaluate_reporting(loss, job, stop, report),
         }
     }
     fn baselines(&self) -> Vec<(String, Loss)> {

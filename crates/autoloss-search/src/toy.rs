@@ -12,10 +12,25 @@ use autoloss_expr::{Loss, Program, Shape, Workspace};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::settings::Settings;
 use crate::task::{
-    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Report, Sample,
-    Schedule, Task, TaskError, parse_loss,
+    BranchSample, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Report, Reporter,
+    Sample, Schedule, Task, TaskError, parse_loss,
 };
+
+/// Settings of a search of so many evaluations that trains every loss it draws: nothing is screened, chosen or found
+/// equivalent, and nothing is trained at the end.
+#[must_use]
+pub fn unscreened(evaluations: u64) -> Settings {
+    let mut settings = Settings::default();
+    settings.search.evaluations = Some(evaluations);
+    settings.search.choices = 1;
+    settings.search.final_losses = 0;
+    settings.search.equivalence = false;
+    settings.screening.rejection = false;
+    settings.screening.samples = 1;
+    settings
+}
 
 const CLASSES: usize = 4;
 const SIDE: usize = 6;
@@ -181,21 +196,12 @@ impl Task for Toy {
         Ok((0..count).map(sample).collect())
     }
 
-    fn evaluate(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        interrupt: &Interrupt,
-    ) -> Result<Evaluation, TaskError> {
-        self.evaluate_reporting(loss, job, interrupt, &|_, _| ())
-    }
-
     fn evaluate_reporting(
         &self,
         loss: &Loss,
         job: &Job,
         interrupt: &Interrupt,
-        report: Report<'_>,
+        report: Reporter<'_>,
     ) -> Result<Evaluation, TaskError> {
         let start = Instant::now();
         let tree = &loss.branches[0].tree;
@@ -227,7 +233,10 @@ impl Task for Toy {
             picture.learn(&mut weights, &prediction, &gradients[0]);
             curve.push((update, loss_value));
             let reported = job.reports_after(update, updates(job.schedule));
-            reported.for_each(|share| report(share, held_out_score(job, &weights)));
+            reported.for_each(|share| {
+                let score = held_out_score(job, &weights);
+                report(Report::Score { share, score });
+            });
         }
         let score = match outcome {
             Outcome::Finished => held_out_score(job, &weights),

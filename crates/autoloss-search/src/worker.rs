@@ -3,11 +3,12 @@
 use std::io::{self, BufRead, Write};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::executor::protocol::{Reply, Request, VERSION, line};
 use crate::executor::train;
 use crate::study::{Trial, TrialId};
-use crate::task::{Interrupt, Task};
+use crate::task::{Interrupt, Report, Task};
 
 /// Trainings that were asked for and have not ended, and the end of each.
 type Wanted = Mutex<Vec<(TrialId, Arc<Interrupt>)>>;
@@ -117,14 +118,33 @@ fn train_all(
 ) -> io::Result<()> {
     for (trial, interrupt) in orders {
         let id = trial.id;
-        let outcome = train(task, &trial, &interrupt, &|share, score| {
-            // The end of the search is seen when the outcome is told.
-            let _ = put(output, &Reply::Report { id, share, score });
+        let updated = Mutex::new(None);
+        let outcome = train(task, &trial, &interrupt, &|report| {
+            if is_due(report, &updated) {
+                // The end of the search is seen when the outcome is told.
+                let _ = put(output, &Reply::Report { id, report });
+            }
         });
         lock(wanted).retain(|(other, _)| *other != id);
         put(output, &Reply::Done { id, outcome })?;
     }
     Ok(())
+}
+
+/// Time between two updates that are told; the last one always is.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Whether a report is to be told, given when an update last was.
+fn is_due(report: Report, updated: &Mutex<Option<Instant>>) -> bool {
+    let Report::Update { update, of, .. } = report else {
+        return true;
+    };
+    let mut last = updated.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = update == of || last.is_none_or(|last| last.elapsed() >= EVERY);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
 }
 
 fn put(output: &Mutex<impl Write>, reply: &Reply) -> io::Result<()> {

@@ -4,8 +4,8 @@
 //! cargo run --release -p autoloss-vision --example pack_digits -- IDX_FOLDER crates/autoloss-vision/assets/digits.bin
 //! ```
 //!
-//! Of each class the first 1800 digits of MNIST's training file and the first
-//! 400 of its test file are kept, which other people wrote.
+//! Of each class the first 1800 and the last 400 digits of MNIST's training file are kept, for training and search
+//! scenes, and the first 400 of its test file, which other people wrote, for validation scenes.
 
 use std::error::Error;
 use std::fs;
@@ -14,6 +14,7 @@ use std::path::Path;
 use autoloss_vision::data::asset::{AREA, FULL_INK, Glyph, SIDE, pack};
 
 const TRAIN_PER_CLASS: usize = 1800;
+const SEARCH_PER_CLASS: usize = 400;
 const VAL_PER_CLASS: usize = 400;
 /// Rows and columns of a digit in MNIST.
 const MNIST_SIDE: usize = 28;
@@ -24,21 +25,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: pack_digits IDX_FOLDER OUT_FILE".into());
     };
     let folder = Path::new(folder);
-    let train = digits(folder, "train", TRAIN_PER_CLASS)?;
-    let val = digits(folder, "t10k", VAL_PER_CLASS)?;
-    let bytes = pack(&train, &val)?;
+    let train = digits(folder, "train", |of_class| of_class.get(..TRAIN_PER_CLASS))?;
+    let search = digits(folder, "train", |of_class| {
+        let rest = of_class.get(TRAIN_PER_CLASS..)?;
+        rest.get(rest.len().checked_sub(SEARCH_PER_CLASS)?..)
+    })?;
+    let val = digits(folder, "t10k", |of_class| of_class.get(..VAL_PER_CLASS))?;
+    let parts = [&train[..], &search, &val];
+    let bytes = pack(parts)?;
     fs::write(out, &bytes)?;
     println!(
-        "{} + {} digits, {} bytes",
-        train.len(),
-        val.len(),
+        "{:?} digits, {} bytes",
+        parts.map(<[Glyph]>::len),
         bytes.len()
     );
     Ok(())
 }
 
-/// The first `per_class` digits of each class, class after class.
-fn digits(folder: &Path, part: &str, per_class: usize) -> Result<Vec<Glyph>, Box<dyn Error>> {
+/// Digits of each class, class after class: those of all that a file has that `taken` takes.
+fn digits(
+    folder: &Path,
+    part: &str,
+    taken: impl for<'a> Fn(&'a [&'a [u8]]) -> Option<&'a [&'a [u8]]>,
+) -> Result<Vec<Glyph>, Box<dyn Error>> {
     let images = idx(&folder.join(format!("{part}-images-idx3-ubyte")), 3)?;
     let labels = idx(&folder.join(format!("{part}-labels-idx1-ubyte")), 1)?;
     let images: Vec<&[u8]> = images.chunks_exact(MNIST_SIDE * MNIST_SIDE).collect();
@@ -47,14 +56,17 @@ fn digits(folder: &Path, part: &str, per_class: usize) -> Result<Vec<Glyph>, Box
     }
     let mut glyphs = Vec::new();
     for class in 0..10 {
-        let of_class = images
-            .iter()
-            .zip(&labels)
-            .filter(|(_, label)| **label == class);
-        glyphs.extend(of_class.take(per_class).map(|(image, _)| glyph(image)));
-        if glyphs.len() != (usize::from(class) + 1) * per_class {
-            return Err(format!("{part}: fewer than {per_class} digits of class {class}").into());
-        }
+        let of_class = images.iter().zip(&labels);
+        let of_class = of_class.filter(|(_, label)| **label == class);
+        let of_class: Vec<&[u8]> = of_class.map(|(image, _)| *image).collect();
+        let few = || {
+            format!(
+                "{part}: {} digits of class {class} are too few",
+                of_class.len()
+            )
+        };
+        let taken = taken(&of_class).ok_or_else(few)?;
+        glyphs.extend(taken.iter().map(|image| glyph(image)));
     }
     Ok(glyphs)
 }

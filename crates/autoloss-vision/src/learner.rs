@@ -1,18 +1,20 @@
-//! The network side of a task: what is trained and how it is scored. Evaluating a candidate and
-//! re-training with a loss are the same for all of them.
+//! The network side of a task: a training with a loss, its score, and the files of it that are kept are the same for
+//! all networks.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use autoloss_expr::{Loss, Tree};
 use autoloss_search::{
-    Evaluation, EvaluationSet, Interrupt, Job, Outcome, Report, SEARCH_SCORE, Task, TaskError,
+    Evaluation, EvaluationSet, Interrupt, Job, Keeping, Outcome, Report, Reporter, SEARCH_SCORE,
+    Task, TaskError,
 };
 use burn::module::Module;
 
 use crate::checkpoint::{Checkpoints, load_network, save_network};
 use crate::data::{DataError, Summary};
-use crate::train::{Begin, Course, LossOf, Progress, TrainError, Trained, TrainingSettings, train};
+use crate::train::{
+    Begin, Course, LossOf, Progress, READ_EVERY, TrainError, Trained, TrainingSettings, train,
+};
 
 /// What is trained, and how it is scored.
 pub(crate) trait Learner: Send + Sync {
@@ -82,20 +84,22 @@ impl<T> PerSet<T> {
     }
 }
 
-/// Trains a fresh network with the loss and scores it by the searched metric on the job's set; `report` is
-/// told scores on the way where the job asks for them.
+/// Trains a network with the loss and scores it on the job's set, keeps the files and tells `report` the news that
+/// the job asks for.
 ///
 /// # Errors
-/// [`TaskError::Interrupted`] if the interrupt was set; otherwise what went wrong.
+/// [`TaskError::Interrupted`] if the interrupt was set; data that cannot be read, files that cannot be written or
+/// read.
 pub(crate) fn evaluate<L: Learner>(
     learner: &L,
     loss: &Loss,
     job: &Job,
     interrupt: &Interrupt,
-    report: Report<'_>,
+    report: Reporter<'_>,
 ) -> Result<Evaluation, TaskError> {
-    on_threads(learner.training().threads, || {
-        train_and_score(learner, loss, job, interrupt, report)
+    on_threads(learner.training().threads, || match &job.keeping {
+        None => train_and_score(learner, loss, job, interrupt, report),
+        Some(keeping) => train_and_keep(learner, loss, job, keeping, interrupt, report),
     })?
 }
 
@@ -126,6 +130,7 @@ pub(crate) fn expected_seconds<L: Learner + Task>(learner: &L) -> Result<Option<
             settings: &few,
             stop_on_invalid: false,
             interrupt: &enough,
+            read_every: 1,
         };
         let mut ends = vec![Instant::now()];
         let begin = Begin::fresh(&few);
@@ -146,51 +151,18 @@ pub(crate) fn expected_seconds<L: Learner + Task>(learner: &L) -> Result<Option<
     Ok(Some(1.1 * fastest * settings.steps as f64))
 }
 
-/// How a full training is kept and goes on.
-#[derive(Clone, Copy, Debug)]
-pub struct Keeping<'a> {
-    /// The folder of checkpoints and of the network.
-    pub dir: &'a Path,
-    /// Updates between two checkpoints.
-    pub every: usize,
-    /// Score every checkpoint on the search set, and keep the best of them as the network; else the last.
-    pub best: bool,
-}
-
-/// Full training with one loss: keeps a checkpoint every so many updates, goes on from one that is
-/// there, writes `network.safetensors` at the end, calls `on_update` after each update with the update
-/// and its loss value, and scores all metrics on the job's set. Whichever checkpoint is kept is chosen on
-/// the search set.
-///
-/// # Errors
-/// An interrupt, data that cannot be read, files that cannot be written or read.
-pub(crate) fn retrain<L: Learner>(
+/// Trains as [`evaluate`] does and keeps files: a checkpoint every so many updates, of which the last one is gone on
+/// from, and `network.safetensors` at the end. Whichever checkpoint is kept is chosen on the search set.
+fn train_and_keep<L: Learner>(
     learner: &L,
     loss: &Loss,
     job: &Job,
-    keeping: Keeping<'_>,
+    keeping: &Keeping,
     interrupt: &Interrupt,
-    on_update: &mut (dyn FnMut(usize, f64) + Send),
-) -> Result<Evaluation, TaskError> {
-    let job = &Job {
-        all_metrics: true,
-        ..job.clone()
-    };
-    on_threads(learner.training().threads, || {
-        retrain_here(learner, loss, job, keeping, interrupt, on_update)
-    })?
-}
-
-fn retrain_here<L: Learner>(
-    learner: &L,
-    loss: &Loss,
-    job: &Job,
-    keeping: Keeping<'_>,
-    interrupt: &Interrupt,
-    on_update: &mut (dyn FnMut(usize, f64) + Send),
+    report: Reporter<'_>,
 ) -> Result<Evaluation, TaskError> {
     let start = Instant::now();
-    let checkpoints = Checkpoints(keeping.dir);
+    let checkpoints = Checkpoints(&keeping.dir);
     let best_path = keeping.dir.join("best.safetensors");
     let mut progressed = checkpoints.progressed().map_err(TaskError::Failed)?;
     let before = progressed.seconds;
@@ -206,8 +178,16 @@ fn retrain_here<L: Learner>(
             .map(|(u, value)| (*u, value.unwrap_or(f64::NAN)))
             .collect();
     }
+    let of = learner.training().steps;
     let mut between = |progress: Progress<'_, L::Net>| {
-        on_update(progress.update, progress.loss_value);
+        if let (update, Some(loss_value)) = (progress.update, progress.loss_value) {
+            report(Report::Update {
+                update,
+                of,
+                loss_value,
+            });
+        }
+        report_scores(learner, job, &progress, interrupt, report)?;
         if !progress.update.is_multiple_of(keeping.every) {
             return Ok(());
         }
@@ -231,6 +211,7 @@ fn retrain_here<L: Learner>(
         settings: learner.training(),
         stop_on_invalid: job.stop_on_invalid,
         interrupt,
+        read_every: READ_EVERY,
     };
     let trained = train(net, &mut loss, &course, begin, &mut between);
     drop(loss);
@@ -253,6 +234,22 @@ fn retrain_here<L: Learner>(
     Ok(evaluation)
 }
 
+/// Tells the scores on the way that the job asks for after this update.
+fn report_scores<L: Learner>(
+    learner: &L,
+    job: &Job,
+    progress: &Progress<'_, L::Net>,
+    interrupt: &Interrupt,
+    report: Reporter<'_>,
+) -> Result<(), String> {
+    for share in job.reports_after(progress.update, learner.training().steps) {
+        let score = search_score(learner, progress.net, interrupt);
+        let score = score.map_err(|error| error.to_string())?;
+        report(Report::Score { share, score });
+    }
+    Ok(())
+}
+
 /// The searched metric of a network on the search set.
 fn search_score<L: Learner>(
     learner: &L,
@@ -268,22 +265,17 @@ fn train_and_score<L: Learner>(
     loss: &Loss,
     job: &Job,
     interrupt: &Interrupt,
-    report: Report<'_>,
+    report: Reporter<'_>,
 ) -> Result<Evaluation, TaskError> {
     let start = Instant::now();
     let (net, mut loss) = learner.start(loss, job.seed, 0)?;
-    let updates = learner.training().steps;
-    let mut between = |progress: Progress<'_, L::Net>| {
-        for share in job.reports_after(progress.update, updates) {
-            let score = search_score(learner, progress.net, interrupt);
-            report(share, score.map_err(|error| error.to_string())?);
-        }
-        Ok(())
-    };
+    let mut between =
+        |progress: Progress<'_, L::Net>| report_scores(learner, job, &progress, interrupt, report);
     let course = Course {
         settings: learner.training(),
         stop_on_invalid: job.stop_on_invalid,
         interrupt,
+        read_every: READ_EVERY,
     };
     let begin = Begin::fresh(learner.training());
     let trained = train(net, &mut loss, &course, begin, &mut between);

@@ -19,6 +19,6 @@ pub mod tasks;
 mod train;
 
 pub use field::TensorField;
-pub use loss::{ClassLoss, LossAt};
+pub use loss::{ClassLoss, LossAt, LossValue};
 pub use pretrain::{PretrainError, Pretrained, Pretraining, pretrain};
 pub use train::{Optimiser, TrainingSettings};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use autoloss_expr::{NativeLoss, Program, ProgramError, Shape, Tree, Workspace};
 use autoloss_search::{BranchSpec, Derived, InputSpec, prediction_gradient};
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 
 use crate::field::TensorField;
 
@@ -14,12 +14,7 @@ use crate::field::TensorField;
 ///
 /// Ignored pixels take no part: there both `yhat` and `y` are the uniform distribution, a perfect
 /// prediction, and no gradient flows.
-pub struct ClassLoss {
-    /// With the logits as `yhat`, for the CPU.
-    of_logits: BranchLoss,
-    /// With the probabilities as `yhat`, for Burn's tensors; a native loss has none.
-    of_probabilities: Option<Program>,
-}
+pub struct ClassLoss(BranchLoss);
 
 /// The inputs of a branch at some positions; a prediction that is a softmax is given by its logits.
 pub(crate) struct BranchFields {
@@ -31,13 +26,15 @@ pub(crate) struct BranchFields {
     pub(crate) derived: Option<Arc<dyn Derived>>,
 }
 
-/// The loss of one branch: value and gradient on the host.
+/// The loss of one branch: value and gradient on the host, or on the device of the network.
 pub(crate) struct BranchLoss {
     spec: BranchSpec,
     by: By,
+    /// Over the inputs as the branch has them, for Burn's tensors; a loss that is no tree of operators has none.
+    of_tensors: Option<Program>,
 }
 
-/// What computes it.
+/// What computes it on the host.
 enum By {
     /// The kernels of the language.
     Kernels {
@@ -77,10 +74,27 @@ impl BranchLoss {
             },
             None => kernels()?,
         };
+        let program = || Program::new(tree, &spec.program_inputs());
         Ok(Self {
             by,
             spec: spec.clone(),
+            of_tensors: tree.native().is_none().then(program).transpose()?,
         })
+    }
+
+    /// The loss on the device of its inputs, each of the branch's shape, in the order of the branch; a prediction
+    /// that is a softmax is given by its logits. `None` for a loss that the host alone computes.
+    pub(crate) fn on_device(&self, mut inputs: Vec<Tensor<4>>) -> Option<Tensor<1>> {
+        let program = self.of_tensors.as_ref()?;
+        let place = self.spec.prediction();
+        if self.spec.inputs[place].is_softmax() {
+            inputs[place] = activation::softmax(inputs[place].clone(), 1);
+        }
+        let positions = shape_of(&inputs[place]).positions();
+        let inputs: Vec<TensorField> = inputs.into_iter().map(TensorField).collect();
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 positions")]
+        let positions = positions as f64;
+        Some(program.apply(&inputs).0.sum().div_scalar(positions))
     }
 
     /// The loss value, and the gradient of the prediction (of its logits, if it is a softmax).
@@ -181,10 +195,30 @@ pub(crate) fn all_finite(numbers: &[f32]) -> bool {
     numbers.iter().fold(0.0, |zero, x| zero + x * 0.0) == 0.0
 }
 
+/// A loss value.
+#[derive(Clone, Debug)]
+pub enum LossValue {
+    /// That is known.
+    Known(f64),
+    /// The sum of a number on a device, which may still be computed, and one that is known.
+    OnDevice(Tensor<1>, f64),
+}
+
+impl LossValue {
+    /// The number; waits until the device has computed it.
+    #[must_use]
+    pub fn get(&self) -> f64 {
+        match self {
+            Self::Known(value) => *value,
+            Self::OnDevice(tensor, known) => f64::from(tensor.clone().into_scalar::<f32>()) + known,
+        }
+    }
+}
+
 /// A loss at one batch.
 pub struct LossAt {
     /// The loss value; not finite as soon as any of its terms is not.
-    pub loss_value: f64,
+    pub loss_value: LossValue,
     /// A number whose backward pass gives the loss's gradient.
     pub root: Tensor<1>,
     /// Whether the gradient with respect to the logits is finite, where it is already known.
@@ -201,24 +235,17 @@ impl ClassLoss {
             name: "class".to_owned(),
             inputs: InputSpec::probabilities_and_target(),
         };
-        Ok(Self {
-            of_logits: BranchLoss::new(tree, &spec)?,
-            of_probabilities: match tree.native() {
-                Some(_) => None,
-                None => Some(Program::new(tree, &spec.program_inputs())?),
-            },
-        })
+        Ok(Self(BranchLoss::new(tree, &spec)?))
     }
 
     /// The loss at a batch: logits (N, C, H, W), labels (N, H, W), where a label of C or more is
     /// ignored.
     pub fn at(&mut self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
-        match &self.of_probabilities {
-            Some(program) if !crate::device::is_host(&logits.device()) => {
-                Self::at_device(program, logits, labels)
-            }
-            _ => self.at_host(logits, labels),
-        }
+        let on_device = match crate::device::is_host(&logits.device()) {
+            true => None,
+            false => self.at_device(logits, labels),
+        };
+        on_device.unwrap_or_else(|| self.at_host(logits, labels))
     }
 
     /// Value and gradient on the host; the tensor only carries the gradient.
@@ -232,40 +259,50 @@ impl ClassLoss {
             inputs: vec![values, y],
             derived: None,
         };
-        let (loss_value, gradient) = self.of_logits.at(&fields);
+        let (loss_value, gradient) = self.0.at(&fields);
         let mut gradient = gradient.to_vec();
         for_ignored(labels, shape, |i| gradient[i] = 0.0);
         let gradient_is_finite = all_finite(&gradient);
         LossAt {
-            loss_value,
+            loss_value: LossValue::Known(loss_value),
             root: carrier(logits, gradient),
             gradient_is_finite,
         }
     }
 
-    /// Value and gradient by Burn, on the logits' device.
-    fn at_device(program: &Program, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
-        let shape = shape_of(logits);
-        let device = logits.device();
-        let field =
-            |values| Tensor::<4>::from_data(TensorData::new(values, logits.dims()), &device);
-        let mut counted = vec![1.0_f32; shape.len()];
-        for_ignored(labels, shape, |i| counted[i] = 0.0);
-        // Logits of 0 are the uniform distribution, and nothing flows through a product with 0.
-        let probabilities = activation::softmax(logits.clone() * field(counted), 1);
-        let inputs = [
-            TensorField(probabilities),
-            TensorField(field(one_hot(labels, shape))),
-        ];
-        let output = program.apply(&inputs).0;
-        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 positions")]
-        let root = output.sum().div_scalar(shape.positions() as f64);
-        LossAt {
-            loss_value: f64::from(root.clone().into_scalar::<f32>()),
+    /// Value and gradient by Burn, on the logits' device; `None` for a loss that the host alone computes.
+    fn at_device(&self, logits: &Tensor<4>, labels: &[u8]) -> Option<LossAt> {
+        let (y, ignored) = target_on(&logits.device(), labels, shape_of(logits));
+        // Logits of 0 are the uniform distribution, and nothing flows through them.
+        let counted = logits.clone().mask_fill(ignored, 0.0);
+        Some(LossAt::on_device(self.0.on_device(vec![counted, y])?))
+    }
+}
+
+impl LossAt {
+    /// A loss that Burn differentiates.
+    pub(crate) fn on_device(root: Tensor<1>) -> Self {
+        Self {
+            loss_value: LossValue::OnDevice(root.clone(), 0.0),
             root,
             gradient_is_finite: true,
         }
     }
+}
+
+/// The target of [`one_hot`] on a device, and whether each of its elements is that of an ignored pixel.
+fn target_on(device: &Device, labels: &[u8], shape: Shape) -> (Tensor<4>, Tensor<4, Bool>) {
+    let dims = [shape.n, shape.c, shape.h, shape.w];
+    let labels: Vec<i32> = labels.iter().map(|label| i32::from(*label)).collect();
+    let labels = TensorData::new(labels, [shape.n, 1, shape.h, shape.w]);
+    let labels = Tensor::<4, Int>::from_data(labels, device).expand(dims);
+    let channels = i64::try_from(shape.c).expect("classes are few");
+    let classes = Tensor::<1, Int>::arange(0..channels, device).reshape([1, shape.c, 1, 1]);
+    let ignored = labels.clone().greater_equal_elem(channels);
+    #[expect(clippy::cast_precision_loss, reason = "classes are few")]
+    let uniform = 1.0 / channels as f32;
+    let y = labels.equal(classes.expand(dims)).float();
+    (y.mask_fill(ignored.clone(), uniform), ignored)
 }
 
 fn shape_of(tensor: &Tensor<4>) -> Shape {
@@ -316,7 +353,6 @@ pub(crate) fn for_ignored(labels: &[u8], shape: Shape, mut f: impl FnMut(usize))
 mod tests {
     use super::*;
     use autoloss_expr::Operator;
-    use burn::tensor::Device;
 
     const DIMS: [usize; 4] = [2, 3, 4, 5];
 
@@ -336,7 +372,7 @@ mod tests {
         let loss = at(&leaf);
         let gradients = loss.root.backward();
         let gradient = leaf.grad(&gradients).unwrap();
-        (loss.loss_value, host_values(&gradient))
+        (loss.loss_value.get(), host_values(&gradient))
     }
 
     fn close(a: f32, b: f32) -> bool {
@@ -351,8 +387,7 @@ mod tests {
             let applied = Tree::apply(*op, operands[..op.arity()].to_vec());
             let tree = Tree::apply(Operator::Mul, vec![applied, Tree::input("y")]);
             let loss = ClassLoss::new(&tree).unwrap();
-            let program = loss.of_probabilities.as_ref().unwrap();
-            let (value, by_burn) = gradient(|leaf| ClassLoss::at_device(program, leaf, &labels()));
+            let (value, by_burn) = gradient(|leaf| loss.at_device(leaf, &labels()).unwrap());
             let (host_value, by_host) =
                 gradient(|leaf| ClassLoss::new(&tree).unwrap().at_host(leaf, &labels()));
             assert!(
@@ -395,7 +430,7 @@ mod tests {
             let device = Device::flex().autodiff();
             let leaf = Tensor::<4>::from_data(TensorData::new(values, DIMS), &device);
             let mut loss = ClassLoss::new(&Tree::Native(loss.clone())).unwrap();
-            loss.at(&leaf, &labels()).loss_value
+            loss.at(&leaf, &labels()).loss_value.get()
         };
         for name in [
             "lovasz_softmax",
@@ -431,7 +466,7 @@ mod tests {
         let device = Device::flex().autodiff();
         let leaf = Tensor::<4>::from_data(TensorData::new(logits(), DIMS), &device).require_grad();
         let loss = ClassLoss::new(&tree).unwrap().at(&leaf, &labels());
-        assert!(!loss.loss_value.is_finite() && !loss.gradient_is_finite);
+        assert!(!loss.loss_value.get().is_finite() && !loss.gradient_is_finite);
     }
 
     #[test]

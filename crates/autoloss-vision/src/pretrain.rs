@@ -112,10 +112,13 @@ pub fn pretrain(
         settings: &schedule,
         stop_on_invalid: true,
         interrupt: &Interrupt::default(),
+        read_every: 1,
     };
     let begin = Begin::fresh(&schedule);
     let trained = train(net, &mut at, &course, begin, &mut |progress| {
-        on_update(progress.update, progress.loss_value);
+        if let Some(loss_value) = progress.loss_value {
+            on_update(progress.update, loss_value);
+        }
         Ok(())
     });
     let net = trained?.net.valid();

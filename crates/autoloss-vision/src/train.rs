@@ -9,7 +9,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::data::DataError;
-use crate::loss::LossAt;
+use crate::device::is_host;
+use crate::loss::{LossAt, LossValue};
 
 /// How the parameters move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,8 +177,8 @@ pub(crate) struct Trained<N> {
 pub(crate) struct Progress<'a, N> {
     /// The update just made, counted from 1.
     pub update: usize,
-    /// Its loss value.
-    pub loss_value: f64,
+    /// Its loss value, where the device has told it.
+    pub loss_value: Option<f64>,
     /// The network.
     pub net: &'a N,
     /// The optimiser, with its moments.
@@ -215,7 +216,13 @@ pub(crate) struct Course<'a> {
     pub stop_on_invalid: bool,
     /// A request to end early.
     pub interrupt: &'a Interrupt,
+    /// Updates between two that are waited for, where a device computes beside the processor: loss values are read
+    /// at these alone, and gradients that are not finite are seen at them.
+    pub read_every: usize,
 }
+
+/// [`Course::read_every`] where nothing speaks for another number: so many updates of a bad training are lost.
+pub(crate) const READ_EVERY: usize = 20;
 
 /// The loss of a network at an update, counted from 1, on the batch of that update.
 pub(crate) type LossOf<'a, N> = Box<dyn FnMut(&N, usize) -> Result<LossAt, TrainError> + Send + 'a>;
@@ -234,19 +241,40 @@ pub(crate) fn train<N: Module>(
     let settings = course.settings;
     let (mut optimiser, mut curve) = (begin.optimiser, begin.curve);
     let every = settings.steps.div_ceil(100).max(1);
+    let mut magnitudes = Magnitudes::default();
     for update in begin.update + 1..=settings.steps {
         if course.interrupt.is_set() {
             return Err(TrainError::Interrupted);
         }
         let loss = loss(&net, update)?;
-        if update.is_multiple_of(every) || update == 1 || update == settings.steps {
-            curve.push((update, loss.loss_value));
+        let on_host = is_host(&loss.root.device());
+        let at_an_end = update == 1 || update == settings.steps;
+        let step = if on_host { 1 } else { course.read_every };
+        let read = at_an_end || update.is_multiple_of(step);
+        let loss_value = read.then(|| loss.loss_value.get());
+        if let Some(loss_value) = loss_value
+            && (at_an_end || update % every < step)
+        {
+            curve.push((update, loss_value));
         }
         let gradients = GradientsParams::from_grads(loss.root.backward(), &net);
-        if course.stop_on_invalid
-            && let Some(what) =
-                not_finite(&loss.loss_value, loss.gradient_is_finite, &gradients, &net)
-        {
+        let invalid = match (course.stop_on_invalid, on_host) {
+            (false, _) => None,
+            (true, true) => not_finite(
+                loss.loss_value.get(),
+                loss.gradient_is_finite,
+                &gradients,
+                &net,
+            ),
+            (true, false) => {
+                magnitudes.add(&loss, &gradients, &net);
+                match read {
+                    true => magnitudes.not_finite(update),
+                    false => None,
+                }
+            }
+        };
+        if let Some(what) = invalid {
             let outcome = Outcome::Stopped { update, what };
             return Ok(Trained {
                 net,
@@ -257,7 +285,7 @@ pub(crate) fn train<N: Module>(
         net = optimiser.step(settings.rate(update), net, gradients);
         let progress = Progress {
             update,
-            loss_value: loss.loss_value,
+            loss_value,
             net: &net,
             optimiser: &optimiser,
             curve: &curve,
@@ -289,9 +317,64 @@ pub(crate) fn images(values: Vec<f32>, [n, h, w]: [usize; 3], device: &Device) -
     Tensor::from_data(TensorData::new(values, [n, 3, h, w]), device)
 }
 
+/// The sum of the magnitudes of loss values and gradients on a device since it was last read: one number that is
+/// not finite as soon as one of them is not.
+#[derive(Default)]
+struct Magnitudes {
+    sum: Option<Tensor<1>>,
+    /// The last update that was read.
+    read: usize,
+}
+
+impl Magnitudes {
+    /// Adds those of an update, without waiting for the device.
+    fn add(&mut self, loss: &LossAt, gradients: &GradientsParams, net: &impl Module) {
+        if let LossValue::OnDevice(value, _) = &loss.loss_value {
+            self.add_tensor(value.clone().inner());
+        }
+        let mut visit = Visit {
+            gradients,
+            sum: self,
+        };
+        net.visit(&mut visit);
+    }
+
+    fn add_tensor<const D: usize>(&mut self, tensor: Tensor<D>) {
+        let part = tensor.abs().sum();
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => sum + part,
+            None => part,
+        });
+    }
+
+    /// A sentence where one was not finite in an update since the last read.
+    fn not_finite(&mut self, update: usize) -> Option<String> {
+        let sum = self.sum.take()?.into_scalar::<f32>();
+        let first = std::mem::replace(&mut self.read, update) + 1;
+        let what = "the loss value or the gradient of a parameter is not finite";
+        (!sum.is_finite()).then(|| match first == update {
+            true => what.to_owned(),
+            false => format!("{what} in one of the updates {first} to {update}"),
+        })
+    }
+}
+
+struct Visit<'a> {
+    gradients: &'a GradientsParams,
+    sum: &'a mut Magnitudes,
+}
+
+impl ModuleVisitor for Visit<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.sum.add_tensor(gradient);
+        }
+    }
+}
+
 /// What is not finite, if anything is.
 fn not_finite(
-    loss_value: &f64,
+    loss_value: f64,
     of_logits: bool,
     gradients: &GradientsParams,
     net: &impl Module,

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use autoloss_search::{
     Comparison, Ended, EvaluationSet, Job, Schedule, comparison_seeds, entries, summarise,
-    train_all,
 };
 use serde_json::json;
 
@@ -13,7 +12,7 @@ use crate::args::Compare;
 use crate::config::Config;
 use crate::exit::usage;
 use crate::formula::for_task;
-use crate::kept::Kept;
+use crate::kept::{Kept, train};
 use crate::output::say;
 
 pub(crate) fn compare(arguments: &Compare) -> Result<()> {
@@ -52,26 +51,17 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         say!("{made} of {of}: {}", in_words(ended));
     };
     let crew = config.crew(&*task)?;
-    let trainings = match &arguments.out {
-        Some(dir) => {
-            let kept = Kept::new(dir, config.task.to_toml())?;
-            kept.train(&*task, &entries, crew.workers(), &interrupt, &mut tell)?
-        }
-        None => {
-            let mut made = 0;
-            train_all(
-                &*task,
-                &entries,
-                crew.workers(),
-                &interrupt,
-                &mut |training| {
-                    made += 1;
-                    tell(training, (made, total));
-                    Ok(())
-                },
-            )?
-        }
-    };
+    let kept = arguments.out.as_ref();
+    let kept = kept.map(|dir| Kept::new(dir, config.task.to_toml()));
+    let (kept, workers) = (kept.transpose()?, crew.workers());
+    let trainings = train(
+        kept.as_ref(),
+        &*task,
+        &entries,
+        workers,
+        &interrupt,
+        &mut tell,
+    )?;
     let comparisons = summarise(trainings);
     let settings = &config.task;
     if arguments.json {

@@ -7,9 +7,7 @@ mod output;
 use anyhow::Result;
 use autoloss_expr::Loss;
 use autoloss_search::fidelity::{LEAST, PanelKind, PanelLoss, Report, Trainings, panel};
-use autoloss_search::{
-    Ended, Entry, Interrupt, Job, Schedule, SearchError, Task, Workers, train_all,
-};
+use autoloss_search::{Ended, Entry, Interrupt, Job, Schedule, Task, Workers};
 
 use super::compare::in_words;
 use super::search::clock;
@@ -19,7 +17,7 @@ use crate::config::Config;
 use crate::exit::usage;
 use crate::files::write_text;
 use crate::formula::for_task;
-use crate::kept::Kept;
+use crate::kept::{Kept, train};
 use crate::output::say;
 use cost::Cost;
 use drawn::Drawn;
@@ -230,21 +228,7 @@ impl Making<'_> {
             let left = left.map_or_else(String::new, |left| format!(", {} left", clock(left)));
             say!("{schedule} {made} of {of}: {}{left}", in_words(ended));
         };
-        let Some(kept) = self.kept else {
-            let mut made = 0;
-            let on_done = &mut |ended: &Ended| -> Result<(), SearchError> {
-                made += 1;
-                tell(ended, (made, entries.len()));
-                Ok(())
-            };
-            return Ok(train_all(
-                self.task,
-                entries,
-                self.workers,
-                self.interrupt,
-                on_done,
-            )?);
-        };
-        kept.train(self.task, entries, self.workers, self.interrupt, &mut tell)
+        let (task, workers) = (self.task, self.workers);
+        train(self.kept, task, entries, workers, self.interrupt, &mut tell)
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
     let folder = Folder::claim(&out)?;
     let mut table = match sheet {
         Sheet::Table8 | Sheet::Figure4 => {
-            let searches = ablation::searches(scale, &data, (workers, &own))?;
+            let searches = ablation::searches(scale, &data, &own)?;
             searches::run_all(&searches, &out, workers, &interrupt)?;
             let longest = match sheet {
                 Sheet::Table8 => Some(ablation::longest(scale, &data, &own)?),
@@ -103,7 +103,7 @@ fn check_folders(arguments: &Reproduce) -> Result<()> {
 }
 
 fn of_plan(plan: &Plan, out: &Path, workers: usize, interrupt: &Interrupt) -> Result<Output> {
-    searches::run_in_turn(&plan.searches, out, workers, interrupt)?;
+    searches::run_all(&plan.searches, out, workers, interrupt)?;
     let trained = trainings::train(plan, out, workers, interrupt)?;
     let several = plan.setups.len() > 1;
     let columns = plan.setups.iter().flat_map(|setup| {

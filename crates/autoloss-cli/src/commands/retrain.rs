@@ -1,13 +1,18 @@
 //! `autoloss retrain`: full training with one loss.
 
+use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use autoloss_expr::Loss;
-use autoloss_search::{EvaluationSet, Folder, Interrupt, Job, Outcome, SEARCH_SCORE, Schedule};
-use autoloss_vision::tasks::{Keeping, VisionTask};
+use autoloss_search::{
+    Ended, Entry, EvaluationSet, Folder, Interrupt, Job, Keeping, Report, SEARCH_SCORE, Schedule,
+    TaskError, Told, train_all,
+};
+use autoloss_vision::tasks::VisionTask;
 use serde_json::{Map, Value, json};
 
 use super::{check_seeds, interrupt_on_ctrl_c, print, print_json};
@@ -36,7 +41,7 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
             u64::MAX
         ))
     })?;
-    let config = Config::read(&arguments.task, Vec::new())?;
+    let config = Config::read(&arguments.task, Config::of_workers(&arguments.workers)?)?;
     let task = config.open_task()?;
     let named = for_task(&arguments.loss, &*task)?;
     let dir = &arguments.out;
@@ -44,18 +49,10 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
     let training = Retraining {
         arguments,
         config: &config,
-        task: &*task,
         loss: &named.loss,
-        interrupt: &*interrupt_on_ctrl_c("go on with --resume")?,
     };
-    let mut results = Vec::new();
-    for seed in arguments.seed..=last {
-        let dir = match arguments.seeds {
-            1 => dir.clone(),
-            _ => dir.join(format!("seed-{seed}")),
-        };
-        results.push(training.run(&dir, seed)?);
-    }
+    let interrupt = interrupt_on_ctrl_c("go on with --resume")?;
+    let results = training.run(arguments.seed..=last, &*task, &interrupt)?;
     folder.check()?;
     drop(folder);
     let several = json!({ "trainings": results });
@@ -105,6 +102,25 @@ fn claim(arguments: &Retrain) -> Result<Folder> {
     }
 }
 
+/// Tells how far a training is, now and then: `reported` has the time when each seed's was told last.
+fn tell(entry: &Entry, report: Report, reported: &mut HashMap<u64, (Instant, Instant)>) {
+    let Report::Update {
+        update,
+        of,
+        loss_value,
+    } = report
+    else {
+        return;
+    };
+    let now = Instant::now();
+    let (start, last) = reported.entry(entry.job.seed).or_insert((now, now));
+    if last.elapsed() >= EVERY || update == of {
+        *last = now;
+        let (name, seconds) = (&entry.name, start.elapsed().as_secs());
+        say!("{name}, update {update} of {of}: loss value {loss_value:.5}, {seconds} s");
+    }
+}
+
 /// The metrics, mean and standard deviation where there are several trainings.
 fn table(results: &[Value]) -> Table {
     let numbers = match results.len() {
@@ -131,75 +147,142 @@ fn table(results: &[Value]) -> Table {
     table
 }
 
+/// A training with one of the seeds.
+struct OfSeed {
+    seed: u64,
+    dir: PathBuf,
+    /// The folder, where there are several; one alone is that of the command.
+    _claimed: Option<Folder>,
+    /// The result of a training that was finished before.
+    result: Option<Value>,
+}
+
+impl OfSeed {
+    fn result_file(&self) -> PathBuf {
+        self.dir.join("result.json")
+    }
+}
+
 /// What trainings with several seeds have in common.
 struct Retraining<'a> {
     arguments: &'a Retrain,
     config: &'a Config,
-    task: &'a dyn VisionTask,
     loss: &'a Loss,
-    interrupt: &'a Interrupt,
 }
 
 impl Retraining<'_> {
-    /// One training in its folder; one that was finished before is read.
-    fn run(&self, dir: &Path, seed: u64) -> Result<Value> {
-        let path = dir.join("result.json");
-        // The whole folder is claimed already where there is one seed.
-        let folder = match self.arguments.seeds {
-            1 => None,
-            _ => Some(Folder::claim(dir)?),
-        };
-        self.begin(dir, seed)?;
-        if let Ok(text) = fs::read(&path) {
-            let result = serde_json::from_slice(&text);
-            return result.with_context(|| format!("{}: is damaged; delete it", path.display()));
+    /// The results of all seeds, those that are missing trained by the workers.
+    fn run(
+        &self,
+        seeds: RangeInclusive<u64>,
+        task: &dyn VisionTask,
+        interrupt: &Interrupt,
+    ) -> Result<Vec<Value>> {
+        let of_seeds = seeds.map(|seed| self.of_seed(seed));
+        let mut all = of_seeds.collect::<Result<Vec<_>>>()?;
+        let missing = all.iter().filter(|of_seed| of_seed.result.is_none());
+        let entries: Vec<Entry> = missing.map(|of_seed| self.entry(of_seed)).collect();
+        let mut reported = HashMap::new();
+        let crew = self.config.crew(task)?;
+        let mut first_error = None;
+        train_all(task, &entries, crew.workers(), interrupt, &mut |told| {
+            match told {
+                Told::Reported(entry, report) => tell(entry, report, &mut reported),
+                Told::Ended(entry, ended) => {
+                    let of_seed = all.iter_mut().find(|other| other.seed == entry.job.seed);
+                    let of_seed = of_seed.expect("each entry is that of a seed");
+                    match self.end(of_seed, ended) {
+                        Ok(result) => of_seed.result = Some(result),
+                        Err(error) => {
+                            say!("seed {}: {error:#}", entry.job.seed);
+                            first_error.get_or_insert(error);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if let Some(error) = first_error {
+            return Err(error);
         }
-        let steps = self.config.task.training(Schedule::Full).steps;
-        let every = self.arguments.checkpoint_every;
-        let keeping = Keeping {
-            dir,
-            every: every.unwrap_or(steps.div_ceil(10)).max(1),
-            best: self.arguments.keep == Keep::Best,
-        };
-        let job = Job {
-            schedule: Schedule::Full,
-            set: EvaluationSet::Validation,
-            seed,
-            stop_on_invalid: self.config.search.search.stop_on_invalid,
-            ..Job::default()
-        };
-        let start = Instant::now();
-        let mut reported = Instant::now();
-        let mut on_update = |update: usize, loss_value: f64| {
-            if reported.elapsed() >= EVERY || update == steps {
-                reported = Instant::now();
-                let seconds = start.elapsed().as_secs();
-                say!(
-                    "seed {seed}, update {update} of {steps}: loss value {loss_value:.5}, {seconds} s"
-                );
+        let results = all.into_iter().map(|of_seed| of_seed.result);
+        let results: Option<Vec<Value>> = results.collect();
+        results.ok_or_else(|| TaskError::Interrupted.into())
+    }
+
+    /// The folder of a seed, marked as that of its training, and the result where it was finished before.
+    fn of_seed(&self, seed: u64) -> Result<OfSeed> {
+        let out = &self.arguments.out;
+        let (dir, claimed) = match self.arguments.seeds {
+            1 => (out.clone(), None),
+            _ => {
+                let dir = out.join(format!("seed-{seed}"));
+                let claimed = Folder::claim(&dir)?;
+                (dir, Some(claimed))
             }
         };
-        let retrained = self
-            .task
-            .retrain(self.loss, &job, keeping, self.interrupt, &mut on_update);
-        let evaluation = retrained?;
-        if let Outcome::Stopped { update, what } = &evaluation.outcome {
-            anyhow::bail!("the training was stopped at update {update}: {what}");
+        self.begin(&dir, seed)?;
+        let mut of_seed = OfSeed {
+            seed,
+            dir,
+            _claimed: claimed,
+            result: None,
+        };
+        let path = of_seed.result_file();
+        if let Ok(text) = fs::read(&path) {
+            let result = serde_json::from_slice(&text);
+            let result =
+                result.with_context(|| format!("{}: is damaged; delete it", path.display()));
+            of_seed.result = Some(result?);
         }
-        let metrics = evaluation.metrics.iter();
+        Ok(of_seed)
+    }
+
+    fn entry(&self, of_seed: &OfSeed) -> Entry {
+        let steps = self.config.task.training(Schedule::Full).steps;
+        let every = self.arguments.checkpoint_every;
+        Entry {
+            name: format!("seed {}", of_seed.seed),
+            loss: self.loss.clone(),
+            job: Job {
+                schedule: Schedule::Full,
+                set: EvaluationSet::Validation,
+                seed: of_seed.seed,
+                stop_on_invalid: self.config.search.search.stop_on_invalid,
+                all_metrics: true,
+                keeping: Some(Keeping {
+                    dir: of_seed.dir.clone(),
+                    every: every.unwrap_or(steps.div_ceil(10)).max(1),
+                    best: self.arguments.keep == Keep::Best,
+                }),
+                ..Job::default()
+            },
+        }
+    }
+
+    /// Writes the result of a training that was finished.
+    fn end(&self, of_seed: &OfSeed, ended: &Ended) -> Result<Value> {
+        let training = match ended {
+            Ok(training) => training,
+            Err(failed) => anyhow::bail!("{}", failed.message),
+        };
+        if let Some(note) = &training.note {
+            anyhow::bail!("the training was stopped: {note}");
+        }
+        let metrics = training.metrics.iter();
         let metrics: Map<String, Value> = metrics.map(|(n, v)| (n.clone(), json!(v))).collect();
+        let best = self.arguments.keep == Keep::Best;
         let result = json!({
-            "loss": self.loss.to_string(),
-            "seed": seed,
-            "seconds": evaluation.seconds,
-            "set": job.set,
-            "checkpoint_chosen_on": keeping.best.then_some(EvaluationSet::Search),
+            "loss": training.formula,
+            "seed": training.seed,
+            "seconds": training.seconds,
+            "set": training.set,
+            "checkpoint_chosen_on": best.then_some(EvaluationSet::Search),
             "metrics": metrics,
-            "curve": evaluation.curve,
+            "curve": training.curve,
             "settings": self.config.task.to_toml(),
         });
-        write_json(&path, &result)?;
-        drop(folder);
+        write_json(&of_seed.result_file(), &result)?;
         Ok(result)
     }
 

@@ -43,6 +43,7 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
     }
     plan.check(settings.search.time).map_err(usage)?;
     say!("{}", planned(&plan, settings.search.time));
+    let crew = config.crew(&*task)?;
     let folder = match &arguments.run {
         Some(dir) => Folder::claim(dir).map_err(StoreError::Folder)?,
         None => free_folder(&config.task)?,
@@ -62,7 +63,6 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
         dir.display(),
         shell::path(&dir)
     );
-    let crew = config.crew(&*task)?;
     go_on(&dir, (&*task, Some(&plan)), &crew, recorder, arguments.json)
 }
 

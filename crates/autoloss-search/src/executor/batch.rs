@@ -8,26 +8,35 @@ use crate::comparison::Entry;
 use crate::error::SearchError;
 use crate::event::{Ended, FailedTraining};
 use crate::study::{ATTEMPTS, Failure, Trial, TrialId, TrialOutcome};
-use crate::task::{Interrupt, Task};
+use crate::task::{Interrupt, Report, Task};
+
+/// News of a list of trainings.
+#[derive(Clone, Copy, Debug)]
+pub enum Told<'a> {
+    /// The training of an entry ended, or failed.
+    Ended(&'a Entry, &'a Ended),
+    /// The training of an entry goes on.
+    Reported(&'a Entry, Report),
+}
 
 /// Makes the trainings; the result is in the order of the entries, without those that an interrupt took.
-/// `on_done` is told each as it ends, a failed one too; an error of `on_done` ends everything.
+/// `on_news` is told each as it ends, and on its way what its job asks for; an error of `on_news` ends everything.
 ///
 /// # Errors
-/// An error of `on_done`, or workers that cannot work.
+/// An error of `on_news`, or workers that cannot work.
 pub fn train_all(
     task: &dyn Task,
     entries: &[Entry],
     workers: Workers<'_>,
     interrupt: &Interrupt,
-    on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
+    on_news: &mut dyn FnMut(Told<'_>) -> Result<(), SearchError>,
 ) -> Result<Vec<Ended>, SearchError> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
     let (inbox, messages) = Inbox::new();
     std::thread::scope(|scope| {
-        let mut executor = workers.executor(scope, task, entries.len(), &inbox)?;
+        let mut executor = workers.executor(scope, task, entries.len(), &inbox);
         let batch = Batch {
             executor: &mut *executor,
             entries,
@@ -40,7 +49,7 @@ pub fn train_all(
             done: Vec::new(),
             error: None,
         };
-        batch.run(&messages, interrupt, on_done)
+        batch.run(&messages, interrupt, on_news)
     })
 }
 
@@ -67,12 +76,17 @@ struct Batch<'a, 'b> {
     error: Option<SearchError>,
 }
 
-impl Batch<'_, '_> {
+impl<'a> Batch<'a, '_> {
+    #[expect(clippy::cast_possible_truncation, reason = "an index of the entries")]
+    const fn entry(&self, id: TrialId) -> &'a Entry {
+        &self.entries[id as usize]
+    }
+
     fn run(
         mut self,
         messages: &Receiver<Message>,
         interrupt: &Interrupt,
-        on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
+        on_news: &mut dyn FnMut(Told<'_>) -> Result<(), SearchError>,
     ) -> Result<Vec<Ended>, SearchError> {
         loop {
             if interrupt.is_set() || self.error.is_some() {
@@ -84,7 +98,7 @@ impl Batch<'_, '_> {
                 break;
             }
             match messages.recv_timeout(TICK) {
-                Ok(message) => self.take(message, on_done),
+                Ok(message) => self.take(message, on_news),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -112,7 +126,7 @@ impl Batch<'_, '_> {
     fn take(
         &mut self,
         message: Message,
-        on_done: &mut dyn FnMut(&Ended) -> Result<(), SearchError>,
+        on_news: &mut dyn FnMut(Told<'_>) -> Result<(), SearchError>,
     ) {
         let (id, outcome) = match message {
             Message::Done(id, outcome) => (id, outcome),
@@ -121,11 +135,14 @@ impl Batch<'_, '_> {
                 self.error.get_or_insert(SearchError::Worker(text));
                 return;
             }
-            Message::Found(_) | Message::Reported(..) => return,
+            Message::Reported(id, report) => {
+                let entry = self.entry(id);
+                return self.tell(Told::Reported(entry, report), on_news);
+            }
+            Message::Found(_) => return,
         };
         self.running -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "an index of the entries")]
-        let entry = &self.entries[id as usize];
+        let entry = self.entry(id);
         let outcome = match outcome {
             TrialOutcome::Lost(reason) => {
                 let lost = self.lost.entry(id).or_default();
@@ -140,12 +157,20 @@ impl Batch<'_, '_> {
         let Some(ended) = ended(entry, outcome) else {
             return;
         };
+        self.tell(Told::Ended(entry, &ended), on_news);
+        self.done.push((id, ended));
+    }
+
+    fn tell(
+        &mut self,
+        told: Told<'_>,
+        on_news: &mut dyn FnMut(Told<'_>) -> Result<(), SearchError>,
+    ) {
         if self.error.is_none()
-            && let Err(error) = on_done(&ended)
+            && let Err(error) = on_news(told)
         {
             self.error = Some(error);
         }
-        self.done.push((id, ended));
     }
 }
 
@@ -225,8 +250,10 @@ mod tests {
             &entries,
             Workers::Threads(1),
             &interrupt,
-            &mut |ended| {
-                told.push(ended.clone());
+            &mut |news| {
+                if let Told::Ended(_, ended) = news {
+                    told.push(ended.clone());
+                }
                 if told.len() == 3 {
                     interrupt.set();
                 }

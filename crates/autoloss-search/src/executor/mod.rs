@@ -9,15 +9,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::Duration;
 
-pub use batch::train_all;
-pub use process::Processes;
+pub use batch::{Told, train_all};
+pub use process::{ProcessSettings, Processes};
 pub use threads::train;
 pub(crate) use threads::{Threads, pool};
 
 use crate::error::SearchError;
 use crate::study::{Finding, Trial, TrialId, TrialOutcome};
-use crate::task::Task;
-use process::Pool;
+use crate::task::{Report, Task};
 
 /// Longest wait before a request to end is seen.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -45,7 +44,7 @@ pub(crate) trait Executor {
 }
 
 /// Where trainings run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Workers<'a> {
     /// A number of threads of this process.
     Threads(usize),
@@ -53,13 +52,13 @@ pub enum Workers<'a> {
     Processes(&'a Processes),
 }
 
-impl Workers<'_> {
+impl<'a> Workers<'a> {
     /// Trainings that run side by side.
     #[must_use]
     pub fn count(&self) -> usize {
         match self {
             Self::Threads(count) => *count,
-            Self::Processes(processes) => processes.settings.len(),
+            Self::Processes(processes) => processes.count(),
         }
     }
 
@@ -70,16 +69,15 @@ impl Workers<'_> {
         task: &'scope dyn Task,
         most: usize,
         inbox: &Inbox,
-    ) -> Result<Box<dyn Executor + 'scope>, SearchError> {
+    ) -> Box<dyn Executor + 'scope>
+    where
+        'a: 'scope,
+    {
         let most = most.max(1);
-        Ok(match self {
+        match self {
             Self::Threads(count) => Box::new(Threads::new(scope, task, (*count).min(most), inbox)),
-            Self::Processes(processes) => {
-                let mut processes = (*processes).clone();
-                processes.settings.truncate(most);
-                Box::new(Pool::new(&processes, inbox)?)
-            }
-        })
+            Self::Processes(processes) => Box::new(processes.stage(most, inbox)),
+        }
     }
 }
 
@@ -87,8 +85,8 @@ impl Workers<'_> {
 pub(crate) enum Message {
     /// A trial ended.
     Done(TrialId, TrialOutcome),
-    /// A trial in training has a score: after which share of the updates, and which.
-    Reported(TrialId, f64, f64),
+    /// News of a trial in training.
+    Reported(TrialId, Report),
     /// A finder returned.
     Found(Box<Finding>),
     /// A thread panicked outside a training, or no worker can work.
@@ -111,9 +109,9 @@ impl Inbox {
         self.put(Message::Done(id, outcome));
     }
 
-    /// Tells the score of a trial in training after a share of its updates.
-    pub(crate) fn report(&self, id: TrialId, share: f64, score: f64) {
-        self.put(Message::Reported(id, share, score));
+    /// Tells news of a trial in training.
+    pub(crate) fn report(&self, id: TrialId, report: Report) {
+        self.put(Message::Reported(id, report));
     }
 
     pub(crate) fn put(&self, message: Message) {

@@ -23,9 +23,9 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// Lines of a worker's error output that an error shows.
 const SHOWN: usize = 5;
 
-/// Worker processes of a search.
+/// The worker processes that a search is to have.
 #[derive(Clone, Debug)]
-pub struct Processes {
+pub struct ProcessSettings {
     /// The program.
     pub program: PathBuf,
     /// Its arguments.
@@ -38,6 +38,72 @@ pub struct Processes {
     pub limit: Option<Duration>,
     /// Whether trainings take the cores of this machine, which finders then leave to them.
     pub shares_cores: bool,
+}
+
+/// Worker processes. Each but the first starts with its first trial; they stay from one stage of a run to the
+/// next, and end with this value.
+pub struct Processes {
+    pool: Mutex<Pool>,
+    count: usize,
+}
+
+impl Processes {
+    /// Starts the first process and waits until it has opened the task.
+    ///
+    /// # Errors
+    /// If it cannot be started or refuses to work.
+    pub fn start(settings: ProcessSettings) -> Result<Self, SearchError> {
+        let count = settings.settings.len();
+        let mut pool = Pool {
+            workers: settings.settings.iter().map(|_| None).collect(),
+            about: settings,
+            mailbox: Mailbox::default(),
+        };
+        let (ready, answer) = channel();
+        if count > 0 {
+            pool.workers[0] = Some(pool.start(0, Some(ready))?);
+            match answer.recv() {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => return Err(SearchError::Worker(reason)),
+                Err(_) => return Err(SearchError::Worker("a worker process ended".to_owned())),
+            }
+        }
+        Ok(Self {
+            pool: Mutex::new(pool),
+            count,
+        })
+    }
+
+    /// Their number.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The processes as the executor of one stage, with at most so many trials side by side.
+    pub(crate) fn stage(&self, most: usize, inbox: &Inbox) -> Stage<'_> {
+        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.mailbox.is_for(Some(inbox.clone()));
+        Stage {
+            slots: self.count.min(most),
+            pool,
+        }
+    }
+}
+
+/// Where the threads that read the processes' output put news: the inbox of the stage, if there is one.
+#[derive(Clone, Default)]
+struct Mailbox(Arc<Mutex<Option<Inbox>>>);
+
+impl Mailbox {
+    fn is_for(&self, inbox: Option<Inbox>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = inbox;
+    }
+
+    fn put(&self, message: Message) {
+        if let Some(inbox) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            inbox.put(message);
+        }
+    }
 }
 
 /// A worker process's state, shared with the thread that reads its output.
@@ -62,41 +128,15 @@ struct Running {
     cancelled: Option<Instant>,
 }
 
-/// The processes as an executor.
-pub(crate) struct Pool {
-    about: Processes,
+/// The processes that run.
+struct Pool {
+    about: ProcessSettings,
     workers: Vec<Option<Running>>,
-    inbox: Inbox,
+    mailbox: Mailbox,
 }
 
 impl Pool {
-    /// Starts all processes and waits until each has opened the task.
-    ///
-    /// # Errors
-    /// If one cannot be started or refuses to work.
-    pub(crate) fn new(about: &Processes, inbox: &Inbox) -> Result<Self, SearchError> {
-        let mut pool = Self {
-            about: about.clone(),
-            workers: Vec::new(),
-            inbox: inbox.clone(),
-        };
-        let (ready, answers) = channel();
-        for slot in 0..about.settings.len() {
-            let worker = pool.start(slot, Some(ready.clone()))?;
-            pool.workers.push(Some(worker));
-        }
-        drop(ready);
-        for _ in &about.settings {
-            match answers.recv() {
-                Ok(Ok(())) => {}
-                Ok(Err(reason)) => return Err(SearchError::Worker(reason)),
-                Err(_) => return Err(SearchError::Worker("a worker process ended".to_owned())),
-            }
-        }
-        Ok(pool)
-    }
-
-    /// Starts a process; its first answer goes to `ready`, or, if it is none, to the inbox.
+    /// Starts a process; its first answer goes to `ready`, or, if there is none, to the mailbox.
     fn start(
         &self,
         slot: usize,
@@ -124,7 +164,7 @@ impl Pool {
         // A process that has ended already says so by its output.
         let _ = input.write_all(line(&hello).as_bytes());
         let state = Arc::new(Mutex::new(State::default()));
-        let (shared, inbox) = (state.clone(), self.inbox.clone());
+        let (shared, mailbox) = (state.clone(), self.mailbox.clone());
         std::thread::spawn(move || {
             let kept = shared.clone();
             let (told, ended) = channel();
@@ -132,7 +172,7 @@ impl Pool {
                 keep(errors, &kept);
                 let _ = told.send(());
             });
-            listen(output, &ended, &shared, ready, &inbox);
+            listen(output, &ended, &shared, ready, &mailbox);
         });
         Ok(Running {
             child,
@@ -181,17 +221,23 @@ impl Running {
     }
 }
 
-impl Executor for Pool {
+/// The processes during one stage of a run.
+pub(crate) struct Stage<'a> {
+    pool: MutexGuard<'a, Pool>,
+    slots: usize,
+}
+
+impl Executor for Stage<'_> {
     fn slots(&self) -> usize {
-        self.about.settings.len()
+        self.slots
     }
 
     fn shares_cores(&self) -> bool {
-        self.about.shares_cores
+        self.pool.about.shares_cores
     }
 
     fn submit(&mut self, trial: Trial) -> Result<(), SearchError> {
-        let worker = self.idle()?;
+        let worker = self.pool.idle()?;
         lock(&worker.state).trial = Some(trial.id);
         (worker.since, worker.cancelled) = (Instant::now(), None);
         worker.send(&Request::Train(trial));
@@ -201,14 +247,14 @@ impl Executor for Pool {
             && let Some(id) = state.trial.take()
         {
             drop(state);
-            self.inbox
-                .done(id, TrialOutcome::Lost("the process had ended".to_owned()));
+            let outcome = TrialOutcome::Lost("the process had ended".to_owned());
+            self.pool.mailbox.put(Message::Done(id, outcome));
         }
         Ok(())
     }
 
     fn cancel(&mut self, id: Option<TrialId>) {
-        for worker in self.workers.iter_mut().flatten() {
+        for worker in self.pool.workers.iter_mut().flatten() {
             let Some(trial) = lock(&worker.state).trial else {
                 continue;
             };
@@ -220,7 +266,8 @@ impl Executor for Pool {
     }
 
     fn tick(&mut self) {
-        for worker in self.workers.iter_mut().flatten() {
+        let limit = self.pool.about.limit;
+        for worker in self.pool.workers.iter_mut().flatten() {
             let (trial, ended) = {
                 let state = lock(&worker.state);
                 (state.trial, state.ended)
@@ -235,12 +282,24 @@ impl Executor for Pool {
             let over = |since: Instant, limit| since.elapsed() > limit;
             if worker.cancelled.is_some_and(|since| over(since, GRACE)) {
                 worker.kill("it did not end when it was asked to");
-            } else if self
-                .about
-                .limit
-                .is_some_and(|limit| over(worker.since, limit))
-            {
+            } else if limit.is_some_and(|limit| over(worker.since, limit)) {
                 worker.kill("it took longer than search.trial_time allows");
+            }
+        }
+    }
+}
+
+impl Drop for Stage<'_> {
+    /// No trial outlives its stage.
+    fn drop(&mut self) {
+        self.pool.mailbox.is_for(None);
+        for slot in &mut self.pool.workers {
+            // Its end is no news for the next stage.
+            let trial = |worker: &mut Running| lock(&worker.state).trial.take();
+            if slot.as_mut().and_then(trial).is_some()
+                && let Some(mut worker) = slot.take()
+            {
+                worker.end();
             }
         }
     }
@@ -260,7 +319,7 @@ fn listen(
     errors: &Receiver<()>,
     state: &Mutex<State>,
     mut ready: Option<Sender<Result<(), String>>>,
-    inbox: &Inbox,
+    mailbox: &Mailbox,
 ) {
     let mut rubbish = None;
     for text in BufReader::new(output).lines() {
@@ -273,17 +332,17 @@ fn listen(
             }
             Ok(Reply::Ready { version }) => {
                 let reason = format!("it speaks version {version} of the messages, not {VERSION}");
-                return refuse(&reason, ready, inbox);
+                return refuse(&reason, ready, mailbox);
             }
-            Ok(Reply::Refused { reason }) => return refuse(&reason, ready, inbox),
-            Ok(Reply::Report { id, share, score }) => inbox.report(id, share, score),
+            Ok(Reply::Refused { reason }) => return refuse(&reason, ready, mailbox),
+            Ok(Reply::Report { id, report }) => mailbox.put(Message::Reported(id, report)),
             Ok(Reply::Done { id, outcome }) => {
                 let mut state = lock(state);
                 // Of a trial that is not in training there is nothing to tell.
                 if state.trial == Some(id) {
                     state.trial = None;
                     drop(state);
-                    inbox.done(id, outcome);
+                    mailbox.put(Message::Done(id, outcome));
                 }
             }
             Err(_) => {
@@ -307,7 +366,8 @@ fn listen(
     let trial = state.trial.take();
     drop(state);
     if let Some(id) = trial {
-        inbox.done(id, TrialOutcome::Lost(format!("worker process: {reason}")));
+        let outcome = TrialOutcome::Lost(format!("worker process: {reason}"));
+        mailbox.put(Message::Done(id, outcome));
     }
     if let Some(ready) = ready {
         let _ = ready.send(Err(format!("worker process: {reason}")));
@@ -315,13 +375,13 @@ fn listen(
 }
 
 /// A process that cannot work for this search ends it: another one would not either.
-fn refuse(reason: &str, ready: Option<Sender<Result<(), String>>>, inbox: &Inbox) {
+fn refuse(reason: &str, ready: Option<Sender<Result<(), String>>>, mailbox: &Mailbox) {
     let text = format!("a worker process refuses to work: {reason}");
     match ready {
         Some(ready) => {
             let _ = ready.send(Err(text));
         }
-        None => inbox.put(Message::Broken(text)),
+        None => mailbox.put(Message::Broken(text)),
     }
 }
 

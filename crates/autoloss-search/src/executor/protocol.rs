@@ -7,9 +7,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::study::{Trial, TrialId, TrialOutcome};
+use crate::task::Report;
 
 /// Version of the messages. A worker of another version is refused.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// A message to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,14 +45,12 @@ pub(crate) enum Reply {
         /// Why.
         reason: String,
     },
-    /// A training has a score before its end.
+    /// News of a training before its end.
     Report {
         /// The trial.
         id: TrialId,
-        /// Share of the updates made.
-        share: f64,
-        /// Score on the search set.
-        score: f64,
+        /// The news.
+        report: Report,
     },
     /// A training ended.
     Done {
@@ -117,6 +116,21 @@ mod tests {
 
     #[test]
     fn numbers_that_are_none_stay_so() {
+        let report = Report::Update {
+            update: 3,
+            of: 10,
+            loss_value: f64::NAN,
+        };
+        let text = line(&Reply::Report { id: 1, report });
+        let reply = serde_json::from_str(&text).unwrap();
+        let Reply::Report {
+            report: Report::Update { loss_value, .. },
+            ..
+        } = reply
+        else {
+            panic!("{reply:?}");
+        };
+        assert!(loss_value.is_nan());
         let text = r#"{"done":{"id":1,"outcome":{"trained":{"fate":"stopped","score":0.0,"reason":null,"seconds":1.0,"curve":[[1,null]],"metrics":[],"pictures":[]}}}}"#;
         let Reply::Done {
             outcome: TrialOutcome::Trained(trained),

@@ -11,7 +11,7 @@ use super::{Executor, Inbox, Message, panic_message};
 use crate::error::SearchError;
 use crate::event::Fate;
 use crate::study::{Failure, Trained, Trial, TrialId, TrialOutcome};
-use crate::task::{Evaluation, Interrupt, Outcome, Report, Task, TaskError, parse_loss};
+use crate::task::{Evaluation, Interrupt, Outcome, Reporter, Task, TaskError, parse_loss};
 
 /// An order for a thread.
 type Order = (Trial, Arc<Interrupt>);
@@ -36,7 +36,7 @@ impl Threads {
         let start = move || {
             let inbox = told.clone();
             move |(trial, interrupt): Order| {
-                let report = |share, score| inbox.report(trial.id, share, score);
+                let report = |report| inbox.report(trial.id, report);
                 let outcome = train(task, &trial, &interrupt, &report);
                 inbox.done(trial.id, outcome);
             }
@@ -113,14 +113,14 @@ pub(crate) fn pool<'scope, T: Send + 'scope, W: FnMut(T) + 'scope>(
     orders
 }
 
-/// Trains and scores a trial's loss, and tells `report` scores on the way where the trial asks for them. A
+/// Trains and scores a trial's loss, and tells `report` the news that the trial asks for. A
 /// failure, a panic of the task included, concerns this trial alone.
 #[must_use]
 pub fn train(
     task: &dyn Task,
     trial: &Trial,
     interrupt: &Interrupt,
-    report: Report<'_>,
+    report: Reporter<'_>,
 ) -> TrialOutcome {
     let start = Instant::now();
     let failed = |message| {

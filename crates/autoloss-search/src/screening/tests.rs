@@ -2,7 +2,9 @@ use super::*;
 use crate::parse_loss;
 use crate::random::Space;
 use crate::seed::{Stream, generator};
-use crate::task::{BranchSample, Derived, Evaluation, InputSpec, Interrupt, Job, Role, TaskError};
+use crate::task::{
+    BranchSample, Derived, Evaluation, InputSpec, Interrupt, Job, Reporter, Role, TaskError,
+};
 use crate::toy::Toy;
 use autoloss_expr::Shape;
 
@@ -217,7 +219,13 @@ impl Task for TwoBranches {
         };
         Ok((0..count.min(self.1)).map(|_| sample()).collect())
     }
-    fn evaluate(&self, _: &Loss, _: &Job, _: &Interrupt) -> Result<Evaluation, TaskError> {
+    fn evaluate_reporting(
+        &self,
+        _: &Loss,
+        _: &Job,
+        _: &Interrupt,
+        _: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError> {
         Err(TaskError::Interrupted)
     }
     fn baselines(&self) -> Vec<(String, Loss)> {

@@ -10,17 +10,15 @@ use crate::event::{Candidate, Fate};
 use crate::screening::Scratch;
 use crate::store::CandidateRow;
 use crate::task::{Interrupt, parse_loss};
-use crate::toy::Toy;
+use crate::toy::{Toy, unscreened};
 
 /// Without rejection, so that candidates are found quickly.
 fn settings(choices: usize, evaluations: u64) -> Settings {
-    let mut settings = Settings::default();
-    settings.search.evaluations = Some(evaluations);
+    let mut settings = unscreened(evaluations);
     settings.search.initial = 4;
     settings.search.population = 6;
     settings.search.choices = choices;
-    settings.screening.rejection = false;
-    settings.screening.samples = 1;
+    settings.search.equivalence = true;
     settings
 }
 

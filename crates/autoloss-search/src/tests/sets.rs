@@ -29,10 +29,16 @@ impl Task for Noting {
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
         self.toy.samples(count, seed)
     }
-    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        stop: &Interrupt,
+        report: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError> {
         let asked = (loss.to_string(), job.clone());
         self.asked.lock().unwrap().push(asked);
-        self.toy.evaluate(loss, job, stop)
+        self.toy.evaluate_reporting(loss, job, stop, report)
     }
     fn baselines(&self) -> Vec<(String, Loss)> {
         self.toy.baselines()
@@ -111,15 +117,21 @@ impl Task for Turned {
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
         self.0.samples(count, seed)
     }
-    fn evaluate(&self, loss: &Loss, job: &Job, stop: &Interrupt) -> Result<Evaluation, TaskError> {
-        let mut evaluation = self.0.evaluate(loss, job, stop)?;
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        stop: &Interrupt,
+        report: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError> {
+        let mut evaluation = self.0.evaluate_reporting(loss, job, stop, report)?;
         if (job.schedule, job.set) == (Schedule::Full, EvaluationSet::Search) {
             let proxy = Job {
                 schedule: Schedule::Proxy,
                 seed: seed::evaluation_seed(7),
                 ..job.clone()
             };
-            evaluation.score = 1.0 - self.0.evaluate(loss, &proxy, stop)?.score;
+            evaluation.score = 1.0 - self.0.evaluate_reporting(loss, &proxy, stop, report)?.score;
         }
         Ok(evaluation)
     }
@@ -165,13 +177,14 @@ fn a_limit_of_time_that_holds_no_evaluation_is_refused_before_anything_is_traine
         fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
             self.0.samples(count, seed)
         }
-        fn evaluate(
+        fn evaluate_reporting(
             &self,
             loss: &Loss,
             job: &Job,
             stop: &Interrupt,
+            report: Reporter<'_>,
         ) -> Result<Evaluation, TaskError> {
-            self.0.evaluate(loss, job, stop)
+            self.0.evaluate_reporting(loss, job, stop, report)
         }
         fn expected_seconds(&self, schedule: Schedule) -> Result<Option<f64>, TaskError> {
             Ok(Some(match schedule {

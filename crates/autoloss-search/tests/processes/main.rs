@@ -7,9 +7,10 @@ use std::io::{BufReader, stdin, stdout};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use autoloss_search::toy::unscreened;
 use autoloss_search::{
-    Entry, Event, Fate, Interrupt, Job, NewRun, Processes, Recorder, RunReport, Runner,
-    SearchError, Settings, Store, Task, Workers, serve, train_all,
+    Entry, Event, Fate, Interrupt, Job, NewRun, ProcessSettings, Processes, Recorder, RunReport,
+    Runner, SearchError, Settings, Store, Task, Workers, serve, train_all,
 };
 use task::{Behaviour, Trivial};
 
@@ -57,8 +58,8 @@ fn main() {
 }
 
 /// Processes of this program that behave so.
-fn processes(count: usize, behaviour: &Behaviour) -> Processes {
-    Processes {
+fn processes(count: usize, behaviour: &Behaviour) -> ProcessSettings {
+    ProcessSettings {
         program: std::env::current_exe().unwrap(),
         arguments: vec!["worker".into()],
         settings: vec![behaviour.to_text(); count],
@@ -66,17 +67,6 @@ fn processes(count: usize, behaviour: &Behaviour) -> Processes {
         limit: None,
         shares_cores: true,
     }
-}
-
-fn settings(evaluations: u64) -> Settings {
-    let mut settings = Settings::default();
-    settings.search.evaluations = Some(evaluations);
-    settings.search.choices = 1;
-    settings.search.final_losses = 0;
-    settings.search.equivalence = false;
-    settings.screening.rejection = false;
-    settings.screening.samples = 1;
-    settings
 }
 
 fn search(
@@ -131,9 +121,9 @@ fn told_once(dir: &Path, evaluations: u64) -> Vec<(String, Option<f64>)> {
 fn same_on_both() {
     let dir = tempfile::tempdir().unwrap();
     let (one, other) = (dir.path().join("threads"), dir.path().join("processes"));
-    let (settings, go_on) = (settings(40), Interrupt::default());
+    let (settings, go_on) = (unscreened(40), Interrupt::default());
     search(&one, &settings, Workers::Threads(1), &go_on, &mut |_| ()).unwrap();
-    let processes = processes(1, &Behaviour::default());
+    let processes = Processes::start(processes(1, &Behaviour::default())).unwrap();
     let workers = Workers::Processes(&processes);
     search(&other, &settings, workers, &go_on, &mut |_| ()).unwrap();
     assert_eq!(told_once(&one, 40), told_once(&other, 40));
@@ -172,6 +162,7 @@ fn workers_die() {
         let mut processes = processes(4, &behaviour);
         // Finders beside the trainings, or in turn with them.
         processes.shares_cores = round % 2 == 0;
+        let processes = Processes::start(processes).unwrap();
         let (mut lost, mut done) = (0, 0);
         let go_on = Interrupt::default();
         let mut on_event = |event: &Event| match event {
@@ -185,7 +176,7 @@ fn workers_die() {
             _ => {}
         };
         let workers = Workers::Processes(&processes);
-        search(&dir, &settings(200), workers, &go_on, &mut on_event).unwrap();
+        search(&dir, &unscreened(200), workers, &go_on, &mut on_event).unwrap();
         let told = told_once(&dir, 200);
         assert!(
             lost > 0 && told.iter().all(|(_, score)| score.is_some()),
@@ -215,6 +206,7 @@ fn rubbish_and_hanging() {
         let dir = dir.path().join(name);
         let mut processes = processes(2, &behaviour);
         processes.limit = (name == "hanging").then_some(Duration::from_millis(400));
+        let processes = Processes::start(processes).unwrap();
         let mut reasons = Vec::new();
         let mut on_event = |event: &Event| {
             if let Event::Lost { reason, .. } = event {
@@ -222,7 +214,7 @@ fn rubbish_and_hanging() {
             }
         };
         let (workers, go_on) = (Workers::Processes(&processes), Interrupt::default());
-        search(&dir, &settings(40), workers, &go_on, &mut on_event).unwrap();
+        search(&dir, &unscreened(40), workers, &go_on, &mut on_event).unwrap();
         told_once(&dir, 40);
         let said = match name {
             "rubbish" => "it wrote \"no message\"",
@@ -242,9 +234,9 @@ fn always_lost() {
         dies_at: Some("square".to_owned()),
         ..Behaviour::default()
     };
-    let processes = processes(2, &behaviour);
+    let processes = Processes::start(processes(2, &behaviour)).unwrap();
     let (workers, go_on) = (Workers::Processes(&processes), Interrupt::default());
-    let report = search(&dir, &settings(30), workers, &go_on, &mut |_| ()).unwrap();
+    let report = search(&dir, &unscreened(30), workers, &go_on, &mut |_| ()).unwrap();
     let rows = Store::open(&dir).unwrap().candidates().unwrap();
     let lost: Vec<_> = rows.iter().filter(|row| row.fate == Fate::Lost).collect();
     assert!(report.tally.lost > 0 && report.tally.lost == lost.len() as u64);
@@ -274,12 +266,8 @@ fn refused() {
         (missing, "cannot be started"),
         (silent, "it ended without a word"),
     ] {
-        let dir = tempfile::tempdir().unwrap();
-        let run = dir.path().join("run");
-        let (workers, go_on) = (Workers::Processes(&processes), Interrupt::default());
-        let error = search(&run, &settings(5), workers, &go_on, &mut |_| ()).unwrap_err();
+        let error = Processes::start(processes).err().unwrap();
         assert!(error.to_string().contains(said), "{error}");
-        assert!(Store::open(&run).unwrap().candidates().unwrap().is_empty());
     }
 }
 
@@ -299,7 +287,7 @@ fn interrupted() {
         let run = dir
             .path()
             .join(behaviour.to_text().replace(['"', ':', ',', '{', '}'], "_"));
-        let processes = processes(2, &behaviour);
+        let processes = Processes::start(processes(2, &behaviour)).unwrap();
         let interrupt = Interrupt::default();
         let mut asked = None;
         std::thread::scope(|scope| {
@@ -309,7 +297,7 @@ fn interrupted() {
                 Instant::now()
             });
             let workers = Workers::Processes(&processes);
-            let report = search(&run, &settings(40), workers, &interrupt, &mut |_| ());
+            let report = search(&run, &unscreened(40), workers, &interrupt, &mut |_| ());
             assert_eq!(report.unwrap().end, autoloss_search::End::Interrupted);
             asked = timer.join().ok();
         });
@@ -324,7 +312,7 @@ fn batch() {
         dies_every: 7,
         ..Behaviour::default()
     };
-    let processes = processes(3, &behaviour);
+    let processes = Processes::start(processes(3, &behaviour)).unwrap();
     let task = Trivial::new(Behaviour::default());
     let (name, loss) = task.baselines().swap_remove(0);
     let entry = |seed| Entry {
@@ -338,6 +326,11 @@ fn batch() {
     let entries: Vec<Entry> = (0..60).map(entry).collect();
     let (workers, go_on) = (Workers::Processes(&processes), Interrupt::default());
     let mut told = 0;
+    // A training that is broken off at the end of a stage is no news in the next one.
+    let broken = train_all(&task, &entries, workers, &go_on, &mut |_| {
+        Err(SearchError::Worker("enough".to_owned()))
+    });
+    assert!(broken.is_err());
     let made = train_all(&task, &entries, workers, &go_on, &mut |_| {
         told += 1;
         Ok(())

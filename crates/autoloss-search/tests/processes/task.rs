@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use autoloss_expr::Loss;
 use autoloss_search::toy::Toy;
-use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Outcome, Sample, Task, TaskError};
+use autoloss_search::{
+    BranchSpec, Evaluation, Interrupt, Job, Outcome, Reporter, Sample, Task, TaskError,
+};
 use serde::{Deserialize, Serialize};
 
 /// The behaviour of a worker process; numbers count its trainings, 0 is never.
@@ -89,11 +91,12 @@ impl Task for Trivial {
         self.toy.samples(count, seed)
     }
 
-    fn evaluate(
+    fn evaluate_reporting(
         &self,
         loss: &Loss,
         _: &Job,
         interrupt: &Interrupt,
+        _: Reporter<'_>,
     ) -> Result<Evaluation, TaskError> {
         self.misbehave(loss);
         let start = Instant::now();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::summary::add_counts;
+use super::summary::{add_counts, count_labels_of};
 use super::{
     DataError, Example, ObjectData, Purpose, Scene, SegmentationData, SetSummary, Skeleton, Split,
     Summary, in_split, stream,
@@ -113,15 +113,15 @@ impl Division {
         }
     }
 
-    /// Where the data as they are read have an example.
-    fn source(&self, split: Split, index: usize) -> Result<(Split, usize), DataError> {
+    /// The index of an example in the data as they are read.
+    fn source(&self, split: Split, index: usize) -> Result<usize, DataError> {
         let part = match split {
             Split::Train => &self.train,
             Split::Search => &self.search,
-            Split::Val => return Ok((Split::Val, index)),
+            Split::Val => return Ok(index),
         };
         in_split(split, index, part.len())?;
-        Ok((Split::Train, part[index]))
+        Ok(part[index])
     }
 
     /// Sentences on classes of the training data that one of the parts lacks.
@@ -216,9 +216,14 @@ impl<'a> Held<'a> {
 }
 
 /// A data set whose training examples are divided into those to train on and the search set.
+///
+/// A data set with a second form of each training example, made of other sources, gives it as the search example
+/// of the same index: held-out examples are read in that form.
 pub struct Divided<D: ?Sized> {
     inner: Arc<D>,
     division: Division,
+    /// The split of `inner` that held-out examples are read from.
+    held_out: Split,
     warnings: Vec<String>,
 }
 
@@ -229,6 +234,7 @@ impl<D: ?Sized> Divided<D> {
         known: &[String],
         names: &[String],
         classes: &[Vec<usize>],
+        second_forms: usize,
         hold_out: HoldOut,
     ) -> Result<Self, DataError> {
         let division = Division::new(classes, hold_out)?;
@@ -236,7 +242,20 @@ impl<D: ?Sized> Divided<D> {
             warnings: [known, &division.warnings(classes, names)].concat(),
             inner,
             division,
+            held_out: match second_forms {
+                0 => Split::Train,
+                _ => Split::Search,
+            },
         })
+    }
+
+    /// The place of an example in the data as they are read.
+    fn source(&self, split: Split, index: usize) -> Result<(Split, usize), DataError> {
+        let read = match split {
+            Split::Search => self.held_out,
+            Split::Train | Split::Val => split,
+        };
+        Ok((read, self.division.source(split, index)?))
     }
 }
 
@@ -254,23 +273,26 @@ impl Divided<dyn SegmentationData> {
         let of_example = |counts: &Vec<u64>| (0..names.len()).filter(|c| counts[*c] > 0).collect();
         let classes: Vec<Vec<usize>> = counts.iter().map(of_example).collect();
         let known = inner.warnings();
-        Self::of(inner, &known, &names, &classes, hold_out)
+        let second_forms = inner.len(Split::Search);
+        Self::of(inner, &known, &names, &classes, second_forms, hold_out)
     }
 
     /// The summary of the data as they are read, with the training examples in two sets and warnings of
     /// classes that one of these lacks.
-    pub(crate) fn summary(&self, counts: &[Vec<u64>], read: Summary) -> Summary {
+    ///
+    /// # Errors
+    /// A search example that cannot be read.
+    pub(crate) fn summary(&self, counts: &[Vec<u64>], read: Summary) -> Result<Summary, DataError> {
         let names = self.inner.class_names();
-        let part = |split, indices: &[usize]| {
-            let none = vec![0; names.len() + 1];
-            let each = indices.iter();
-            let sum = each.fold(none, |sum, i| add_counts(sum, &counts[*i]));
-            SetSummary::of_pixels(split, indices.len(), names, &sum)
+        let none = || vec![0; names.len() + 1];
+        let train = self.division.train.iter();
+        let train = train.fold(none(), |sum, i| add_counts(sum, &counts[*i]));
+        let search = count_labels_of(self, Split::Search)?;
+        let search = search.iter().fold(none(), |sum, c| add_counts(sum, c));
+        let set = |split, counts: &[u64]| {
+            SetSummary::of_pixels(split, SegmentationData::len(self, split), names, counts)
         };
-        let mut sets = vec![
-            part(Split::Train, &self.division.train),
-            part(Split::Search, &self.division.search),
-        ];
+        let mut sets = vec![set(Split::Train, &train), set(Split::Search, &search)];
         sets.extend(read.sets.into_iter().skip(1));
         let mut warnings = self.warnings.clone();
         warnings.extend(
@@ -278,7 +300,7 @@ impl Divided<dyn SegmentationData> {
                 .into_iter()
                 .filter(|w| !self.warnings.contains(w)),
         );
-        Summary { sets, warnings }
+        Ok(Summary { sets, warnings })
     }
 }
 
@@ -298,7 +320,8 @@ impl Divided<dyn ObjectData> {
             Ok(classes)
         })?;
         let known = inner.warnings().to_vec();
-        Self::of(inner, &known, &names, &classes, hold_out)
+        let second_forms = inner.len(Split::Search);
+        Self::of(inner, &known, &names, &classes, second_forms, hold_out)
     }
 }
 
@@ -333,7 +356,7 @@ impl SegmentationData for Divided<dyn SegmentationData> {
     }
 
     fn example(&self, split: Split, index: usize) -> Result<Example, DataError> {
-        let (part, index) = self.division.source(split, index)?;
+        let (part, index) = self.source(split, index)?;
         self.inner.example(part, index)
     }
 }
@@ -365,12 +388,12 @@ impl ObjectData for Divided<dyn ObjectData> {
     }
 
     fn scene(&self, split: Split, index: usize) -> Result<Scene, DataError> {
-        let (part, index) = self.division.source(split, index)?;
+        let (part, index) = self.source(split, index)?;
         self.inner.scene(part, index)
     }
 
     fn outline(&self, split: Split, index: usize) -> Result<Scene, DataError> {
-        let (part, index) = self.division.source(split, index)?;
+        let (part, index) = self.source(split, index)?;
         self.inner.outline(part, index)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::summary::count_train;
+use super::super::summary::count_labels_of;
 use super::super::testing::message;
 use super::super::{Augmentation, Digits, DigitsSettings, Loader, LoaderSettings, check};
 use super::*;
@@ -130,9 +130,11 @@ fn divided() -> (Arc<Divided<dyn SegmentationData>>, BTreeSet<Vec<u8>>) {
         ..DigitsSettings::default()
     };
     let digits = Arc::new(Digits::new(settings).unwrap());
-    let counts = count_train(&*digits).unwrap();
+    let counts = count_labels_of(&*digits, Split::Train).unwrap();
     let divided = Divided::segmentation(digits, &counts, hold_out(0.3, 0, 4)).unwrap();
-    let summary = divided.summary(&counts, check(&*divided.inner).unwrap());
+    let summary = divided
+        .summary(&counts, check(&*divided.inner).unwrap())
+        .unwrap();
     for (split, set) in Split::ALL.into_iter().zip(&summary.sets) {
         let mut pixels = vec![0; 11];
         for index in 0..SegmentationData::len(&divided, split) {

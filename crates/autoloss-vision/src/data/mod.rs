@@ -59,7 +59,7 @@ pub use pairing::pair_label_maps;
 pub use pictures::Pictures;
 pub use resized::Resized;
 pub use summary::{ClassCount, SetSummary, Summary, Unit};
-pub(crate) use summary::{count_train, of_label_maps, of_scenes};
+pub(crate) use summary::{count_labels_of, of_label_maps, of_scenes};
 pub use voc::LabelFiles;
 
 /// The label of pixels that take part neither in training nor in scoring.
@@ -82,8 +82,9 @@ pub struct Example {
 
 /// The three parts of a data set.
 ///
-/// As it is read, a data set has two and no search examples: [`Divided`] takes those from its training
-/// examples.
+/// As it is read, a data set has two of them and no search examples of its own: [`Divided`] takes those from its
+/// training examples. One that makes its examples may give each training example in a second form as search example
+/// of the same index, made of sources that no training example holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Split {
     /// Examples that networks are trained on.

@@ -200,16 +200,19 @@ pub(crate) fn add_counts(mut sum: Vec<u64>, more: &[u64]) -> Vec<u64> {
     sum
 }
 
-/// Pixels of each class and, last, ignored ones, in each training example of the data as they are read.
+/// Pixels of each class and, last, ignored ones, in each example of a split.
 ///
 /// # Errors
 /// An example that cannot be read.
-pub(crate) fn count_train(data: &dyn SegmentationData) -> Result<Vec<Vec<u64>>, DataError> {
+pub(crate) fn count_labels_of(
+    data: &dyn SegmentationData,
+    split: Split,
+) -> Result<Vec<Vec<u64>>, DataError> {
     let classes = data.class_names().len();
-    let each: Vec<_> = (0..data.len(Split::Train))
+    let each: Vec<_> = (0..data.len(split))
         .into_par_iter()
         .map(|index| {
-            let example = data.example(Split::Train, index)?;
+            let example = data.example(split, index)?;
             Ok(count_labels(&example.labels, classes))
         })
         .collect();

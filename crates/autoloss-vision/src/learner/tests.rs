@@ -4,8 +4,9 @@ use burn::module::Param;
 use burn::tensor::{Device, Tensor};
 
 use super::*;
-use crate::loss::LossAt;
+use crate::loss::{LossAt, LossValue};
 use crate::train::Optimiser;
+use std::path::Path;
 
 /// Update after which the network's score on the search set is best; that on the validation set grows on.
 const PEAK: f64 = 3.0;
@@ -70,7 +71,7 @@ impl Learner for Counting {
     ) -> Result<(Number, LossOf<'_, Number>), TaskError> {
         let falling = |net: &Number, _update| {
             Ok(LossAt {
-                loss_value: -net.get(),
+                loss_value: LossValue::Known(-net.get()),
                 root: -net.value.val(),
                 gradient_is_finite: true,
             })
@@ -97,6 +98,17 @@ impl Learner for Counting {
     }
 }
 
+/// Interrupts after an update.
+fn interrupting(interrupt: &Interrupt, after: Option<usize>) -> impl Fn(Report) + Sync {
+    move |report| {
+        if let Report::Update { update, .. } = report
+            && after == Some(update)
+        {
+            interrupt.set();
+        }
+    }
+}
+
 /// Score on the search set and number at the end of a training in `dir`, whose result is of the
 /// validation set.
 fn trained(
@@ -106,20 +118,20 @@ fn trained(
     interrupted_after: Option<usize>,
 ) -> Result<(f64, f64), TaskError> {
     let interrupt = Interrupt::default();
-    let evaluation = retrain(
+    let evaluation = evaluate(
         &Counting::steps(steps),
         &Loss::single("nothing", Tree::one()),
         &Job {
             set: EvaluationSet::Validation,
+            keeping: Some(Keeping {
+                dir: dir.to_owned(),
+                every,
+                best,
+            }),
             ..Job::default()
         },
-        Keeping { dir, every, best },
         &interrupt,
-        &mut |update, _| {
-            if interrupted_after == Some(update) {
-                interrupt.set();
-            }
-        },
+        &interrupting(&interrupt, interrupted_after),
     )?;
     let mut kept = Number::new();
     load_network(&mut kept, &dir.join("network.safetensors")).unwrap();

@@ -222,7 +222,7 @@ pub fn offset(a: Corners, b: Corners) -> Offset {
 }
 
 /// 4 / π².
-const ASPECT: f32 = 0.405_284_73;
+pub(crate) const ASPECT: f32 = 0.405_284_73;
 
 /// The squared distance of the centres, and the squared diagonal of the enclosing box.
 fn centre_distance(a: Corners, b: Corners) -> (f32, f32) {
@@ -235,7 +235,8 @@ fn centre_distance(a: Corners, b: Corners) -> (f32, f32) {
     (x.0 + y.0, x.1 + y.1)
 }
 
-fn angle(b: Corners) -> f32 {
+/// The angle whose tangent is the aspect of a box: width over height.
+pub(crate) fn angle(b: Corners) -> f32 {
     (b[2] - b[0]).atan2(b[3] - b[1])
 }
 

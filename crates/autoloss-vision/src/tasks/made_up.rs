@@ -4,7 +4,9 @@ use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::{
     Metric, MetricError, SegmentationScore, SegmentationSettings as ScoreSettings,
 };
-use autoloss_search::{BranchSpec, Evaluation, InputSpec, Interrupt, Job, Sample, Task, TaskError};
+use autoloss_search::{
+    BranchSpec, Evaluation, InputSpec, Interrupt, Job, Reporter, Sample, Task, TaskError,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -124,7 +126,13 @@ impl Task for MadeUp {
         (0..count).map(|_| self.made_up(&mut rng)).collect()
     }
 
-    fn evaluate(&self, _: &Loss, _: &Job, _: &Interrupt) -> Result<Evaluation, TaskError> {
+    fn evaluate_reporting(
+        &self,
+        _: &Loss,
+        _: &Job,
+        _: &Interrupt,
+        _: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError> {
         let message = "made-up predictions have no network to train";
         Err(TaskError::Failed(message.to_owned()))
     }

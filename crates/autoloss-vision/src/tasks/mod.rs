@@ -16,11 +16,10 @@ mod settings;
 mod tests;
 
 use autoloss_expr::{Loss, ZooLoss};
-use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Task, TaskError};
+use autoloss_search::{BranchSpec, Task};
 
 use crate::data::{DataError, Summary};
-pub use crate::learner::Keeping;
-use crate::learner::{self, Learner};
+use crate::learner::Learner;
 use crate::nets::NetworkError;
 
 pub use configuration::{Configuration, utf8};
@@ -31,7 +30,8 @@ pub use pose::{Pose, PoseSettings};
 pub use segmentation::{Segmentation, SegmentationSettings};
 pub use settings::{FamilySettings, SettingsError, TaskSettings};
 
-/// A vision task: one with a network to train in full.
+/// A vision task. Where a job keeps files, they are `checkpoint-N.*`, `checkpoint.json`, `best.safetensors` and
+/// `network.safetensors`.
 pub trait VisionTask: Task {
     /// What a user should know before a run, such as a setting that was adapted to the data.
     fn note(&self) -> Option<String>;
@@ -41,22 +41,6 @@ pub trait VisionTask: Task {
     /// # Errors
     /// Data that cannot be read.
     fn summary(&self) -> Result<Summary, DataError>;
-
-    /// Full training with one loss: keeps a checkpoint every so many updates, goes on from one that is
-    /// there, writes `network.safetensors` at the end, calls `on_update` after each update with the
-    /// update and its loss value, and scores all metrics on the job's set. Whichever checkpoint is kept is
-    /// chosen on the search set.
-    ///
-    /// # Errors
-    /// An interrupt, data that cannot be read, files that cannot be written or read.
-    fn retrain(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        keeping: Keeping<'_>,
-        interrupt: &Interrupt,
-        on_update: &mut (dyn FnMut(usize, f64) + Send),
-    ) -> Result<Evaluation, TaskError>;
 }
 
 impl<T: Task + Learner> VisionTask for T {
@@ -66,17 +50,6 @@ impl<T: Task + Learner> VisionTask for T {
 
     fn summary(&self) -> Result<Summary, DataError> {
         Learner::summary(self)
-    }
-
-    fn retrain(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        keeping: Keeping<'_>,
-        interrupt: &Interrupt,
-        on_update: &mut (dyn FnMut(usize, f64) + Send),
-    ) -> Result<Evaluation, TaskError> {
-        learner::retrain(self, loss, job, keeping, interrupt, on_update)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use autoloss_expr::{Loss, NativeLoss};
 use autoloss_search::{
-    BranchSpec, Evaluation, Interrupt, Job, Report, Sample, Schedule, Task, TaskError,
+    BranchSpec, Evaluation, Interrupt, Job, Reporter, Sample, Schedule, Task, TaskError,
 };
 use burn::tensor::Device;
 
-use super::{Keeping, SetupError, VisionTask};
+use super::{SetupError, VisionTask};
 use crate::data::{DataError, SetSummary, Summary};
 use crate::learner::Learner;
 
@@ -86,21 +86,12 @@ impl<T: Family> Task for Schedules<T> {
         self.proxy.samples(count, seed)
     }
 
-    fn evaluate(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        interrupt: &Interrupt,
-    ) -> Result<Evaluation, TaskError> {
-        self.of(job.schedule).evaluate(loss, job, interrupt)
-    }
-
     fn evaluate_reporting(
         &self,
         loss: &Loss,
         job: &Job,
         interrupt: &Interrupt,
-        report: Report<'_>,
+        report: Reporter<'_>,
     ) -> Result<Evaluation, TaskError> {
         let task = self.of(job.schedule);
         task.evaluate_reporting(loss, job, interrupt, report)
@@ -145,17 +136,5 @@ impl<T: Family> VisionTask for Schedules<T> {
 
     fn summary(&self) -> Result<Summary, DataError> {
         Learner::summary(&self.proxy)
-    }
-
-    fn retrain(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        keeping: Keeping<'_>,
-        interrupt: &Interrupt,
-        on_update: &mut (dyn FnMut(usize, f64) + Send),
-    ) -> Result<Evaluation, TaskError> {
-        let task = self.of(job.schedule);
-        task.retrain(loss, job, keeping, interrupt, on_update)
     }
 }

@@ -2,14 +2,12 @@
 
 use autoloss_expr::{Loss, Operator, Tree};
 use autoloss_search::{
-    Evaluation, EvaluationSet, Interrupt, Job, Judgement, Outcome, SEARCH_SCORE, Schedule, Scratch,
-    Screened, Screener, Screening, Settings, TaskError,
+    Evaluation, EvaluationSet, Interrupt, Job, Judgement, Keeping, Outcome, Report, SEARCH_SCORE,
+    Schedule, Scratch, Screened, Screener, Screening, Settings, TaskError,
 };
 use burn::tensor::Device;
 
-use super::{
-    Detection, FamilySettings, Keeping, Pose, Segmentation, TaskName, TaskSettings, VisionTask,
-};
+use super::{Detection, FamilySettings, Pose, Segmentation, TaskName, TaskSettings, VisionTask};
 use crate::data::Split;
 
 /// An embedded task with changed settings.
@@ -186,16 +184,19 @@ fn retrain(
         set: EvaluationSet::Validation,
         seed: 1,
         stop_on_invalid: true,
+        all_metrics: true,
+        keeping: Some(Keeping {
+            dir: dir.to_owned(),
+            every,
+            best: false,
+        }),
         ..Job::default()
     };
     let interrupt = Interrupt::default();
-    let keeping = Keeping {
-        dir,
-        every,
-        best: false,
-    };
-    task.retrain(&usual(task), &job, keeping, &interrupt, &mut |update, _| {
-        if interrupted_after == Some(update) {
+    task.evaluate_reporting(&usual(task), &job, &interrupt, &|report| {
+        if let Report::Update { update, .. } = report
+            && interrupted_after == Some(update)
+        {
             interrupt.set();
         }
     })
@@ -294,23 +295,17 @@ fn nothing_is_trained_on_or_chosen_by_the_validation_set() {
         assert!(said.contains("the val split is refused"), "{name}: {said}");
         // Every checkpoint is scored and the best of them found; what is told at the end is refused.
         let dir = tempfile::tempdir().unwrap();
-        let keeping = Keeping {
-            dir: dir.path(),
-            every: 2,
-            best: true,
-        };
         let job = Job {
             set: EvaluationSet::Validation,
+            keeping: Some(Keeping {
+                dir: dir.path().to_owned(),
+                every: 2,
+                best: true,
+            }),
             ..Job::default()
         };
         let said = task
-            .retrain(
-                &usual(&*task),
-                &job,
-                keeping,
-                &Interrupt::default(),
-                &mut |_, _| {},
-            )
+            .evaluate(&usual(&*task), &job, &Interrupt::default())
             .unwrap_err();
         assert!(said.to_string().contains("the val split is refused"));
         assert!(dir.path().join("best.safetensors").exists(), "{name}");

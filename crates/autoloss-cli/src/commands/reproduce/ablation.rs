@@ -56,13 +56,12 @@ const VARIANTS: [Variant; 6] = [
 pub(super) fn searches(
     scale: Scale,
     data: &Data<'_>,
-    (workers, own): (usize, &[(String, Value)]),
+    own: &[(String, Value)],
 ) -> Result<Vec<Search>> {
     let setup = setup(scale, data, own)?;
     let count = VARIANTS.len() as f64 * SEEDS as f64;
-    // Each on one worker.
     let time = match scale {
-        Scale::Tiny => 1140.0 * workers as f64 / count,
+        Scale::Tiny => 1140.0 / count,
         Scale::Small => 2.0 * 3600.0,
         Scale::Paper => 48.0 * 3600.0,
     };
@@ -116,7 +115,7 @@ fn search(key: String, setup: &Setup, settings: Vec<(&str, Value)>) -> Search {
 /// Candidates for each training in the search of table 8 that shows how many the full method explores.
 const CHOICES: i64 = 300;
 
-/// That search, with all workers.
+/// That search.
 pub(super) fn longest(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Search> {
     let setup = setup(scale, data, own)?;
     let time = match scale {
@@ -243,7 +242,7 @@ pub(super) fn output(
     let notes = notes(&variants);
     let mut rows: Vec<_> = variants.iter().map(row).collect();
     if let Some(search) = longest {
-        let name = "the full method with 300 to choose from, on all workers";
+        let name = "the full method with 300 to choose from, for longer";
         rows.push(row(&read_one(name, std::iter::once(search), out)?));
     }
     Ok(Output {

@@ -1,8 +1,6 @@
-//! The searches of a table: several side by side, each a run of its own that can be gone on with.
+//! The searches of a table, one after the other, each a run of its own that can be gone on with.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -22,52 +20,12 @@ pub(super) fn folder(out: &Path, search: &Search) -> PathBuf {
     out.join("searches").join(&search.key)
 }
 
-/// Makes the searches that are not made yet, with `workers` threads in all.
-///
-/// # Errors
-/// An interrupt, or a search that cannot run; what was evaluated is kept either way.
-pub(super) fn run_all(
-    searches: &[Search],
-    out: &Path,
-    workers: usize,
-    interrupt: &Interrupt,
-) -> Result<()> {
-    let side_by_side = workers.clamp(1, searches.len().max(1));
-    let each = (workers / searches.len().max(1)).max(1);
-    let next = AtomicUsize::new(0);
-    let failure = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for _ in 0..side_by_side {
-            scope.spawn(|| {
-                let _stop = interrupt.set_on_panic();
-                while let Some(search) = searches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if interrupt.is_set() {
-                        break;
-                    }
-                    if let Err(error) = run_one(search, &[], out, each, interrupt) {
-                        // The others end, too, so that the first error is told soon.
-                        interrupt.set();
-                        let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                        failure.get_or_insert(error);
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(error) => Err(error),
-        None if interrupt.is_set() => Err(anyhow!("interrupted; the same command goes on")),
-        None => Ok(()),
-    }
-}
-
 /// Makes the searches that are not made yet, one after the other on all workers. Each begins with the
 /// trainings of those before it in the same setup and with the same seed, scored by its own metric.
 ///
 /// # Errors
-/// As [`run_all`].
-pub(super) fn run_in_turn(
+/// An interrupt, or a search that cannot run; what was evaluated is kept either way.
+pub(super) fn run_all(
     searches: &[Search],
     out: &Path,
     workers: usize,
@@ -100,6 +58,8 @@ fn run_one(
     settings.push(worker_setting(workers));
     let config = search.setup.config(&settings)?;
     let key = &search.key;
+    let task = config.open_task()?;
+    let crew = config.crew(&*task)?;
     let mut recorder = match dir.join("run.sqlite").exists() {
         true => Recorder::resume(&dir)?,
         false => Recorder::create(
@@ -123,8 +83,6 @@ fn run_one(
         dir.display()
     );
     let metric = config.task.metric().to_owned();
-    let task = config.open_task()?;
-    let crew = config.crew(&*task)?;
     let learns = config.search.search.strategy == Strategy::Evolution;
     if learns && recorder.store().candidates()?.is_empty() {
         let mut made = Vec::new();

@@ -1,8 +1,8 @@
 //! The packed handwritten digits that scenes are composed from.
 //!
 //! The format is described in `assets/README.md`; `examples/pack_digits.rs`
-//! makes the file. Digits that train scenes use and digits that validation
-//! scenes use come from different writers.
+//! makes the file. No two of the splits share a digit, and other people wrote
+//! those of validation scenes.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -22,18 +22,19 @@ pub const AREA: usize = SIDE * SIDE;
 pub const FULL_INK: u8 = 15;
 
 const CLASSES: usize = 10;
-const MAGIC: &[u8; 8] = b"digits01";
-const HEADER: usize = 16;
+const MAGIC: &[u8; 8] = b"digits02";
+const PARTS: usize = Split::ALL.len();
+const HEADER: usize = MAGIC.len() + 4 * PARTS;
 /// More digits of a class than this are no file of ours.
 const MOST: usize = 100_000;
 
 /// The ink of each pixel of one digit, 0 to [`FULL_INK`]; shape (20, 20).
 pub type Glyph = [u8; AREA];
 
-/// Handwritten digits of both splits, as many of each class.
+/// Handwritten digits of each split, as many of each class.
 pub struct Sources {
-    train: Vec<Glyph>,
-    val: Vec<Glyph>,
+    /// In the order of [`Split::ALL`].
+    parts: [Vec<Glyph>; PARTS],
 }
 
 impl Sources {
@@ -61,11 +62,12 @@ impl Sources {
     }
 
     fn all(&self, split: Split) -> &[Glyph] {
-        match split {
-            Split::Train => &self.train,
-            Split::Search => &[],
-            Split::Val => &self.val,
-        }
+        let part = match split {
+            Split::Train => 0,
+            Split::Search => 1,
+            Split::Val => 2,
+        };
+        &self.parts[part]
     }
 
     /// Reads the packed form.
@@ -81,19 +83,18 @@ impl Sources {
             .get(..HEADER)
             .filter(|header| header.starts_with(MAGIC))
         else {
-            return Err(wrong("it does not begin with digits01".to_owned()));
+            return Err(wrong("it does not begin with digits02".to_owned()));
         };
-        let count = |at: usize| {
-            let number: [u8; 4] = std::array::from_fn(|i| header[at + i]);
+        let counts: [usize; PARTS] = std::array::from_fn(|part| {
+            let number: [u8; 4] = std::array::from_fn(|i| header[MAGIC.len() + 4 * part + i]);
             u32::from_le_bytes(number) as usize
-        };
-        let (train, val) = (count(8), count(12));
-        if train == 0 || val == 0 || train > MOST || val > MOST {
+        });
+        if counts.iter().any(|count| !(1..=MOST).contains(count)) {
             return Err(wrong(format!(
-                "it claims {train} and {val} digits a class, expected 1 to {MOST}"
+                "it claims {counts:?} digits a class, expected 1 to {MOST}"
             )));
         }
-        let expected = (train + val) * CLASSES * AREA / 2;
+        let expected = counts.iter().sum::<usize>() * CLASSES * AREA / 2;
         let mut pairs = Vec::new();
         ZlibDecoder::new(&bytes[HEADER..])
             .take(expected as u64 + 1)
@@ -110,23 +111,22 @@ impl Sources {
             glyph
         });
         Ok(Self {
-            train: glyphs.by_ref().take(train * CLASSES).collect(),
-            val: glyphs.collect(),
+            parts: counts.map(|count| glyphs.by_ref().take(count * CLASSES).collect()),
         })
     }
 }
 
-/// Packs digits, given class after class, as many of each.
+/// Packs the digits of each split, in the order of [`Split::ALL`], given class after class, as many of each.
 ///
 /// # Errors
 /// Numbers of digits that are not a positive multiple of ten; ink above 15.
-pub fn pack(train: &[Glyph], val: &[Glyph]) -> Result<Vec<u8>, DataError> {
+pub fn pack(parts: [&[Glyph]; PARTS]) -> Result<Vec<u8>, DataError> {
     let wrong = |reason: String| DataError::Setting {
         name: "digits",
         reason,
     };
     let mut bytes = MAGIC.to_vec();
-    for glyphs in [train, val] {
+    for glyphs in parts {
         let count = glyphs.len() / CLASSES;
         if count == 0 || count > MOST || glyphs.len() % CLASSES != 0 {
             return Err(wrong(format!(
@@ -136,8 +136,8 @@ pub fn pack(train: &[Glyph], val: &[Glyph]) -> Result<Vec<u8>, DataError> {
         }
         bytes.extend((count as u32).to_le_bytes());
     }
-    let mut pairs = Vec::with_capacity((train.len() + val.len()) * AREA / 2);
-    for pair in [train, val].concat().as_flattened().chunks_exact(2) {
+    let mut pairs = Vec::new();
+    for pair in parts.concat().as_flattened().chunks_exact(2) {
         if pair[0].max(pair[1]) > FULL_INK {
             return Err(wrong(format!(
                 "ink {} given, expected 0 to {FULL_INK}",
@@ -165,68 +165,56 @@ mod tests {
     #[test]
     fn the_embedded_digits_are_whole_and_the_splits_disjoint() {
         let sources = Sources::embedded();
-        assert_eq!(
-            (
-                sources.per_class(Split::Train),
-                sources.per_class(Split::Val)
-            ),
-            (1800, 400)
-        );
-        let distinct = |split| sources.all(split).iter().collect::<HashSet<_>>();
-        let (train, val) = (distinct(Split::Train), distinct(Split::Val));
-        assert!(train.is_disjoint(&val));
-        assert_eq!((train.len(), val.len()), (18_000, 4_000));
-        for split in [Split::Train, Split::Val] {
+        let per_class = Split::ALL.map(|split| sources.per_class(split));
+        assert_eq!(per_class, [1800, 400, 400]);
+        let distinct: HashSet<&Glyph> = sources.parts.iter().flatten().collect();
+        assert_eq!(distinct.len(), 26_000);
+        for split in Split::ALL {
             for glyph in sources.all(split) {
                 let inked = glyph.iter().filter(|&&ink| ink > FULL_INK / 2).count();
                 assert!((10..300).contains(&inked), "{inked} pixels of ink");
             }
         }
-        assert!(include_bytes!("../../../assets/digits.bin").len() <= 2_000_000);
+        assert!(include_bytes!("../../../assets/digits.bin").len() <= 2_300_000);
     }
 
     #[test]
     fn what_is_packed_is_unpacked() {
         let glyph = |seed: usize| -> Glyph { std::array::from_fn(|i| ((i * 7 + seed) % 16) as u8) };
-        let train: Vec<Glyph> = (0..30).map(glyph).collect();
-        let val: Vec<Glyph> = (40..50).map(glyph).collect();
-        let sources = Sources::unpack(&pack(&train, &val).unwrap()).unwrap();
-        assert_eq!(
-            (
-                sources.per_class(Split::Train),
-                sources.per_class(Split::Val)
-            ),
-            (3, 1)
-        );
-        assert_eq!((&sources.train, &sources.val), (&train, &val));
-        assert_eq!(sources.of_class(Split::Train, 2), &train[6..9]);
+        let parts = [0..30, 40..60, 70..80].map(|seeds| seeds.map(glyph).collect::<Vec<_>>());
+        let sources = Sources::unpack(&pack(parts.each_ref().map(Vec::as_slice)).unwrap()).unwrap();
+        let per_class = Split::ALL.map(|split| sources.per_class(split));
+        assert_eq!(per_class, [3, 2, 1]);
+        assert_eq!(sources.parts, parts);
+        assert_eq!(sources.of_class(Split::Train, 2), &parts[0][6..9]);
+        assert_eq!(sources.of_class(Split::Search, 2), &parts[1][4..6]);
     }
 
     #[test]
     fn what_cannot_be_packed_or_unpacked_is_named() {
         let glyphs = vec![[1; AREA]; 10];
         assert_eq!(
-            message(pack(&glyphs, &glyphs[1..])),
+            message(pack([&glyphs, &glyphs[1..], &glyphs])),
             "setting digits: 9 given, expected as many of each of ten classes"
         );
         assert_eq!(
-            message(pack(&glyphs, &vec![[16; AREA]; 10])),
+            message(pack([&glyphs, &glyphs, &vec![[16; AREA]; 10]])),
             "setting digits: ink 16 given, expected 0 to 15"
         );
-        let bytes = pack(&glyphs, &glyphs).unwrap();
+        let bytes = pack([&glyphs; 3]).unwrap();
         let refuse = |bytes: &[u8]| Sources::unpack(bytes).err().unwrap().to_string();
         assert_eq!(
             refuse(b"digits"),
-            "cannot decode digits.bin: it does not begin with digits01"
+            "cannot decode digits.bin: it does not begin with digits02"
         );
         let mut other = bytes.clone();
         other[8] = 2;
         assert_eq!(
             refuse(&other),
-            "cannot decode digits.bin: it holds 4000 bytes of pixels, expected 6000"
+            "cannot decode digits.bin: it holds 6000 bytes of pixels, expected 8000"
         );
         other[8] = 0;
-        assert!(refuse(&other).contains("it claims 0 and 1 digits a class"));
+        assert!(refuse(&other).contains("it claims [0, 1, 1] digits a class"));
         assert!(refuse(&bytes[..bytes.len() - 8]).starts_with("cannot decode digits.bin: "));
     }
 }

@@ -42,8 +42,8 @@ impl Default for DigitsSettings {
 /// background, class d + 1 the ink of digit d, no pixel is ignored.
 ///
 /// Scene i of a split is a pure function of the seed, the size, the split and
-/// i, made when it is asked for. Validation scenes are composed from digits
-/// that no training scene holds.
+/// i, made when it is asked for. No two splits share a digit. Search scene i is
+/// training scene i with other digits of the same classes in it: see [`Divided`](super::Divided).
 pub struct Digits {
     settings: DigitsSettings,
     classes: Vec<String>,
@@ -123,8 +123,7 @@ impl SegmentationData for Digits {
 
     fn len(&self, split: Split) -> usize {
         match split {
-            Split::Train => self.settings.train,
-            Split::Search => 0,
+            Split::Train | Split::Search => self.settings.train,
             Split::Val => self.settings.val,
         }
     }
@@ -238,6 +237,23 @@ mod tests {
             assert_ne!(scene.image, two.example(Split::Train, i).unwrap().image);
             assert_ne!(scene.image, one.example(Split::Train, i + 1).unwrap().image);
         }
+    }
+
+    #[test]
+    fn search_scenes_are_training_scenes_with_other_digits() {
+        let data = digits(1, 32);
+        let classes = |split, index| -> Vec<usize> {
+            let objects = data.scene(split, index).unwrap().objects;
+            objects.iter().map(|object| object.class).collect()
+        };
+        let mut alike = 0;
+        for i in 0..60 {
+            let images = [Split::Train, Split::Search].map(|s| data.example(s, i).unwrap().image);
+            assert_ne!(images[0], images[1]);
+            alike += usize::from(classes(Split::Train, i) == classes(Split::Search, i));
+        }
+        // In the others a digit is hidden by the next one in one of the two forms.
+        assert!(alike >= 50, "{alike} of 60 scenes have the same classes");
     }
 
     /// The bytes of some scenes as one number, by the hash FNV-1a.

@@ -435,8 +435,8 @@ mod tests {
             let glyph = |digit| std::array::from_fn(|at| if at % 10 == digit { ink } else { 1 });
             (0..10).map(glyph).collect()
         };
-        let picture = |train: u8, val: u8| {
-            let packed = pack(&digits(train), &digits(val)).unwrap();
+        let picture = |train: u8, other: u8| {
+            let packed = pack([&digits(train), &digits(other), &digits(other)]).unwrap();
             let sources = Sources::unpack(&packed).unwrap();
             let mut rng = ChaCha8Rng::seed_from_u64(7);
             single(&sources, 32, 0.5..0.9, &mut rng).0

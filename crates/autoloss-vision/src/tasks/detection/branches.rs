@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use autoloss_expr::Shape;
 use autoloss_search::{BranchSpec, Derived, InputSpec, Role};
+use burn::tensor::{Tensor, TensorData};
 
 use super::settings::AreaUnit;
 use crate::data::Corners;
 use crate::loss::BranchFields;
 use crate::nets::boxes::{
-    decode, decode_gradient, encode, offset, offset_gradient, overlap, overlap_gradient,
+    ASPECT, MAX_LOG_SIZE, angle, decode, decode_gradient, encode, offset, offset_gradient, overlap,
+    overlap_gradient,
 };
 
 /// The branches, that of masks where there are any.
@@ -76,41 +78,27 @@ pub(super) fn class_fields(
     }
 }
 
-/// A box branch: predicted deltas of each reference box, and the object it is to find.
-pub(super) fn box_fields(
-    references: Vec<Corners>,
-    deltas: &[[f32; 4]],
-    objects: Vec<Corners>,
-    weights: [f32; 4],
-    unit: AreaUnit,
-) -> BranchFields {
-    let shape = Shape::new(1, 4, 1, references.len());
-    let pairs = references.iter().zip(&objects);
-    let targets: Vec<[f32; 4]> = pairs.map(|(r, o)| encode(*r, *o, weights)).collect();
-    let prediction = by_channel(deltas);
-    let derived = BoxAreas {
-        references,
-        scales: objects.iter().map(|object| unit.scale(*object)).collect(),
-        objects,
-        weights,
-    };
+/// A box branch: predicted deltas at each position.
+pub(super) fn box_fields(deltas: &[[f32; 4]], areas: Arc<BoxAreas>) -> BranchFields {
+    let shape = Shape::new(1, 4, 1, deltas.len());
+    let prediction = by_channel(deltas, 4);
     let wide: Vec<f64> = prediction.iter().map(|x| f64::from(*x)).collect();
-    let areas = derived.values(&wide).into_iter();
+    let values = areas.values(&wide).into_iter();
     #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
-    let areas = areas.map(|field| field.iter().map(|x| *x as f32).collect());
-    let mut inputs = vec![prediction, by_channel(&targets)];
-    inputs.extend(areas);
+    let values = values.map(|field| field.iter().map(|x| *x as f32).collect());
+    let mut inputs = vec![prediction, by_channel(&areas.targets(), 4)];
+    inputs.extend(values);
     BranchFields {
         shape,
         inputs,
-        derived: Some(Arc::new(derived)),
+        derived: Some(areas),
     }
 }
 
-/// Rows of four numbers as four channels.
-fn by_channel(rows: &[[f32; 4]]) -> Vec<f32> {
-    (0..4)
-        .flat_map(|channel| rows.iter().map(move |row| row[channel]))
+/// Rows of so many elements as so many channels.
+pub(super) fn by_channel<T: Copy, R: AsRef<[T]>>(rows: &[R], channels: usize) -> Vec<T> {
+    (0..channels)
+        .flat_map(|channel| rows.iter().map(move |row| row.as_ref()[channel]))
         .collect()
 }
 
@@ -121,21 +109,17 @@ pub(super) fn by_position(field: &[f32]) -> Vec<[f32; 4]> {
     (0..count).map(row).collect()
 }
 
-/// The mask branch: the logits of each region's mask, and which of its pixels are inside.
-pub(super) fn mask_fields(logits: &[&[f32]], targets: &[Vec<bool>], side: usize) -> BranchFields {
-    let pixels = side * side;
-    let shape = Shape::new(logits.len(), 2, side, side);
-    let mut prediction = Vec::with_capacity(shape.len());
+/// The mask branch: logits of outside and inside, shape (R, 2, side, side), and whether each pixel is inside.
+pub(super) fn mask_fields(logits: Vec<f32>, targets: &[Vec<bool>], side: usize) -> BranchFields {
+    let shape = Shape::new(targets.len(), 2, side, side);
     let mut y = Vec::with_capacity(shape.len());
-    for (logits, target) in logits.iter().zip(targets) {
-        prediction.resize(prediction.len() + pixels, 0.0);
-        prediction.extend_from_slice(logits);
+    for target in targets {
         y.extend(target.iter().map(|inside| f32::from(u8::from(!inside))));
         y.extend(target.iter().map(|inside| f32::from(u8::from(*inside))));
     }
     BranchFields {
         shape,
-        inputs: vec![prediction, y],
+        inputs: vec![logits, y],
         derived: None,
     }
 }
@@ -143,7 +127,7 @@ pub(super) fn mask_fields(logits: &[&[f32]], targets: &[Vec<bool>], side: usize)
 /// Intersection, union and enclosing area, distance and aspect of predicted and target boxes as
 /// functions of the deltas.
 /// They are the same in all four channels.
-struct BoxAreas {
+pub(super) struct BoxAreas {
     references: Vec<Corners>,
     objects: Vec<Corners>,
     /// What areas in square pixels are multiplied by.
@@ -152,6 +136,68 @@ struct BoxAreas {
 }
 
 impl BoxAreas {
+    /// Of the boxes that deltas with these weights make of references, and the object that each is to find.
+    pub(super) fn new(
+        references: Vec<Corners>,
+        objects: Vec<Corners>,
+        weights: [f32; 4],
+        unit: AreaUnit,
+    ) -> Self {
+        Self {
+            scales: objects.iter().map(|object| unit.scale(*object)).collect(),
+            references,
+            objects,
+            weights,
+        }
+    }
+
+    /// The deltas of the objects.
+    fn targets(&self) -> Vec<[f32; 4]> {
+        let pairs = self.references.iter().zip(&self.objects);
+        pairs.map(|(r, o)| encode(*r, *o, self.weights)).collect()
+    }
+
+    /// The derived inputs of deltas (1, 4, 1, boxes) by Burn, which differentiates them. Where corners of two boxes
+    /// coincide one of them alone has the gradient.
+    pub(super) fn on_device(&self, deltas: &Tensor<4>) -> [Tensor<4>; 5] {
+        let (dims, device) = (deltas.dims(), deltas.device());
+        let row = |values: Vec<f32>| {
+            Tensor::<4>::from_data(TensorData::new(values, [1, 1, 1, dims[3]]), &device)
+        };
+        let corner = |boxes: &[Corners], k: usize| row(boxes.iter().map(|b| b[k]).collect());
+        let delta = |k: usize| deltas.clone().narrow(1, k, 1).div_scalar(self.weights[k]);
+        let axes = [0, 1].map(|axis| {
+            let low = corner(&self.references, axis);
+            let side = corner(&self.references, axis + 2) - low.clone();
+            let middle = low + side.clone() * 0.5 + delta(axis) * side.clone();
+            let side = side * delta(axis + 2).clamp_max(MAX_LOG_SIZE).exp();
+            let (half, object) = (side.clone() * 0.5, [axis, axis + 2]);
+            let [object_low, object_high] = object.map(|k| corner(&self.objects, k));
+            AxisOverlap::new(
+                [middle.clone() - half.clone(), middle + half],
+                [object_low, object_high],
+            )
+        });
+        let [x, y] = axes;
+        let area = |a: Tensor<4>, b: Tensor<4>| a.clamp_min(0.0) * b.clamp_min(0.0);
+        let intersection = area(x.inner, y.inner);
+        let own = area(x.own.clone(), y.own.clone()) + area(x.other, y.other);
+        let scale = row(self.scales.clone());
+        let squared = x.apart.square() + y.apart.square();
+        let diagonal = x.outer.clone().square() + y.outer.clone().square();
+        let angles = self.objects.iter().map(|object| angle(*object)).collect();
+        let turned = row(angles) - (x.own / y.own).atan();
+        [
+            intersection.clone() * scale.clone(),
+            (own - intersection) * scale.clone(),
+            area(x.outer, y.outer) * scale,
+            // Boxes that are one point are no distance apart.
+            squared / diagonal.clamp_min(f32::MIN_POSITIVE),
+            turned.square() * ASPECT,
+        ]
+        .map(|field| field.expand(dims))
+    }
+
     /// Each box with its deltas.
     fn each(&self, prediction: &[f64]) -> impl Iterator<Item = (usize, [f32; 4], Corners)> {
         let count = self.references.len();
@@ -210,6 +256,31 @@ impl Derived for BoxAreas {
     }
 }
 
+/// Lengths along one axis of a box and another one, shape (1, 1, 1, boxes) each.
+struct AxisOverlap {
+    own: Tensor<4>,
+    other: Tensor<4>,
+    /// Negative where they do not meet.
+    inner: Tensor<4>,
+    outer: Tensor<4>,
+    /// Distance of the middles.
+    apart: Tensor<4>,
+}
+
+impl AxisOverlap {
+    fn new([low, high]: [Tensor<4>; 2], [other_low, other_high]: [Tensor<4>; 2]) -> Self {
+        let inner = high.clone().min_pair(other_high.clone());
+        let outer = high.clone().max_pair(other_high.clone());
+        Self {
+            own: high.clone() - low.clone(),
+            other: other_high.clone() - other_low.clone(),
+            inner: inner - low.clone().max_pair(other_low.clone()),
+            outer: outer - low.clone().min_pair(other_low.clone()),
+            apart: (low + high - other_low - other_high) * 0.5,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,7 +291,8 @@ mod tests {
         let references = vec![[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
         let objects = vec![[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
         let deltas = [[0.05, -0.02, 0.1, 0.2], [0.03, 0.1, -0.1, 0.05]];
-        box_fields(references, &deltas, objects, [1.0; 4], unit)
+        let areas = BoxAreas::new(references, objects, [1.0; 4], unit);
+        box_fields(&deltas, Arc::new(areas))
     }
 
     /// Loss value and gradient of a formula over a branch.
@@ -236,7 +308,8 @@ mod tests {
         rows[place / 4][place % 4] += by;
         let references = vec![[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
         let objects = vec![[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
-        box_fields(references, &rows, objects, [1.0; 4], unit)
+        let areas = BoxAreas::new(references, objects, [1.0; 4], unit);
+        box_fields(&rows, Arc::new(areas))
     }
 
     #[test]
@@ -318,7 +391,8 @@ mod tests {
         // Binary cross entropy of a sigmoid, mean over the pixels.
         let logits = [0.4_f32, -1.0, 2.0, 0.0];
         let inside = vec![true, false, false, true];
-        let fields = mask_fields(&[&logits], std::slice::from_ref(&inside), 2);
+        let outside_and_inside = [[0.0; 4], logits].concat();
+        let fields = mask_fields(outside_and_inside, std::slice::from_ref(&inside), 2);
         let (_, gradient) = at(4, &fields, &tree);
         for (place, (logit, inside)) in logits.iter().zip(inside).enumerate() {
             let probability = 1.0 / (1.0 + (-logit).exp());

@@ -2,13 +2,13 @@
 
 use autoloss_expr::Loss;
 use autoloss_search::BranchSpec;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::branches::by_position;
-use super::proposals::ProposalGradients;
-use super::step::{Pass, class_of, object_mask};
-use crate::data::{PreparedScene, SceneBatch};
-use crate::loss::{BranchLoss, LossAt, all_finite, carrier};
+use super::output::OutputGradient;
+use super::step::{Pass, PassBranch, Source};
+use crate::data::SceneBatch;
+use crate::device::is_host;
+use crate::loss::{BranchLoss, LossAt, LossValue, all_finite};
 
 /// The losses of all branches.
 pub(super) struct DetectionLoss {
@@ -33,78 +33,206 @@ impl DetectionLoss {
 
     /// The loss at a pass over a batch.
     pub(super) fn at(&mut self, pass: &Pass, batch: &SceneBatch) -> LossAt {
-        let fields = pass.fields(&batch.items, |_| true);
-        let mut loss_value = 0.0;
-        let mut finite = true;
-        let mut gradients = Vec::with_capacity(fields.len());
-        for (branch, fields) in self.branches.iter_mut().zip(&fields) {
+        self.at_on(pass, batch, is_host(&pass.device()))
+    }
+
+    /// The same, computed on the host or, where that is possible, on the device.
+    fn at_on(&mut self, pass: &Pass, batch: &SceneBatch, on_host: bool) -> LossAt {
+        let mut sum = Sum::new(pass, on_host);
+        let branches = pass.branches(&batch.items, |_| true);
+        for (loss, branch) in self.branches.iter_mut().zip(&branches) {
             // A batch without objects has no boxes to learn from.
-            if fields.shape.positions() == 0 {
-                gradients.push(Vec::new());
+            if branch.fields.shape.positions() == 0 {
                 continue;
             }
-            let (value, gradient) = branch.at(fields);
-            loss_value += value;
-            finite &= all_finite(gradient);
-            gradients.push(gradient.to_vec());
+            let on_device = match on_host {
+                true => None,
+                false => loss.on_device(pass.inputs_on_device(branch)),
+            };
+            match on_device {
+                Some(root) => sum.add_tensor(root),
+                None => {
+                    let (value, gradient) = loss.at(&branch.fields);
+                    sum.add_gradient(pass, branch, value, gradient);
+                }
+            }
         }
+        sum.loss(pass)
+    }
+}
+
+/// The sum of the branches' losses.
+struct Sum {
+    /// Of those that a device computes.
+    tensor: Option<Tensor<1>>,
+    /// Of those that the host computes.
+    value: f64,
+    finite: bool,
+    /// Gradients of the outputs by what the host computes.
+    gradients: Vec<(Source, OutputGradient)>,
+}
+
+impl Sum {
+    fn new(pass: &Pass, on_host: bool) -> Self {
+        let mut sum = Self {
+            tensor: None,
+            value: 0.0,
+            finite: true,
+            gradients: Vec::new(),
+        };
+        if on_host {
+            // Their gradients are 0 where no branch has any.
+            sum.gradient(pass, Source::Objectness);
+            sum.gradient(pass, Source::ProposalDeltas);
+            if !pass.regions.is_empty() {
+                sum.gradient(pass, Source::ClassLogits);
+                sum.gradient(pass, Source::RegionDeltas);
+            }
+        }
+        sum
+    }
+
+    fn gradient(&mut self, pass: &Pass, source: Source) -> &mut OutputGradient {
+        let known = self
+            .gradients
+            .iter()
+            .position(|(other, _)| *other == source);
+        let place = known.unwrap_or_else(|| {
+            let zeros = OutputGradient::zeros(pass.output(source));
+            self.gradients.push((source, zeros));
+            self.gradients.len() - 1
+        });
+        &mut self.gradients[place].1
+    }
+
+    fn add_gradient(&mut self, pass: &Pass, branch: &PassBranch, value: f64, gradient: &[f32]) {
+        self.value += value;
+        self.finite &= all_finite(gradient);
+        let sum = self.gradient(pass, branch.source);
+        sum.add(&branch.places, gradient);
+    }
+
+    fn add_tensor(&mut self, root: Tensor<1>) {
+        self.tensor = Some(match self.tensor.take() {
+            Some(sum) => sum + root,
+            None => root,
+        });
+    }
+
+    fn loss(mut self, pass: &Pass) -> LossAt {
+        if self.tensor.is_none() && self.gradients.is_empty() {
+            self.gradient(pass, Source::Objectness);
+        }
+        let loss_value = match &self.tensor {
+            Some(sum) => LossValue::OnDevice(sum.clone(), self.value),
+            None => LossValue::Known(self.value),
+        };
+        let carriers = self.gradients.iter();
+        let carriers = carriers.map(|(source, sum)| pass.output(*source).carrier(&sum.0));
+        let root = self.tensor.into_iter().chain(carriers);
         LossAt {
             loss_value,
-            root: pass.root(&gradients, &batch.items),
-            gradient_is_finite: finite,
+            root: root.reduce(|a, b| a + b).expect("one of them is there"),
+            gradient_is_finite: self.finite,
         }
     }
 }
 
 impl Pass {
-    /// A number whose backward pass gives the network the branches' gradients.
-    fn root(&self, gradients: &[Vec<f32>], items: &[PreparedScene]) -> Tensor<1> {
-        let mut rpn = ProposalGradients::new(&self.proposals);
-        let inside = gradients[0].iter().skip(self.anchors.len());
-        for (anchor, g) in self.anchors.iter().zip(inside) {
-            rpn.add_logit(anchor.image, anchor.place, *g);
+    /// The device of the network.
+    fn device(&self) -> Device {
+        self.output(Source::Objectness).device()
+    }
+
+    /// The inputs of a branch on that device; of a prediction that is a softmax its logits.
+    fn inputs_on_device(&self, branch: &PassBranch) -> Vec<Tensor<4>> {
+        let (shape, device) = (branch.fields.shape, self.device());
+        let prediction = self.output(branch.source).gather(&branch.places, shape);
+        let derived = branch.areas.as_ref();
+        let derived = derived.map(|areas| areas.on_device(&prediction));
+        let given = branch.fields.inputs.len() - derived.as_ref().map_or(0, |fields| fields.len());
+        let constant = |values: &Vec<f32>| {
+            let dims = [shape.n, shape.c, shape.h, shape.w];
+            Tensor::from_data(TensorData::new(values.clone(), dims), &device)
+        };
+        // The prediction is the first input of every branch, and the derived ones are the last.
+        let constants = branch.fields.inputs[1..given].iter().map(constant);
+        let inputs = std::iter::once(prediction).chain(constants);
+        inputs.chain(derived.into_iter().flatten()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use autoloss_search::Task;
+    use burn::module::{ModuleVisitor, Param};
+    use burn::optim::GradientsParams;
+
+    use super::super::Detection;
+    use super::super::step::{Added, Draws};
+    use super::*;
+    use crate::data::Augmentation;
+    use crate::loss::host_values;
+    use crate::tasks::{FamilySettings, TaskSettings};
+
+    /// The gradients of all parameters, one after the other.
+    struct All<'a>(&'a GradientsParams, Vec<f32>);
+
+    impl ModuleVisitor for All<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let gradient = self.0.get::<D>(param.id);
+            let zeros = || vec![0.0; param.dims().iter().product()];
+            self.1
+                .extend(gradient.map_or_else(zeros, |g| host_values(&g)));
         }
-        let with_object = self.anchors.iter().filter(|a| a.object.is_some());
-        for (anchor, g) in with_object.zip(by_position(&gradients[1])) {
-            rpn.add_deltas(anchor.image, anchor.place, g);
+    }
+
+    #[test]
+    fn losses_and_gradients_are_the_same_on_the_host_and_by_burn() {
+        let text = "name = \"digits-instances\"\n[training]\nbatch = 2\n";
+        let settings = TaskSettings::from_table(&toml::from_str(text).unwrap()).unwrap();
+        let FamilySettings::Detection(settings) =
+            settings.of(autoloss_search::Schedule::Proxy).clone()
+        else {
+            panic!("a task of detection");
+        };
+        let task = Detection::new(*settings, &Device::flex()).unwrap();
+        let augmentation = Augmentation::none();
+        let batch = task.loader(0, 2, augmentation, 0).unwrap().next();
+        let batch = batch.unwrap().unwrap();
+        let at = |names: [&str; 5], on_host| {
+            let net = task.network(0).unwrap();
+            let draws = Draws { seed: 0, update: 1 };
+            let pass = task.pass(&net, &batch, draws, Added::Objects);
+            let mut loss = DetectionLoss::new(&task.baseline(names), task.branches()).unwrap();
+            let loss = loss.at_on(&pass, &batch, on_host);
+            let gradients = GradientsParams::from_grads(loss.root.backward(), &net);
+            let mut all = All(&gradients, Vec::new());
+            burn::module::Module::visit(&net, &mut all);
+            (loss.loss_value.get(), all.1)
+        };
+        for names in [
+            [
+                "cross_entropy",
+                "smooth_l1",
+                "cross_entropy",
+                "giou",
+                "dice",
+            ],
+            ["focal", "ciou", "cse_a_class", "cse_a_box", "mse"],
+            // The host alone computes the last one.
+            ["mse", "iou", "focal", "l1", "lovasz_softmax"],
+        ] {
+            let ((value, gradient), (other, by_burn)) = (at(names, true), at(names, false));
+            assert!(
+                (value - other).abs() <= 1e-5 * value.abs(),
+                "{names:?}: {value} on the host, {other} by Burn"
+            );
+            let largest = gradient.iter().fold(0.0_f32, |most, g| most.max(g.abs()));
+            let pairs = gradient.iter().zip(&by_burn);
+            let apart = pairs.fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(largest > 0.0 && gradient.len() == by_burn.len());
+            assert!(apart <= 1e-4 * largest, "{names:?}: {apart} of {largest}");
         }
-        let mut root = rpn.root(&self.rpn);
-        if self.regions.is_empty() {
-            return root;
-        }
-        let (outputs, count) = (self.outputs(), self.regions.len());
-        let mut logits = vec![0.0; count * outputs];
-        let mut deltas = vec![0.0; count * outputs * 4];
-        for (region, row) in logits.chunks_exact_mut(outputs).enumerate() {
-            for (class, g) in row.iter_mut().enumerate() {
-                *g = gradients[2][class * count + region];
-            }
-        }
-        let with_object = || self.regions.iter().filter(|r| r.object.is_some());
-        for (region, g) in with_object().zip(by_position(&gradients[3])) {
-            let start = (region.place * outputs + class_of(region, items)) * 4;
-            deltas[start..start + 4].copy_from_slice(&g);
-        }
-        root = root + carrier(&self.boxes.class_logits, logits);
-        root = root + carrier(&self.boxes.deltas, deltas);
-        if let (Some((tensor, values)), Some(gradient)) = (&self.masks, gradients.get(4))
-            && !gradient.is_empty()
-        {
-            let pixels = self.mask_side().pow(2);
-            let mut all = vec![0.0; values.len()];
-            // The second channel of each region's two is its class's logits.
-            let mut planes = gradient.chunks_exact(2 * pixels).map(|two| &two[pixels..]);
-            for (row, region) in self.masked.iter().enumerate() {
-                if object_mask(region, items).is_none() {
-                    continue;
-                }
-                let start = (row * outputs + class_of(region, items)) * pixels;
-                if let Some(plane) = planes.next() {
-                    all[start..start + pixels].copy_from_slice(plane);
-                }
-            }
-            root = root + carrier(tensor, all);
-        }
-        root
     }
 }

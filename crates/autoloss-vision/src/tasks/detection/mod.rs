@@ -8,6 +8,7 @@ mod branches;
 mod detections;
 mod loss;
 mod masks;
+mod output;
 mod proposals;
 mod score;
 mod screen;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use autoloss_expr::{Branch, Loss, ZooLoss};
 use autoloss_metrics::coco::{Annotations, Kind, Prediction};
 use autoloss_search::{
-    BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Report, Sample, Schedule, Task,
+    BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Reporter, Sample, Schedule, Task,
     TaskError,
 };
 use burn::module::Module;
@@ -297,21 +298,12 @@ impl Task for Detection {
         })?
     }
 
-    fn evaluate(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        interrupt: &Interrupt,
-    ) -> Result<Evaluation, TaskError> {
-        self.evaluate_reporting(loss, job, interrupt, &|_, _| ())
-    }
-
     fn evaluate_reporting(
         &self,
         loss: &Loss,
         job: &Job,
         interrupt: &Interrupt,
-        report: Report<'_>,
+        report: Reporter<'_>,
     ) -> Result<Evaluation, TaskError> {
         learner::evaluate(self, loss, job, interrupt, report)
     }

@@ -1,10 +1,7 @@
-//! What the region proposal network says, on the host: logits and deltas by anchor, the proposals
-//! they make, and the way back for gradients.
+//! The outputs of the region proposal network by anchor, and the proposals that they make.
 
-use burn::tensor::Tensor;
-
+use super::output::Output;
 use crate::data::Corners;
-use crate::loss::{carrier, host_values};
 use crate::nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, nms};
 use crate::nets::{DetectionNet, RpnLevel};
 
@@ -26,17 +23,21 @@ pub(super) struct ProposalRule {
 pub(super) struct Proposals {
     /// All anchors of an image, level by level.
     pub(super) anchors: Vec<Corners>,
+    /// Logits (N, A, H, W), level by level.
+    pub(super) logits: Output,
+    /// Deltas (N, 4 A, H, W), level by level.
+    pub(super) deltas: Output,
     levels: Vec<Level>,
 }
 
-/// A level's outputs, or gradients of them: logits (N, A, H, W) and deltas (N, 4 A, H, W).
+/// The place of a level in the outputs.
 struct Level {
     /// Number of the level's first anchor.
     start: usize,
     per_position: usize,
     positions: usize,
-    logits: Vec<f32>,
-    deltas: Vec<f32>,
+    /// Number of the level's first logit; there are four deltas to each.
+    first: usize,
 }
 
 impl Level {
@@ -44,18 +45,17 @@ impl Level {
         self.per_position * self.positions
     }
 
-    /// Where the logit of an anchor of the level is.
+    /// The place of the logit of an anchor of the level.
     fn logit(&self, image: usize, anchor: usize) -> usize {
         let (position, kind) = (anchor / self.per_position, anchor % self.per_position);
-        (image * self.per_position + kind) * self.positions + position
+        self.first + (image * self.per_position + kind) * self.positions + position
     }
 
-    /// Where its deltas are.
+    /// The places of its deltas.
     fn deltas(&self, image: usize, anchor: usize) -> [usize; 4] {
         let (position, kind) = (anchor / self.per_position, anchor % self.per_position);
-        std::array::from_fn(|k| {
-            ((image * self.per_position + kind) * 4 + k) * self.positions + position
-        })
+        let first = (image * self.per_position + kind) * 4;
+        std::array::from_fn(|k| 4 * self.first + (first + k) * self.positions + position)
     }
 }
 
@@ -63,21 +63,23 @@ impl Proposals {
     pub(super) fn new(net: &DetectionNet, outputs: &[RpnLevel]) -> Self {
         let sizes: Vec<[usize; 2]> = outputs.iter().map(size).collect();
         let anchors = net.anchors(&sizes);
-        let mut start = 0;
+        let (mut start, mut first) = (0, 0);
         let level = |(output, anchors): (&RpnLevel, &Vec<Corners>)| {
-            let [_, per_position, rows, columns] = output.logits.dims();
+            let [images, per_position, rows, columns] = output.logits.dims();
             let level = Level {
                 start,
                 per_position,
                 positions: rows * columns,
-                logits: host_values(&output.logits),
-                deltas: host_values(&output.deltas),
+                first,
             };
             start += anchors.len();
+            first += images * level.anchors();
             level
         };
         Self {
             levels: outputs.iter().zip(&anchors).map(level).collect(),
+            logits: Output::new(outputs.iter().map(|output| &output.logits)),
+            deltas: Output::new(outputs.iter().map(|output| &output.deltas)),
             anchors: anchors.concat(),
         }
     }
@@ -87,18 +89,22 @@ impl Proposals {
         (level, anchor - self.levels[level].start)
     }
 
-    /// The logit of an object at an anchor.
-    pub(super) fn logit(&self, image: usize, anchor: usize) -> f32 {
+    /// The place of the logit of an object at an anchor.
+    pub(super) fn logit_place(&self, image: usize, anchor: usize) -> usize {
         let (level, anchor) = self.level(anchor);
-        let level = &self.levels[level];
-        level.logits[level.logit(image, anchor)]
+        self.levels[level].logit(image, anchor)
+    }
+
+    /// The places of the deltas at an anchor.
+    pub(super) fn delta_places(&self, image: usize, anchor: usize) -> [usize; 4] {
+        let (level, anchor) = self.level(anchor);
+        self.levels[level].deltas(image, anchor)
     }
 
     /// The deltas at an anchor.
     pub(super) fn deltas(&self, image: usize, anchor: usize) -> [f32; 4] {
-        let (level, anchor) = self.level(anchor);
-        let level = &self.levels[level];
-        level.deltas(image, anchor).map(|place| level.deltas[place])
+        self.delta_places(image, anchor)
+            .map(|place| self.deltas.values[place])
     }
 
     /// The box predicted at an anchor.
@@ -117,14 +123,14 @@ impl Proposals {
         let (mut boxes, mut scores) = (Vec::new(), Vec::new());
         for level in &self.levels {
             let logits: Vec<f32> = (0..level.anchors())
-                .map(|anchor| level.logits[level.logit(image, anchor)])
+                .map(|anchor| self.logits.values[level.logit(image, anchor)])
                 .collect();
             let mut best = by_falling_score(&logits);
             best.truncate(rule.per_level);
             let decoded = best.iter().map(|anchor| {
                 let deltas = level
                     .deltas(image, *anchor)
-                    .map(|place| level.deltas[place]);
+                    .map(|place| self.deltas.values[place]);
                 let reference = self.anchors[level.start + anchor];
                 clip(decode(reference, deltas, PROPOSAL_WEIGHTS), extent)
             });
@@ -146,42 +152,4 @@ impl Proposals {
 fn size(output: &RpnLevel) -> [usize; 2] {
     let [_, _, rows, columns] = output.logits.dims();
     [rows, columns]
-}
-
-/// Gradients of the region proposal network's outputs, entered anchor by anchor.
-pub(super) struct ProposalGradients<'a> {
-    of: &'a Proposals,
-    levels: Vec<(Vec<f32>, Vec<f32>)>,
-}
-
-impl<'a> ProposalGradients<'a> {
-    pub(super) fn new(of: &'a Proposals) -> Self {
-        let zeros = |level: &Level| (vec![0.0; level.logits.len()], vec![0.0; level.deltas.len()]);
-        Self {
-            levels: of.levels.iter().map(zeros).collect(),
-            of,
-        }
-    }
-
-    pub(super) fn add_logit(&mut self, image: usize, anchor: usize, gradient: f32) {
-        let (level, anchor) = self.of.level(anchor);
-        self.levels[level].0[self.of.levels[level].logit(image, anchor)] += gradient;
-    }
-
-    pub(super) fn add_deltas(&mut self, image: usize, anchor: usize, gradient: [f32; 4]) {
-        let (level, anchor) = self.of.level(anchor);
-        let places = self.of.levels[level].deltas(image, anchor);
-        for (place, g) in places.into_iter().zip(gradient) {
-            self.levels[level].1[place] += g;
-        }
-    }
-
-    /// A number whose backward pass gives the outputs these gradients.
-    pub(super) fn root(self, outputs: &[RpnLevel]) -> Tensor<1> {
-        let parts = outputs.iter().zip(self.levels);
-        let parts = parts.map(|(output, (logits, deltas))| {
-            carrier(&output.logits, logits) + carrier(&output.deltas, deltas)
-        });
-        parts.reduce(|a, b| a + b).expect("a pyramid has levels")
-    }
 }

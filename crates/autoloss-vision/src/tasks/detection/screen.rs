@@ -33,7 +33,8 @@ pub(super) fn sample(
     settings: &DetectorSettings,
     (metric, kind): (CocoMetric, Kind),
 ) -> Option<Sample> {
-    let fields = pass.fields(items, |of| of == image);
+    let branches = pass.branches(items, |of| of == image);
+    let fields: Vec<BranchFields> = branches.into_iter().map(|branch| branch.fields).collect();
     if fields.iter().any(|fields| fields.shape.positions() == 0) {
         return None;
     }
@@ -215,7 +216,7 @@ impl Joint {
         let mut places = 0..;
         let regions = pass.regions.iter().filter(|r| r.image == image);
         let regions = regions.map(|region| {
-            let outputs = 0..pass.outputs();
+            let outputs = 0..pass.outputs;
             StoredRegion {
                 corners: pass.rois[region.place].corners,
                 place: region
@@ -235,8 +236,8 @@ impl Joint {
             size: [item.width, item.height],
             anchors,
             regions: regions.collect(),
-            side: pass.mask_side(),
-            annotations: annotations(item, kind, pass.outputs() - 1),
+            side: pass.mask_side,
+            annotations: annotations(item, kind, pass.outputs - 1),
         }
     }
 

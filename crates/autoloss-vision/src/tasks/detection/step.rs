@@ -1,18 +1,21 @@
-//! One pass over a batch: the branches' inputs, and the way of their gradients into the network.
+//! One pass over a batch: the branches' inputs, and the place of each prediction in the network's outputs.
+
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::assign::{Match, assign, sample};
-use super::branches::{box_fields, class_fields, mask_fields};
+use super::branches::{BoxAreas, box_fields, by_channel, class_fields, mask_fields};
 use super::masks::mask_target;
+use super::output::{Output, Place};
 use super::proposals::Proposals;
 use super::settings::{AreaUnit, DetectorSettings};
 use crate::data::{Corners, PreparedScene, Purpose, stream};
-use crate::loss::{BranchFields, host_values};
+use crate::loss::BranchFields;
+use crate::nets::DetectionNet;
 use crate::nets::boxes::{HEAD_WEIGHTS, PROPOSAL_WEIGHTS, Roi, clip, decode, iou};
-use crate::nets::{BoxPredictions, DetectionNet, RpnLevel};
 
 /// An anchor or region that the pass looks at, with the object it is to find.
 #[derive(Clone, Copy)]
@@ -24,22 +27,47 @@ pub(super) struct Chosen {
     pub(super) object: Option<usize>,
 }
 
-/// The network's outputs for a batch, and what of them is looked at.
+/// The network's outputs for a batch, and the anchors and regions that are looked at.
 pub(super) struct Pass {
-    pub(super) rpn: Vec<RpnLevel>,
     pub(super) proposals: Proposals,
     pub(super) anchors: Vec<Chosen>,
     pub(super) rois: Vec<Roi>,
     pub(super) regions: Vec<Chosen>,
-    pub(super) boxes: BoxPredictions,
-    /// Logits and deltas of the regions, (R, K + 1) and (R, 4 (K + 1)).
-    pub(super) class_logits: Vec<f32>,
-    pub(super) deltas: Vec<f32>,
+    /// Outputs of a region for each class, the background included: K + 1.
+    pub(super) outputs: usize,
+    /// Logits of the regions, (R, K + 1).
+    class_logits: Output,
+    /// Deltas of the regions, (R, 4 (K + 1)).
+    deltas: Output,
     /// The regions whose masks are looked at.
-    pub(super) masked: Vec<Chosen>,
+    masked: Vec<Chosen>,
     /// Their mask logits, (R', K + 1, M, M).
-    pub(super) masks: Option<(Tensor<4>, Vec<f32>)>,
+    masks: Option<Output>,
+    /// M; 0 without masks.
+    pub(super) mask_side: usize,
     area_unit: AreaUnit,
+}
+
+/// An output of the network that a branch picks its predictions from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Objectness,
+    ProposalDeltas,
+    ClassLogits,
+    RegionDeltas,
+    MaskLogits,
+}
+
+/// A branch at a pass.
+pub(super) struct PassBranch {
+    /// Its inputs.
+    pub(super) fields: BranchFields,
+    /// The output that its predictions (their logits, if they are a softmax) are picked from.
+    pub(super) source: Source,
+    /// The place of each element of the prediction there.
+    pub(super) places: Vec<Place>,
+    /// How the derived inputs of boxes follow from the prediction.
+    pub(super) areas: Option<Arc<BoxAreas>>,
 }
 
 /// What a pass draws its anchors and regions from.
@@ -145,48 +173,53 @@ impl Pass {
             false => Vec::new(),
         };
         let mask_rois: Vec<Roi> = masked.iter().map(|region| rois[region.place]).collect();
-        let masks = net.masks(&features, &mask_rois).map(|logits| {
-            let values = host_values(&logits);
-            (logits, values)
-        });
+        let masks = net.masks(&features, &mask_rois);
         Self {
             area_unit: settings.area_unit,
-            class_logits: host_values(&boxes.class_logits),
-            deltas: host_values(&boxes.deltas),
-            rpn,
+            outputs: boxes.class_logits.dims()[1],
+            class_logits: Output::new([&boxes.class_logits]),
+            deltas: Output::new([&boxes.deltas]),
+            mask_side: masks.as_ref().map_or(0, |logits| logits.dims()[2]),
+            masks: masks.as_ref().map(|logits| Output::new([logits])),
             proposals,
             anchors,
             rois,
             regions,
-            boxes,
             masked,
-            masks,
         }
     }
 
-    /// Outputs of a region for each class, the background included.
-    pub(super) fn outputs(&self) -> usize {
-        self.boxes.class_logits.dims()[1]
-    }
-
-    pub(super) fn region_logits(&self, region: usize) -> Vec<f32> {
-        let outputs = self.outputs();
-        self.class_logits[region * outputs..(region + 1) * outputs].to_vec()
+    /// An output of the network.
+    ///
+    /// # Panics
+    /// For mask logits of a network without masks.
+    pub(super) fn output(&self, source: Source) -> &Output {
+        match source {
+            Source::Objectness => &self.proposals.logits,
+            Source::ProposalDeltas => &self.proposals.deltas,
+            Source::ClassLogits => &self.class_logits,
+            Source::RegionDeltas => &self.deltas,
+            Source::MaskLogits => self.masks.as_ref().expect("a branch of masks needs masks"),
+        }
     }
 
     /// Deltas of a region for a class, 0 the background.
     pub(super) fn region_deltas(&self, region: usize, class: usize) -> [f32; 4] {
-        let start = (region * self.outputs() + class) * 4;
-        std::array::from_fn(|k| self.deltas[start + k])
+        let places = self.region_delta_places(region, class);
+        places.map(|place| self.deltas.values[place])
     }
 
-    /// The branches' inputs at the anchors and regions for which `counts` holds, in the order of
-    /// the branches.
-    pub(super) fn fields(
+    fn region_delta_places(&self, region: usize, class: usize) -> [usize; 4] {
+        let start = (region * self.outputs + class) * 4;
+        std::array::from_fn(|k| start + k)
+    }
+
+    /// The branches at the anchors and regions of the images for which `counts` holds, in their order.
+    pub(super) fn branches(
         &self,
         items: &[PreparedScene],
         counts: impl Fn(usize) -> bool,
-    ) -> Vec<BranchFields> {
+    ) -> Vec<PassBranch> {
         let anchors: Vec<Chosen> = self
             .anchors
             .iter()
@@ -199,55 +232,46 @@ impl Pass {
             .copied()
             .filter(|r| counts(r.image))
             .collect();
-        let mut fields = vec![
+        let mut branches = vec![
             self.rpn_class(&anchors, items),
             self.rpn_box(&anchors, items),
             self.rcnn_class(&regions, items),
             self.rcnn_box(&regions, items),
         ];
         if self.masks.is_some() {
-            fields.push(self.mask(items, counts));
+            branches.push(self.mask(items, counts));
         }
-        fields
+        branches
     }
 
-    fn rpn_class(&self, anchors: &[Chosen], items: &[PreparedScene]) -> BranchFields {
-        let logits: Vec<Vec<f32>> = anchors
+    fn rpn_class(&self, anchors: &[Chosen], items: &[PreparedScene]) -> PassBranch {
+        let places: Vec<Vec<Place>> = anchors
             .iter()
-            .map(|a| vec![0.0, self.proposals.logit(a.image, a.place)])
+            .map(|a| vec![None, Some(self.proposals.logit_place(a.image, a.place))])
             .collect();
         let targets: Vec<usize> = anchors.iter().map(|a| a.object.is_some().into()).collect();
         let ious: Vec<f32> = anchors
             .iter()
             .map(|a| overlap_with(self.proposals.predicted(a.image, a.place), a, items))
             .collect();
-        class_fields(&logits, 2, &targets, &ious)
+        self.class_branch(Source::Objectness, &places, 2, &targets, &ious)
     }
 
-    fn rpn_box(&self, anchors: &[Chosen], items: &[PreparedScene]) -> BranchFields {
-        let (mut references, mut deltas, mut objects) = (Vec::new(), Vec::new(), Vec::new());
-        for anchor in anchors {
-            let Some(object) = anchor.object else {
-                continue;
-            };
-            references.push(self.proposals.anchors[anchor.place]);
-            deltas.push(self.proposals.deltas(anchor.image, anchor.place));
-            objects.push(items[anchor.image].boxes[object]);
-        }
-        box_fields(
-            references,
-            &deltas,
-            objects,
-            PROPOSAL_WEIGHTS,
-            self.area_unit,
-        )
+    fn rpn_box(&self, anchors: &[Chosen], items: &[PreparedScene]) -> PassBranch {
+        let found = anchors.iter().filter_map(|anchor| {
+            let object = items[anchor.image].boxes[anchor.object?];
+            let places = self.proposals.delta_places(anchor.image, anchor.place);
+            Some((self.proposals.anchors[anchor.place], places, object))
+        });
+        self.box_branch(Source::ProposalDeltas, found, PROPOSAL_WEIGHTS)
     }
 
-    fn rcnn_class(&self, regions: &[Chosen], items: &[PreparedScene]) -> BranchFields {
-        let rows: Vec<Vec<f32>> = regions
-            .iter()
-            .map(|r| self.region_logits(r.place))
-            .collect();
+    fn rcnn_class(&self, regions: &[Chosen], items: &[PreparedScene]) -> PassBranch {
+        let row = |region: &Chosen| {
+            let start = region.place * self.outputs;
+            (start..start + self.outputs).map(Some).collect()
+        };
+        let places: Vec<Vec<Place>> = regions.iter().map(row).collect();
         let targets: Vec<usize> = regions.iter().map(|r| class_of(r, items)).collect();
         let ious: Vec<f32> = regions
             .iter()
@@ -257,25 +281,66 @@ impl Pass {
                 overlap_with(decode(reference, deltas, HEAD_WEIGHTS), region, items)
             })
             .collect();
-        class_fields(&rows, self.outputs(), &targets, &ious)
+        self.class_branch(Source::ClassLogits, &places, self.outputs, &targets, &ious)
     }
 
-    fn rcnn_box(&self, regions: &[Chosen], items: &[PreparedScene]) -> BranchFields {
-        let (mut references, mut deltas, mut objects) = (Vec::new(), Vec::new(), Vec::new());
-        for region in regions {
-            let Some(object) = region.object else {
-                continue;
-            };
-            references.push(self.rois[region.place].corners);
-            deltas.push(self.region_deltas(region.place, class_of(region, items)));
-            objects.push(items[region.image].boxes[object]);
+    fn rcnn_box(&self, regions: &[Chosen], items: &[PreparedScene]) -> PassBranch {
+        let found = regions.iter().filter_map(|region| {
+            let object = items[region.image].boxes[region.object?];
+            let places = self.region_delta_places(region.place, class_of(region, items));
+            Some((self.rois[region.place].corners, places, object))
+        });
+        self.box_branch(Source::RegionDeltas, found, HEAD_WEIGHTS)
+    }
+
+    /// A branch with the places of each position's logits, of which there are `channels`.
+    fn class_branch(
+        &self,
+        source: Source,
+        places: &[Vec<Place>],
+        channels: usize,
+        targets: &[usize],
+        ious: &[f32],
+    ) -> PassBranch {
+        let output = self.output(source);
+        let row = |places: &Vec<Place>| places.iter().map(|place| output.at(*place)).collect();
+        let logits: Vec<Vec<f32>> = places.iter().map(row).collect();
+        PassBranch {
+            fields: class_fields(&logits, channels, targets, ious),
+            source,
+            places: by_channel(places, channels),
+            areas: None,
         }
-        box_fields(references, &deltas, objects, HEAD_WEIGHTS, self.area_unit)
     }
 
-    fn mask(&self, items: &[PreparedScene], counts: impl Fn(usize) -> bool) -> BranchFields {
-        let (mut logits, mut targets) = (Vec::new(), Vec::new());
-        let side = self.mask_side();
+    /// A branch of boxes: a reference, the places of its deltas and its object at each position.
+    fn box_branch(
+        &self,
+        source: Source,
+        found: impl Iterator<Item = (Corners, [usize; 4], Corners)>,
+        weights: [f32; 4],
+    ) -> PassBranch {
+        let (mut references, mut places, mut objects) = (Vec::new(), Vec::new(), Vec::new());
+        for (reference, of_deltas, object) in found {
+            references.push(reference);
+            places.push(of_deltas.map(Some));
+            objects.push(object);
+        }
+        let output = self.output(source);
+        let deltas: Vec<[f32; 4]> = places.iter().map(|p| p.map(|p| output.at(p))).collect();
+        let areas = BoxAreas::new(references, objects, weights, self.area_unit);
+        let areas = Arc::new(areas);
+        PassBranch {
+            fields: box_fields(&deltas, areas.clone()),
+            source,
+            places: by_channel(&places, 4),
+            areas: Some(areas),
+        }
+    }
+
+    fn mask(&self, items: &[PreparedScene], counts: impl Fn(usize) -> bool) -> PassBranch {
+        let (mut places, mut targets) = (Vec::new(), Vec::new());
+        let (side, pixels) = (self.mask_side, self.mask_side.pow(2));
         for (row, region) in self.masked.iter().enumerate() {
             let item = &items[region.image];
             if !counts(region.image) {
@@ -284,17 +349,21 @@ impl Pass {
             let Some(mask) = object_mask(region, items) else {
                 continue;
             };
-            logits.push(self.mask_logits(row, class_of(region, items)));
+            let start = (row * self.outputs + class_of(region, items)) * pixels;
+            // The logit of outside is 0.
+            places.resize(places.len() + pixels, None);
+            places.extend((start..start + pixels).map(Some));
             let corners = self.rois[region.place].corners;
             targets.push(mask_target(mask, [item.width, item.height], corners, side));
         }
-        mask_fields(&logits, &targets, side)
-    }
-
-    pub(super) fn mask_side(&self) -> usize {
-        self.masks
-            .as_ref()
-            .map_or(0, |(logits, _)| logits.dims()[2])
+        let output = self.output(Source::MaskLogits);
+        let logits = places.iter().map(|place| output.at(*place)).collect();
+        PassBranch {
+            fields: mask_fields(logits, &targets, side),
+            source: Source::MaskLogits,
+            places,
+            areas: None,
+        }
     }
 
     /// Where the mask of a region is in the mask branch of its image, if it is looked at.
@@ -302,14 +371,6 @@ impl Pass {
         let image = self.regions[region].image;
         let mut of_image = self.masked.iter().filter(|m| m.image == image);
         of_image.position(|masked| masked.place == region)
-    }
-
-    /// The mask logits of the row-th region whose mask is looked at, for a class.
-    fn mask_logits(&self, row: usize, class: usize) -> &[f32] {
-        let pixels = self.mask_side().pow(2);
-        let values = self.masks.as_ref().map_or(&[][..], |(_, values)| values);
-        let start = (row * self.outputs() + class) * pixels;
-        &values[start..start + pixels]
     }
 }
 
@@ -323,7 +384,7 @@ fn choose_masked(regions: &[Chosen], images: usize, most: usize) -> Vec<Chosen> 
 }
 
 /// The bitmap of a region's object, where the data set has one.
-pub(super) fn object_mask<'a>(region: &Chosen, items: &'a [PreparedScene]) -> Option<&'a Vec<u8>> {
+fn object_mask<'a>(region: &Chosen, items: &'a [PreparedScene]) -> Option<&'a Vec<u8>> {
     items[region.image].masks[region.object?].as_ref()
 }
 

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::coco::{Annotations, Image, Kind, Prediction};
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Report, Sample,
-    Schedule, Task, TaskError,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Reporter,
+    Sample, Schedule, Task, TaskError,
 };
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -33,8 +33,9 @@ use crate::data::{
     PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Skeleton,
     Split, Summary, decode_heatmaps, keypoint_to_coco, persons, target, targets,
 };
+use crate::device::is_host;
 use crate::learner::{self, Learner, PerSet, failed, on_threads, only_tree};
-use crate::loss::{BranchFields, BranchLoss, LossAt, all_finite, carrier, host_values};
+use crate::loss::{BranchFields, BranchLoss, LossAt, LossValue, all_finite, carrier, host_values};
 use crate::nets::{NetworkError, PoseNet};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 
@@ -188,6 +189,31 @@ impl Pose {
 
     /// The loss of a batch: value, and a number whose backward pass gives its gradient.
     fn loss_at(&self, loss: &mut BranchLoss, heatmaps: &Tensor<4>, batch: &PersonBatch) -> LossAt {
+        let on_device = match is_host(&heatmaps.device()) {
+            true => None,
+            false => self.on_device(loss, heatmaps, batch),
+        };
+        on_device.unwrap_or_else(|| self.on_host(loss, heatmaps, batch))
+    }
+
+    /// The same by Burn; `None` for a loss that the host alone computes.
+    fn on_device(
+        &self,
+        loss: &BranchLoss,
+        heatmaps: &Tensor<4>,
+        batch: &PersonBatch,
+    ) -> Option<LossAt> {
+        let (dims, device) = (heatmaps.dims(), heatmaps.device());
+        let counts: Vec<bool> = batch.counts.concat();
+        let counts = TensorData::new(counts, [dims[0], dims[1], 1, 1]);
+        let uncounted = Tensor::<4, Bool>::from_data(counts, &device).bool_not();
+        let yhat = heatmaps.clone().mask_fill(uncounted.expand(dims), 0.0);
+        let y = TensorData::new(batch.heatmaps.clone(), dims);
+        let root = loss.on_device(vec![yhat, Tensor::from_data(y, &device)])?;
+        Some(LossAt::on_device(root))
+    }
+
+    fn on_host(&self, loss: &mut BranchLoss, heatmaps: &Tensor<4>, batch: &PersonBatch) -> LossAt {
         let mut yhat = host_values(heatmaps);
         self.for_uncounted(batch, |range| yhat[range].fill(0.0));
         let fields = BranchFields {
@@ -200,7 +226,7 @@ impl Pose {
         self.for_uncounted(batch, |range| gradient[range].fill(0.0));
         let gradient_is_finite = all_finite(&gradient);
         LossAt {
-            loss_value,
+            loss_value: LossValue::Known(loss_value),
             root: carrier(heatmaps, gradient),
             gradient_is_finite,
         }
@@ -405,21 +431,12 @@ impl Task for Pose {
         })?
     }
 
-    fn evaluate(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        interrupt: &Interrupt,
-    ) -> Result<Evaluation, TaskError> {
-        self.evaluate_reporting(loss, job, interrupt, &|_, _| ())
-    }
-
     fn evaluate_reporting(
         &self,
         loss: &Loss,
         job: &Job,
         interrupt: &Interrupt,
-        report: Report<'_>,
+        report: Reporter<'_>,
     ) -> Result<Evaluation, TaskError> {
         learner::evaluate(self, loss, job, interrupt, report)
     }

@@ -12,8 +12,8 @@ use autoloss_metrics::{
     argmax_channels,
 };
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Report, Sample,
-    Schedule, Task, TaskError,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Reporter,
+    Sample, Schedule, Task, TaskError,
 };
 use burn::module::Module;
 use burn::tensor::{Device, activation};
@@ -334,21 +334,12 @@ impl Task for Segmentation {
         self.samples_of(&batch, &probabilities)
     }
 
-    fn evaluate(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        interrupt: &Interrupt,
-    ) -> Result<Evaluation, TaskError> {
-        self.evaluate_reporting(loss, job, interrupt, &|_, _| ())
-    }
-
     fn evaluate_reporting(
         &self,
         loss: &Loss,
         job: &Job,
         interrupt: &Interrupt,
-        report: Report<'_>,
+        report: Reporter<'_>,
     ) -> Result<Evaluation, TaskError> {
         learner::evaluate(self, loss, job, interrupt, report)
     }
@@ -418,9 +409,9 @@ fn open(settings: &SegmentationSettings) -> Result<Data, SetupError> {
         true => data::of_label_maps(&*cached, EMBEDDED_COUNTED)?,
         false => data::check(&*cached)?,
     };
-    let counts = data::count_train(&*cached)?;
+    let counts = data::count_labels_of(&*cached, Split::Train)?;
     let divided = Divided::segmentation(cached, &counts, settings.hold_out())?;
-    let summary = divided.summary(&counts, read);
+    let summary = divided.summary(&counts, read)?;
     Ok((Arc::new(divided), summary))
 }
 
