@@ -65,6 +65,30 @@ fn a_comparison_runs_in_processes() {
 }
 
 #[test]
+fn several_seeds_are_trained_in_processes() {
+    let dir = Dir::new();
+    for place in ["threads", "processes"] {
+        let head = [
+            "retrain", "--loss", "zoo:dice", "--seeds", "2", "--out", place,
+        ];
+        dir.ok(&borrowed(&tiny(
+            &[&head[..], &["--executor", place]].concat(),
+        )));
+    }
+    for seed in ["seed-0", "seed-1"] {
+        let [threads, processes] = ["threads", "processes"].map(|place| {
+            let folder = dir.path(place).join(seed);
+            assert!(folder.join("network.safetensors").exists());
+            let result = std::fs::read(folder.join("result.json")).unwrap();
+            let mut result: serde_json::Value = serde_json::from_slice(&result).unwrap();
+            assert!(result["seconds"].take().as_f64().unwrap() > 0.0);
+            result
+        });
+        assert_eq!(threads, processes, "{seed}");
+    }
+}
+
+#[test]
 fn a_device_given_twice_has_two_processes() {
     let dir = Dir::new();
     let two = ["--device", "flex", "--device", "flex:0", "--run", "run"];
@@ -120,15 +144,15 @@ fn a_worker_says_why_it_refuses() {
     for (lines, said) in [
         ("nonsense\n".to_owned(), "no message of a search"),
         (hello("", 99, ""), "version 99"),
-        (hello("name = 1", 1, ""), "name"),
+        (hello("name = 1", 2, ""), "name"),
         (
-            hello("name = \"voc\"\ndata = \"missing\"", 1, ""),
+            hello("name = \"voc\"\ndata = \"missing\"", 2, ""),
             "missing",
         ),
         (
             hello(
                 "name = \"digits\"\n[digits]\ntrain = 32\nval = 8",
-                1,
+                2,
                 "other data",
             ),
             "other data",

@@ -3,7 +3,11 @@
 
 use autoloss_expr::{Adam, Exact, Loss, NotFinite, Program};
 
-use super::{Flat, Judgement, Screener, Verdict, logits};
+use super::logits;
+use super::pending::Flat;
+use super::scratch::Scratch;
+use super::screener::Screener;
+use super::verdict::{Judgement, Verdict};
 use crate::branch::{double, optimise_prediction, pulled_back, single, used};
 use crate::settings::Predictions;
 use crate::task::{BranchSample, BranchSpec, Derived};
@@ -144,7 +148,7 @@ impl Screener {
 
     /// g in full by the fast computation, to set beside an exact one; `None` where a value or a
     /// gradient is not finite, or all gradients are zero.
-    pub(crate) fn full_g(&self, loss: &Loss, scratch: &mut super::Scratch) -> Option<f64> {
+    pub(crate) fn full_g(&self, loss: &Loss, scratch: &mut Scratch) -> Option<f64> {
         let flat = self.programs(loss).ok()?;
         let pulled = self.pull(flat, scratch).ok()?;
         let flat = self.gradients(pulled, scratch).ok()?.flat;

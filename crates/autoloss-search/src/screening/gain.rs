@@ -2,7 +2,10 @@
 
 use autoloss_expr::{Adam, NotFinite, Program};
 
-use super::{Judgement, Scratch, Screener, logits};
+use super::logits;
+use super::scratch::Scratch;
+use super::screener::Screener;
+use super::verdict::Judgement;
 use crate::branch::{double, optimise_prediction, single, used};
 use crate::settings::Predictions;
 use crate::task::{BranchSample, BranchSpec};

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::Verdict;
 use super::fingerprint::Fingerprint;
+use super::verdict::Verdict;
 
 /// Verdicts kept for losses that come again, the oldest forgotten first: some 60 MB.
 const KEPT: usize = 1 << 17;

@@ -9,7 +9,10 @@
 use autoloss_expr::Loss;
 
 use super::fingerprint::mixed;
-use super::{Scratch, Screener, Screening, gradient_at};
+use super::gradient::gradient_at;
+use super::scratch::Scratch;
+use super::screener::Screener;
+use super::whole::Screening;
 use crate::branch::{double, single};
 use crate::task::{BranchSample, BranchSpec};
 

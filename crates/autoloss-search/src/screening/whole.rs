@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use autoloss_expr::Loss;
 
-use super::{Judgement, Open, Past, Prepared, Scratch, Screener, Verdict, samples};
+use super::pending::{Open, Prepared};
+use super::samples;
+use super::scratch::Scratch;
+use super::screener::Screener;
+use super::verdict::{Judgement, Past, Verdict};
 use crate::error::SearchError;
 use crate::random::Space;
 use crate::settings::{Branches, Settings};

@@ -8,6 +8,7 @@ use autoloss_search::resolve::resolve_fixed;
 use toml::{Table, Value};
 
 use super::{SettingsError, TaskSettings};
+use crate::device::is_processor;
 
 /// Everything a run is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,10 @@ impl Configuration {
         let mut task = TaskSettings::from_table(&own)?;
         let defaults = preset.unwrap_or_else(|| task.name().search_settings());
         add_defaults(&mut table, toml::from_str(defaults).map_err(said)?);
+        if !is_processor(task.device()) {
+            let defaults = of_device(&table);
+            add_defaults(&mut table, defaults);
+        }
         let mut search = Settings::from_table(table).map_err(said)?;
         resolve_fixed(&mut search.search).map_err(said)?;
         for path in task.paths() {
@@ -42,6 +47,20 @@ impl Configuration {
         }
         Ok(Self { search, task })
     }
+}
+
+/// Defaults of a search that trains on another device than the processor: a process for each, whose trainings leave the
+/// cores to screening, and one training at a time on a device.
+fn of_device(table: &Table) -> Table {
+    let mut search = Table::new();
+    search.insert("executor".to_owned(), Value::String("processes".to_owned()));
+    let devices = table.get("search").and_then(|search| search.get("devices"));
+    if devices.is_none() {
+        search.insert("workers".to_owned(), Value::Integer(1));
+    }
+    let mut defaults = Table::new();
+    defaults.insert("search".to_owned(), Value::Table(search));
+    defaults
 }
 
 /// A path as settings can hold it.
@@ -79,4 +98,46 @@ fn add_defaults(table: &mut Table, mut defaults: Table) {
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn said(error: impl ToString) -> SettingsError {
     SettingsError(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use autoloss_search::Place;
+
+    use super::*;
+
+    #[test]
+    fn a_device_has_one_process_unless_settings_say_otherwise() {
+        for (text, place, workers) in [
+            ("", Place::Threads, 0),
+            ("[task]\ndevice = \"flex:0\"", Place::Threads, 0),
+            ("[task]\ndevice = \"cuda\"", Place::Processes, 1),
+            (
+                "[task]\ndevice = \"cuda\"\n[search]\nworkers = 3",
+                Place::Processes,
+                3,
+            ),
+            (
+                "[task]\ndevice = \"cuda\"\n[search]\nexecutor = \"threads\"",
+                Place::Threads,
+                1,
+            ),
+            (
+                "[task]\ndevice = \"cuda:0\"\n[search]\ndevices = [\"cuda:0\", \"cuda:1\"]",
+                Place::Processes,
+                0,
+            ),
+        ] {
+            let table = toml::from_str(text).unwrap();
+            let search = Configuration::from_table(table, None)
+                .unwrap()
+                .search
+                .search;
+            assert_eq!(
+                (search.executor, search.workers),
+                (place, workers),
+                "{text}"
+            );
+        }
+    }
 }

@@ -1,27 +1,23 @@
 //! Trainings in child processes: one that is killed, hangs or prints rubbish loses its trial and is replaced.
 
-use std::collections::VecDeque;
+mod output;
+
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::protocol::{Reply, Request, VERSION, line};
+use super::protocol::{Request, VERSION, line};
 use super::{Executor, Inbox, Message};
 use crate::error::SearchError;
 use crate::study::{Trial, TrialId, TrialOutcome};
+use output::{Mailbox, State, keep, listen, lock};
 
 /// Time for a training to end that is no longer wanted.
 const GRACE: Duration = Duration::from_millis(1500);
-
-/// Time for the error output of a process that has ended to be read.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// Lines of a worker's error output that an error shows.
-const SHOWN: usize = 5;
 
 /// The worker processes that a search is to have.
 #[derive(Clone, Debug)]
@@ -88,34 +84,6 @@ impl Processes {
             pool,
         }
     }
-}
-
-/// Where the threads that read the processes' output put news: the inbox of the stage, if there is one.
-#[derive(Clone, Default)]
-struct Mailbox(Arc<Mutex<Option<Inbox>>>);
-
-impl Mailbox {
-    fn is_for(&self, inbox: Option<Inbox>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = inbox;
-    }
-
-    fn put(&self, message: Message) {
-        if let Some(inbox) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            inbox.put(message);
-        }
-    }
-}
-
-/// A worker process's state, shared with the thread that reads its output.
-#[derive(Default)]
-struct State {
-    /// The trial in training.
-    trial: Option<TrialId>,
-    /// Why the process is being killed.
-    reason: Option<&'static str>,
-    ended: bool,
-    /// Last lines of its error output.
-    errors: VecDeque<String>,
 }
 
 /// A running worker process.
@@ -311,96 +279,4 @@ impl Drop for Pool {
             worker.end();
         }
     }
-}
-
-/// Reads a process's output to its end.
-fn listen(
-    output: ChildStdout,
-    errors: &Receiver<()>,
-    state: &Mutex<State>,
-    mut ready: Option<Sender<Result<(), String>>>,
-    mailbox: &Mailbox,
-) {
-    let mut rubbish = None;
-    for text in BufReader::new(output).lines() {
-        let Ok(text) = text else { break };
-        match serde_json::from_str(&text) {
-            Ok(Reply::Ready { version: VERSION }) => {
-                if let Some(ready) = ready.take() {
-                    let _ = ready.send(Ok(()));
-                }
-            }
-            Ok(Reply::Ready { version }) => {
-                let reason = format!("it speaks version {version} of the messages, not {VERSION}");
-                return refuse(&reason, ready, mailbox);
-            }
-            Ok(Reply::Refused { reason }) => return refuse(&reason, ready, mailbox),
-            Ok(Reply::Report { id, report }) => mailbox.put(Message::Reported(id, report)),
-            Ok(Reply::Done { id, outcome }) => {
-                let mut state = lock(state);
-                // Of a trial that is not in training there is nothing to tell.
-                if state.trial == Some(id) {
-                    state.trial = None;
-                    drop(state);
-                    mailbox.put(Message::Done(id, outcome));
-                }
-            }
-            Err(_) => {
-                let start: String = text.chars().take(80).collect();
-                rubbish = Some(format!("it wrote {start:?}, which is no message"));
-                break;
-            }
-        }
-    }
-    // Its last words; something that it started may hold its error output open.
-    let _ = errors.recv_timeout(LAST_WORDS);
-    let mut state = lock(state);
-    state.ended = true;
-    let said: Vec<&str> = state.errors.iter().map(String::as_str).collect();
-    let reason = match (state.reason, rubbish) {
-        (Some(reason), _) => reason.to_owned(),
-        (None, Some(rubbish)) => rubbish,
-        (None, None) if said.is_empty() => "it ended without a word".to_owned(),
-        (None, None) => format!("it ended: {}", said.join(" | ")),
-    };
-    let trial = state.trial.take();
-    drop(state);
-    if let Some(id) = trial {
-        let outcome = TrialOutcome::Lost(format!("worker process: {reason}"));
-        mailbox.put(Message::Done(id, outcome));
-    }
-    if let Some(ready) = ready {
-        let _ = ready.send(Err(format!("worker process: {reason}")));
-    }
-}
-
-/// A process that cannot work for this search ends it: another one would not either.
-fn refuse(reason: &str, ready: Option<Sender<Result<(), String>>>, mailbox: &Mailbox) {
-    let text = format!("a worker process refuses to work: {reason}");
-    match ready {
-        Some(ready) => {
-            let _ = ready.send(Err(text));
-        }
-        None => mailbox.put(Message::Broken(text)),
-    }
-}
-
-/// Keeps the last lines of a process's error output.
-fn keep(errors: ChildStderr, state: &Mutex<State>) {
-    let mut errors = BufReader::new(errors);
-    let mut bytes = Vec::new();
-    // What is longer than this is no line that helps.
-    while let Ok(1..) = errors.by_ref().take(4096).read_until(b'\n', &mut bytes) {
-        let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-        bytes.clear();
-        let mut state = lock(state);
-        state.errors.push_back(text);
-        if state.errors.len() > SHOWN {
-            state.errors.pop_front();
-        }
-    }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

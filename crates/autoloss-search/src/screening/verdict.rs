@@ -1,0 +1,70 @@
+//! Verdicts over candidates.
+
+use super::fingerprint::Fingerprint;
+
+/// What screening makes of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// A branch uses no differentiable input, or none that knows the target: nothing was computed.
+    Structural,
+    /// Its value or gradient is not finite, or its gradient is zero: g = −∞.
+    Invalid,
+    /// g is below the threshold.
+    Rejected,
+    /// Worth an evaluation.
+    Passed,
+}
+
+/// The verdict over one candidate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What became of it.
+    pub judgement: Judgement,
+    /// Why, where it did not pass.
+    pub reason: Option<String>,
+    /// g(L; ξ), the mean gain of the metric; `None` where it was not needed to the end.
+    pub g: Option<f64>,
+    /// ‖∂L/∂ŷ_b‖₂ of each sample; empty where it was not computed.
+    pub norms: Vec<f64>,
+    /// Equal for losses that compute the same; empty for structural verdicts.
+    pub canonical: String,
+    /// Equal for losses whose gradients have one direction.
+    pub(super) fingerprint: Option<Fingerprint>,
+}
+
+impl Verdict {
+    /// That of a loss that passes without being judged.
+    pub(crate) fn unasked(canonical: String) -> Self {
+        Self {
+            judgement: Judgement::Passed,
+            reason: None,
+            g: None,
+            norms: Vec::new(),
+            canonical,
+            fingerprint: None,
+        }
+    }
+
+    pub(crate) fn structural(reason: String) -> Self {
+        Self {
+            judgement: Judgement::Structural,
+            reason: Some(reason),
+            g: None,
+            norms: Vec::new(),
+            canonical: String::new(),
+            fingerprint: None,
+        }
+    }
+}
+
+/// The verdict of an earlier part of a run over a loss.
+pub struct Past {
+    /// What became of it.
+    pub judgement: Judgement,
+    /// Why, where it did not pass.
+    pub reason: Option<String>,
+    /// g(L; ξ).
+    pub g: Option<f64>,
+    /// ‖∂L/∂ŷ_b‖₂ of each sample.
+    pub norms: Vec<f64>,
+}

@@ -1,0 +1,79 @@
+//! Settings of a search: every number of the method that a person may want to change.
+//!
+//! `default.toml` is the same as [`Settings::default`], with each key's meaning and source.
+
+mod check;
+mod error;
+mod screening;
+mod search;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::SettingsError;
+pub use screening::{Branches, Predictions, ScreeningSettings};
+pub(crate) use search::RestartBranches;
+pub use search::{Place, SearchSettings, Strategy};
+pub use text::{key_value, parse_toml, read_table, set_key};
+
+/// Everything that steers a search.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How candidates are proposed and evaluated.
+    pub search: SearchSettings,
+    /// Which candidates are worth an evaluation.
+    pub screening: ScreeningSettings,
+}
+
+impl Settings {
+    /// The commented defaults, as a file to start from.
+    pub const DEFAULT_TOML: &str = include_str!("../default.toml");
+
+    /// The published configuration of AutoLoss-Zero (arXiv 2103.14026), where it differs from the defaults or
+    /// from a task's settings.
+    pub const PAPER_TOML: &str = include_str!("../paper.toml");
+
+    /// Reads settings from TOML; keys left out keep their defaults.
+    ///
+    /// # Errors
+    /// If the text is not TOML, has unknown keys, or values that [`Settings::validate`] refuses.
+    pub fn from_toml(text: &str) -> Result<Self, SettingsError> {
+        Self::from_table(parse_toml(text).map_err(SettingsError::Toml)?)
+    }
+
+    /// Settings from a table; keys left out keep their defaults.
+    ///
+    /// # Errors
+    /// If there are unknown keys, or values that [`Settings::validate`] refuses.
+    pub fn from_table(table: toml::Table) -> Result<Self, SettingsError> {
+        let search = table.get("search");
+        let chosen = search.is_some_and(|search| search.get("choices").is_some());
+        let mut settings: Self = read_table(table, "").map_err(SettingsError::Toml)?;
+        if !chosen {
+            settings.search.choices = settings.search.strategy.choices();
+        }
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// The settings as TOML, without comments.
+    ///
+    /// # Panics
+    /// If the seed is larger than TOML's integers, which [`Settings::validate`] refuses.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("valid settings are expressible in TOML")
+    }
+
+    /// Checks every value's range.
+    ///
+    /// # Errors
+    /// Names the first key that is out of range and what was expected.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        self.search.validate()?;
+        self.screening.validate()
+    }
+}

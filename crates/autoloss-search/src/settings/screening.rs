@@ -1,0 +1,64 @@
+//! The `[screening]` section: which candidates are worth an evaluation.
+
+use serde::{Deserialize, Serialize};
+
+/// The `[screening]` section; `default.toml` tells each key's meaning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    missing_docs,
+    reason = "default.toml documents every key, and a test sees to it"
+)]
+pub struct ScreeningSettings {
+    pub rejection: bool,
+    pub branches: Branches,
+    pub samples: usize,
+    pub threshold: f64,
+    pub steps: usize,
+    pub step_size: f64,
+    pub normalise: bool,
+    pub predictions: Predictions,
+    pub same_gradient: bool,
+    pub early_share: f64,
+    pub early_gain: f64,
+}
+
+/// How the branches of a task are screened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Branches {
+    /// Each by itself, by a metric of its own.
+    Apart,
+    /// All together, by the task's metric.
+    Together,
+}
+
+/// How the stored predictions are moved in screening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predictions {
+    /// Themselves; class probabilities are put back into [0, 1] after each step.
+    Bounded,
+    /// Themselves, wherever that leads.
+    Free,
+    /// By way of their logits, where they are class probabilities.
+    Logits,
+}
+
+impl Default for ScreeningSettings {
+    fn default() -> Self {
+        Self {
+            rejection: true,
+            branches: Branches::Apart,
+            samples: 5,
+            threshold: 0.6,
+            steps: 500,
+            step_size: 0.01,
+            normalise: false,
+            predictions: Predictions::Bounded,
+            same_gradient: true,
+            early_share: 0.1,
+            early_gain: 0.5,
+        }
+    }
+}

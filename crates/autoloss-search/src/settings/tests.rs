@@ -1,0 +1,106 @@
+//! Settings from text: the defaults, the way through text, and mistakes.
+
+use super::*;
+
+fn error(text: &str) -> String {
+    Settings::from_toml(text).unwrap_err().to_string()
+}
+
+#[test]
+fn default_toml_is_the_default() {
+    let read = Settings::from_toml(Settings::DEFAULT_TOML).unwrap();
+    assert_eq!(read, Settings::default());
+    assert_ne!(Settings::from_toml("[search]\nseed = 1").unwrap(), read);
+}
+
+#[test]
+fn every_key_is_in_default_toml_with_a_comment() {
+    let mut all = Settings::default();
+    all.search.evaluations = Some(1);
+    all.search.time = Some(1.0);
+    all.search.trial_time = Some(1.0);
+    let branch = ("rpn_box".to_owned(), String::new());
+    all.search.fixed.extend([branch]);
+    let keys: Vec<String> = all
+        .to_toml()
+        .lines()
+        .filter_map(|line| line.split_once(" = ").map(|(key, _)| key.to_owned()))
+        .collect();
+    assert!(keys.len() > 30);
+    let lines: Vec<&str> = Settings::DEFAULT_TOML.lines().collect();
+    for key in keys {
+        let starts = |line: &&str| {
+            let line = line.strip_prefix("# ").unwrap_or(line);
+            line.starts_with(&format!("{key} = "))
+        };
+        let number = lines
+            .iter()
+            .position(starts)
+            .unwrap_or_else(|| panic!("{key} is missing"));
+        assert!(lines[number - 1].starts_with("# "), "{key} has no comment");
+    }
+}
+
+#[test]
+fn other_strategies_than_evolution_choose_only_where_they_are_told_to() {
+    let choices = |text: &str| Settings::from_toml(text).unwrap().search.choices;
+    assert_eq!(choices(""), 100);
+    assert_eq!(choices("[search]\nstrategy = \"evolution\""), 100);
+    for strategy in ["random", "cse", "asl"] {
+        let told = format!("[search]\nstrategy = \"{strategy}\"\n");
+        assert_eq!(choices(&told), 1, "{strategy}");
+        let told = format!("{told}choices = 30");
+        match strategy {
+            "asl" => assert!(error(&told).contains("`search.choices` is 30, expected 1 with")),
+            _ => assert_eq!(choices(&told), 30, "{strategy}"),
+        }
+    }
+}
+
+#[test]
+fn settings_survive_the_way_through_text() {
+    let mut settings = Settings::default();
+    settings.search.time = Some(0.1 + 0.2);
+    settings.search.operators = vec!["sin".to_owned()];
+    settings.screening.threshold = -0.25;
+    assert_eq!(Settings::from_toml(&settings.to_toml()).unwrap(), settings);
+}
+
+#[test]
+fn mistakes_are_named() {
+    assert!(error("[search]\nworker = 1").contains("worker"));
+    assert!(error("[search]\nseed = -1").contains("seed"));
+    assert!(error("strategy = 1").contains("strategy"));
+    assert_eq!(
+        error("[search]\noperators = [\"add\", \"sqr\"]"),
+        "settings: `search.operators` names `sqr`, which is no operator; did you mean `sqrt`?"
+    );
+    for (text, key) in [
+        ("[search]\noperators = []", "search.operators"),
+        ("[search]\ninitial = 3000", "search.initial"),
+        ("[search]\ninitial = 0", "search.initial"),
+        ("[search]\npopulation = 0", "search.population"),
+        ("[search]\ncopy = 1.5", "search.copy"),
+        ("[search]\ntournament = nan", "search.tournament"),
+        ("[search]\nrestart = -0.1", "search.restart"),
+        ("[search]\ndepth = 0", "search.depth"),
+        ("[search]\ndepth = 8", "search.depth"),
+        ("[search]\nevaluations = 0", "search.evaluations"),
+        ("[search]\ntime = 0.0", "search.time"),
+        ("[search]\nmax_draws = 0", "search.max_draws"),
+        ("[search]\nfinal_seeds = 1001", "search.final_seeds"),
+        ("[search]\nfinalist_seeds = 1001", "search.finalist_seeds"),
+        ("[screening]\nthreshold = 1.01", "screening.threshold"),
+        ("[screening]\nthreshold = nan", "screening.threshold"),
+        ("[screening]\nsamples = 0", "screening.samples"),
+        ("[screening]\nsteps = 0", "screening.steps"),
+        ("[screening]\nstep_size = 0.0", "screening.step_size"),
+        ("[screening]\nearly_share = 1.5", "screening.early_share"),
+        ("[screening]\nearly_gain = -1", "screening.early_gain"),
+    ] {
+        let message = error(text);
+        assert!(message.contains(&format!("`{key}`")), "{text}: {message}");
+        assert!(message.contains("expected"), "{message}");
+    }
+    assert!(Settings::from_toml("[screening]\nthreshold = 1.0").is_ok());
+}
