@@ -177,6 +177,9 @@ pub(crate) struct Search {
     /// Hold a branch of the task fixed to a loss, as in rpn_box=zoo:smooth_l1. May be repeated.
     #[arg(long, value_name = "BRANCH=LOSS", allow_hyphen_values = true)]
     pub(crate) fix: Vec<String>,
+    /// A loss that the population begins with, or zoo for all hand-written ones that fit. May be repeated.
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
+    pub(crate) start: Vec<String>,
     /// Print the defaults of the task (--task) as a commented file of settings, and end.
     #[arg(long)]
     pub(crate) print_config: bool,

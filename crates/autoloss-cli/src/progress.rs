@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use autoloss_search::{EvaluationSet, Event, FinalStage, RunInfo, Tally};
+use autoloss_search::{EvaluationSet, Event, FinalStage, Origin, RunInfo, Tally};
 
 use crate::output::{self, Live, say};
 
@@ -68,6 +68,12 @@ impl Progress {
                     *made += 1;
                 }
             }
+            Event::Screened {
+                candidate, reason, ..
+            } if candidate.origin == Origin::Given => say!(
+                "`{}` does not begin the population: {reason} (search.start_screened = false trains it in any case)",
+                candidate.formula
+            ),
             _ => {}
         }
         if self.live {

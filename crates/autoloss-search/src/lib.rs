@@ -85,6 +85,7 @@ mod event;
 mod executor;
 pub mod fidelity;
 mod finals;
+mod hand_written;
 mod mutation;
 mod numbers;
 mod population;
@@ -135,6 +136,7 @@ pub use settings::{
 pub use store::{
     CandidateRow, FORMAT, Folder, FolderError, NewRun, Recorder, RunInfo, Store, StoreError,
 };
+pub use strategy::start_losses;
 pub use study::{Measured, Plan, expected_seconds};
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,

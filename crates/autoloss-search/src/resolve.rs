@@ -148,12 +148,23 @@ pub fn of_branch(branch: &str, text: &str) -> Result<String, ResolveError> {
     Ok(part.unwrap_or(formula))
 }
 
-/// Replaces losses in `search.fixed` that are named (`zoo:NAME`, `@DIR`) by their formulas, so that a run can be
-/// gone on with wherever it is.
+/// Replaces losses in `search.fixed` that are named (`zoo:NAME`, `@DIR`), and those of runs in `search.start`, by
+/// their formulas, so that a run can be gone on with wherever it is.
 ///
 /// # Errors
-/// The branch, and why its loss is none.
+/// The branch or text, and why its loss is none.
 pub fn resolve_fixed(settings: &mut SearchSettings) -> Result<(), SettingsError> {
+    for text in settings
+        .start
+        .iter_mut()
+        .filter(|text| text.starts_with('@'))
+    {
+        let (_, formula) = formula(text).map_err(|error| SettingsError::Start {
+            text: text.clone(),
+            reason: error.to_string(),
+        })?;
+        *text = formula;
+    }
     for (branch, text) in &mut settings.fixed {
         *text = of_branch(branch, text).map_err(|error| SettingsError::Fixed {
             branch: branch.clone(),

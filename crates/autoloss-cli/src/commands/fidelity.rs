@@ -204,7 +204,7 @@ impl Making<'_> {
             true => Vec::new(),
             false => self.some(&trainings.full, Schedule::Full, &mut cost)?,
         };
-        let left = all - before - cost.made();
+        let left = cost.missing();
         anyhow::ensure!(
             left == 0,
             "interrupted: {} of {all} trainings were made, {left} are missing; {}",

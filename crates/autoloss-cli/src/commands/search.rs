@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use autoloss_search::{
     End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Runner, Space,
-    StoreError, Task, parse_toml,
+    StoreError, Task, parse_toml, start_losses,
 };
 use autoloss_vision::tasks::{TaskName, TaskSettings};
 use toml::Value;
@@ -36,6 +36,7 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
     let mut settings = config.search.clone();
     let task = config.open_task()?;
     Space::new(&settings.search, task.branches()).map_err(usage)?;
+    start_losses(&settings.search, &*task).map_err(usage)?;
     let workers = settings.search.training_count();
     let plan = Plan::new(&*task, &settings.search, workers)?;
     if settings.search.time.is_none() && settings.search.evaluations.is_none() {
@@ -119,6 +120,13 @@ fn flags(arguments: &Search) -> Result<Vec<(String, Option<Value>)>> {
     ];
     flags.extend(Config::of_workers(&arguments.workers)?);
     flags.extend(Config::fixed(&arguments.fix)?);
+    if !arguments.start.is_empty() {
+        let losses = arguments.start.iter().cloned().map(Value::String);
+        flags.push((
+            "search.start".to_owned(),
+            Some(Value::Array(losses.collect())),
+        ));
+    }
     Ok(flags)
 }
 

@@ -125,3 +125,62 @@ fn the_seed_of_a_screening_is_that_of_its_stored_predictions() {
     );
     assert!(said.contains("--seed: too large"), "{said}");
 }
+
+#[test]
+fn a_population_begins_with_given_losses() {
+    let dir = Dir::new();
+    let search = |run: &str, more: &[&str]| {
+        let head = [
+            "search",
+            "--run",
+            run,
+            "--evaluations",
+            "3",
+            "--workers",
+            "1",
+        ];
+        let mut all = tiny(&[&head[..], more].concat());
+        all.extend(["--set", "search.final_losses=0"].map(str::to_owned));
+        all
+    };
+    let given = ["--start", "zoo:dice", "--start", "-(y * log(yhat))"];
+    dir.ok(&borrowed(&search("given", &given)));
+    let rows = Store::open(&dir.path("given"))
+        .unwrap()
+        .candidates()
+        .unwrap();
+    let mut members: Vec<_> = rows.iter().filter(|row| row.joined.is_some()).collect();
+    members.sort_by_key(|row| row.joined);
+    let origins: Vec<&str> = members.iter().map(|r| r.candidate.origin.name()).collect();
+    assert_eq!(origins[..3], ["given", "given", "random"]);
+    assert!(members[0].candidate.formula.contains("mean_nhw(y * yhat)"));
+
+    let wrong = ["--start", "yhat", "--set", "search.start_screened=true"];
+    let output = dir.run(&borrowed(&search("rejected", &wrong)));
+    assert!(output.status.success());
+    let said = super::stderr(&output);
+    assert!(
+        said.contains("`yhat` does not begin the population"),
+        "{said}"
+    );
+    let kept = ["--start", "yhat", "--set", "search.start_screened=false"];
+    dir.ok(&borrowed(&search("kept", &kept)));
+    let rows = Store::open(&dir.path("kept"))
+        .unwrap()
+        .candidates()
+        .unwrap();
+    assert!(
+        rows.iter()
+            .any(|r| r.candidate.formula == "yhat" && r.score.is_some())
+    );
+
+    for (start, reason) in [
+        ("yhat +", "search.start"),
+        ("zoo:lovasz_softmax", "is no tree of operators"),
+        ("zoo:dise", "did you mean `zoo:dice`?"),
+    ] {
+        let said = dir.fails(2, &borrowed(&search("none", &["--start", start])));
+        assert!(said.contains(reason), "{said}");
+        assert!(!dir.path("none").exists());
+    }
+}

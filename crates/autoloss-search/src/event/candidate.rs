@@ -15,6 +15,8 @@ pub enum Origin {
     Mutation(Mutation),
     /// Drawn whole from a policy.
     Policy,
+    /// Given by the user, see `search.start`.
+    Given,
 }
 
 impl Origin {
@@ -25,6 +27,7 @@ impl Origin {
             Self::Random => "random",
             Self::Copy => "copy",
             Self::Policy => "policy",
+            Self::Given => "given",
             Self::Mutation(Mutation::Insertion) => "insertion",
             Self::Mutation(Mutation::Deletion) => "deletion",
             Self::Mutation(Mutation::Replacement) => "replacement",

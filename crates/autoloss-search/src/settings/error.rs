@@ -26,6 +26,14 @@ pub enum SettingsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A loss that the population is to begin with.
+    #[error("settings: `search.start`: `{text}`: {reason}")]
+    Start {
+        /// The loss as it was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An operator that does not exist.
     #[error("settings: `search.operators` names `{name}`, which is no operator{}", hint(nearest.as_deref()))]
     UnknownOperator {

@@ -2,6 +2,7 @@
 //! loss that joins with a score, in order; from that alone it must follow what it proposes, so that a
 //! resumed run can tell it all again.
 
+mod given;
 mod policy;
 
 use autoloss_expr::Loss;
@@ -12,6 +13,7 @@ use crate::population::{Member, Population};
 use crate::settings::{SearchSettings, Strategy};
 use crate::task::Task;
 
+pub use given::start_losses;
 pub(crate) use policy::SurrogatePolicy;
 
 /// What a proposal begins with.
@@ -23,6 +25,8 @@ pub(crate) enum Start {
     Parent(Box<Member>),
     /// This loss is evaluated as it is.
     Loss(Loss),
+    /// This loss is screened, then fresh random ones until one passes.
+    Given(Loss),
 }
 
 /// A search strategy.
@@ -42,12 +46,13 @@ pub(crate) fn sampler(
     settings: &SearchSettings,
     task: &dyn Task,
 ) -> Result<Box<dyn Sampler>, SearchError> {
-    Ok(match settings.strategy {
+    let sampler: Box<dyn Sampler> = match settings.strategy {
         Strategy::Random => Box::new(RandomSearch),
         // What CSE has of its own is its screening.
         Strategy::Evolution | Strategy::Cse => Box::new(AgeingEvolution::new(settings)),
         Strategy::Asl => Box::new(SurrogatePolicy::new(settings, task)?),
-    })
+    };
+    Ok(given::before(sampler, settings, task)?)
 }
 
 /// Random search: the paper's ablation.

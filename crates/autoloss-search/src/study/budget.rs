@@ -37,7 +37,7 @@ pub fn expected_seconds(task: &dyn Task, schedule: Schedule) -> Result<Option<f6
     })
 }
 
-/// Duration of the proxy trainings that came to their end.
+/// Duration of trainings that were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Measured {
     /// Their seconds, summed.
@@ -52,13 +52,14 @@ impl Measured {
     const PRIOR: f64 = 10.0;
 
     /// Adds a training.
-    pub(crate) fn add(&mut self, seconds: f64) {
+    pub fn add(&mut self, seconds: f64) {
         self.seconds += seconds;
         self.count += 1;
     }
 
     /// Mean seconds; `None` before the first training.
-    fn mean(&self) -> Option<f64> {
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.seconds / self.count as f64)
     }
 

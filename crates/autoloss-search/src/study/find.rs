@@ -8,7 +8,7 @@ use autoloss_expr::Loss;
 use super::choose::{Prospects, Round, choose};
 use super::proposal::{Offspring, Proposal};
 use crate::error::SearchError;
-use crate::event::{Candidate, Fate};
+use crate::event::{Candidate, Fate, Origin};
 use crate::random::Space;
 use crate::screening::{Judgement, Looked, Open, Scratch, Screened, Screening, Signature, Verdict};
 use crate::settings::{SearchSettings, Settings};
@@ -258,9 +258,10 @@ impl Finder {
         rejected: &mut Vec<Rejected>,
     ) -> Option<Contender> {
         let start = Instant::now();
+        let is_asked_for = self.proposal.is_given() && !context.search.start_screened;
         let offspring = self.proposal.draw(&context.space, &context.search);
-        if self.proposal.is_settled() {
-            // The loss that a strategy gave is evaluated as it is.
+        if self.proposal.is_settled() || is_asked_for {
+            // The loss that a strategy or the user gave is evaluated as it is.
             self.untold.drawn += 1;
             let verdict = Verdict::unasked(offspring.loss.to_string());
             let candidate = self.candidate(&offspring, &verdict, start);
@@ -270,7 +271,10 @@ impl Finder {
         let (verdict, open) = match looked {
             Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
             Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
-            _ => {
+            looked => {
+                if offspring.origin == Origin::Given {
+                    rejected.push(self.hopeless(&offspring, looked, start));
+                }
                 self.proposal.keep(offspring, passed);
                 return None;
             }
@@ -311,6 +315,17 @@ impl Finder {
             other => return (Some(other), passed),
         }
         (None, passed)
+    }
+
+    /// A given loss that was not screened: the user is told of it, as of no other one.
+    fn hopeless(&self, offspring: &Offspring, looked: Option<Looked>, start: Instant) -> Rejected {
+        let reason = match looked {
+            Some(_) => "its screening was broken off",
+            None => "it computes what a rejected loss computes, or uses no prediction or no target",
+        };
+        let verdict = Verdict::unasked(offspring.loss.to_string());
+        let candidate = self.candidate(offspring, &verdict, start);
+        Rejected::new(candidate, Fate::Rejected, reason.to_owned())
     }
 
     /// The candidate of the last draw.

@@ -262,6 +262,7 @@ impl Study {
         let chooses = self.search.choices > 1
             && number >= self.search.initial as u64
             && !proposal.is_copy()
+            && !proposal.is_given()
             && !proposal.is_settled();
         if chooses {
             proposal.begin_again(&mut *self.sampler, &self.search);

@@ -69,9 +69,18 @@ impl Proposal {
     /// fresh random loss where there is no parent. Drawn again, from the same generator, until one
     /// passes.
     pub(crate) fn draw(&mut self, space: &Space, settings: &SearchSettings) -> Offspring {
+        if let Start::Given(loss) = &self.start {
+            let offspring = Offspring {
+                loss: loss.clone(),
+                origin: Origin::Given,
+                parent: None,
+            };
+            self.start = Start::Random;
+            return offspring;
+        }
         let rng = &mut self.rng;
         let parent = match &self.start {
-            Start::Random => None,
+            Start::Random | Start::Given(_) => None,
             Start::Parent(parent) => Some(parent),
             Start::Loss(loss) => {
                 return Offspring {
@@ -120,6 +129,11 @@ impl Proposal {
     /// nothing to choose from.
     pub(crate) const fn is_copy(&self) -> bool {
         self.copy
+    }
+
+    /// Whether a loss that the user gave is drawn next.
+    pub(crate) const fn is_given(&self) -> bool {
+        matches!(self.start, Start::Given(_))
     }
 
     /// Whether its loss is evaluated as it is, without screening.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use autoloss_search::{Schedule, Task, expected_seconds};
+use autoloss_search::{Measured, Schedule, Task, expected_seconds};
 
 use crate::commands::search::clock;
 
@@ -13,21 +13,14 @@ struct Part {
     /// Expected seconds of one of them, where the task can tell.
     expected: Option<f64>,
     missing: usize,
-    made: usize,
-    /// Seconds of those made.
-    spent: f64,
+    made: Measured,
 }
 
 impl Part {
-    /// Mean seconds of those made.
-    fn measured(&self) -> Option<f64> {
-        (self.made > 0).then(|| self.spent / self.made as f64)
-    }
-
     /// Duration of those made by what was expected.
     fn slowness(&self) -> Option<f64> {
         let expected = self.expected.filter(|seconds| *seconds > 0.0);
-        Some(self.measured()? / expected?)
+        Some(self.made.mean()? / expected?)
     }
 }
 
@@ -66,14 +59,13 @@ impl Cost {
     /// Takes in a training that was made.
     pub(super) fn add(&mut self, schedule: Schedule, seconds: f64) {
         let part = self.part(schedule);
-        part.made += 1;
+        part.made.add(seconds);
         part.missing = part.missing.saturating_sub(1);
-        part.spent += seconds;
     }
 
-    /// Trainings that were made.
-    pub(super) const fn made(&self) -> usize {
-        self.proxy.made + self.full.made
+    /// Trainings that are missing.
+    pub(super) const fn missing(&self) -> usize {
+        self.proxy.missing + self.full.missing
     }
 
     /// Seconds that the missing trainings take, where anything is known. Full trainings of which none was
@@ -83,7 +75,7 @@ impl Cost {
         let seconds = |part: &Part, correction: f64| match part.missing {
             0 => Some(0.0),
             missing => {
-                let each = part.measured().or(part.expected.map(|s| s * correction))?;
+                let each = part.made.mean().or(part.expected.map(|s| s * correction))?;
                 // A training is on one worker.
                 let rounds = (missing as f64 / self.workers.max(1) as f64).max(1.0);
                 Some(rounds * each)
@@ -152,6 +144,6 @@ mod tests {
         // The last one is on one worker.
         assert_eq!(cost.seconds_left(), Some(30.0));
         cost.add(Schedule::Full, 30.0);
-        assert_eq!((cost.seconds_left(), cost.made()), (Some(0.0), 84));
+        assert_eq!((cost.seconds_left(), cost.missing()), (Some(0.0), 0));
     }
 }

@@ -1,7 +1,6 @@
 //! The panel of losses that a proxy is measured by: hand-written losses that fit the task, and random ones
 //! that pass screening.
 
-mod hand_written;
 mod pools;
 #[cfg(test)]
 mod tests;
@@ -10,10 +9,10 @@ use autoloss_expr::Loss;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SearchError;
+use crate::hand_written::hand_written_losses;
 use crate::random::Space;
 use crate::settings::Settings;
 use crate::task::{Interrupt, Task};
-use hand_written::hand_written_losses;
 use pools::Pools;
 
 /// Share of a panel that hand-written losses take at most, so that random ones are left some.
@@ -82,7 +81,7 @@ pub fn panel(
         reason = "a share of a number of losses"
     )]
     let hand_written = given + (size as f64 * HAND_WRITTEN).round() as usize;
-    for (name, loss) in hand_written_losses(task, settings, &space)? {
+    for (name, loss) in hand_written_losses(task, &settings.search, &space)? {
         if losses.0.len() < hand_written {
             losses.add(name, loss, PanelKind::HandWritten);
         }

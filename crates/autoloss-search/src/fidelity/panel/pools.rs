@@ -2,9 +2,9 @@
 
 use autoloss_expr::{Branch, Loss, Tree, ZooLoss};
 
-use super::hand_written::fits;
 use crate::equivalence::Distinct;
 use crate::error::SearchError;
+use crate::hand_written::fits;
 use crate::random::Space;
 use crate::rate::on_all;
 use crate::screening::{Judgement, Scratch, Screener, Screening};

@@ -193,6 +193,7 @@ fn origin_of(name: &str) -> Option<Origin> {
         Origin::Random,
         Origin::Copy,
         Origin::Policy,
+        Origin::Given,
         Origin::Mutation(Mutation::Insertion),
         Origin::Mutation(Mutation::Deletion),
         Origin::Mutation(Mutation::Replacement),

@@ -5,14 +5,14 @@ use autoloss_expr::{Loss, Tree, ZooKind, ZooLoss};
 use crate::error::SearchError;
 use crate::random::Space;
 use crate::seed::{Stream, generator, samples_seed};
-use crate::settings::Settings;
+use crate::settings::SearchSettings;
 use crate::task::{BranchSpec, Task, TaskError};
 
 /// The task's baselines, the surrogate of its metric, and losses that together hold every loss of the zoo
 /// in every branch that it fits.
-pub(super) fn hand_written_losses(
+pub(crate) fn hand_written_losses(
     task: &dyn Task,
-    settings: &Settings,
+    settings: &SearchSettings,
     space: &Space,
 ) -> Result<Vec<(String, Loss)>, SearchError> {
     let specs = task.branches();
@@ -21,7 +21,7 @@ pub(super) fn hand_written_losses(
         let name = surrogate.name().to_owned();
         losses.push((name, Loss::single(&only.name, Tree::Native(surrogate))));
     }
-    let seed = samples_seed(settings.search.seed);
+    let seed = samples_seed(settings.seed);
     let samples = task.samples(1, seed).map_err(|error| match error {
         TaskError::Interrupted => SearchError::Interrupted,
         TaskError::Failed(reason) => SearchError::Samples {
@@ -65,7 +65,7 @@ pub(super) fn hand_written_losses(
 }
 
 /// Whether a branch offers a hand-written loss all its inputs, of the kind that it compares.
-pub(super) fn fits(zoo: &ZooLoss, spec: &BranchSpec, images: bool) -> bool {
+pub(crate) fn fits(zoo: &ZooLoss, spec: &BranchSpec, images: bool) -> bool {
     let tree = zoo.tree();
     let softmax = spec.inputs[spec.prediction()].is_softmax();
     let kind = match zoo.kind {
