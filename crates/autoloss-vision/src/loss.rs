@@ -201,7 +201,7 @@ pub enum LossValue {
     /// That is known.
     Known(f64),
     /// The sum of a number on a device, which may still be computed, and one that is known.
-    OnDevice(Tensor<1>, f64),
+    OnDevice(Box<Tensor<1>>, f64),
 }
 
 impl LossValue {
@@ -210,7 +210,9 @@ impl LossValue {
     pub fn get(&self) -> f64 {
         match self {
             Self::Known(value) => *value,
-            Self::OnDevice(tensor, known) => f64::from(tensor.clone().into_scalar::<f32>()) + known,
+            Self::OnDevice(tensor, known) => {
+                f64::from((**tensor).clone().into_scalar::<f32>()) + known
+            }
         }
     }
 }
@@ -283,7 +285,7 @@ impl LossAt {
     /// A loss that Burn differentiates.
     pub(crate) fn on_device(root: Tensor<1>) -> Self {
         Self {
-            loss_value: LossValue::OnDevice(root.clone(), 0.0),
+            loss_value: LossValue::OnDevice(Box::new(root.clone()), 0.0),
             root,
             gradient_is_finite: true,
         }

@@ -330,7 +330,7 @@ impl Magnitudes {
     /// Adds those of an update, without waiting for the device.
     fn add(&mut self, loss: &LossAt, gradients: &GradientsParams, net: &impl Module) {
         if let LossValue::OnDevice(value, _) = &loss.loss_value {
-            self.add_tensor(value.clone().inner());
+            self.add_tensor((**value).clone().inner());
         }
         let mut visit = Visit {
             gradients,

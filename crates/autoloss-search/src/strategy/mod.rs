@@ -52,7 +52,7 @@ pub(crate) fn sampler(
         Strategy::Evolution | Strategy::Cse => Box::new(AgeingEvolution::new(settings)),
         Strategy::Asl => Box::new(SurrogatePolicy::new(settings, task)?),
     };
-    Ok(given::before(sampler, settings, task)?)
+    given::before(sampler, settings, task)
 }
 
 /// Random search: the paper's ablation.

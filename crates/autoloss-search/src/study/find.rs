@@ -273,7 +273,7 @@ impl Finder {
             Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
             looked => {
                 if offspring.origin == Origin::Given {
-                    rejected.push(self.hopeless(&offspring, looked, start));
+                    rejected.push(self.hopeless(&offspring, looked.as_ref(), start));
                 }
                 self.proposal.keep(offspring, passed);
                 return None;
@@ -318,7 +318,7 @@ impl Finder {
     }
 
     /// A given loss that was not screened: the user is told of it, as of no other one.
-    fn hopeless(&self, offspring: &Offspring, looked: Option<Looked>, start: Instant) -> Rejected {
+    fn hopeless(&self, offspring: &Offspring, looked: Option<&Looked>, start: Instant) -> Rejected {
         let reason = match looked {
             Some(_) => "its screening was broken off",
             None => "it computes what a rejected loss computes, or uses no prediction or no target",

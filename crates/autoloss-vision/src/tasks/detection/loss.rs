@@ -124,7 +124,7 @@ impl Sum {
             self.gradient(pass, Source::Objectness);
         }
         let loss_value = match &self.tensor {
-            Some(sum) => LossValue::OnDevice(sum.clone(), self.value),
+            Some(sum) => LossValue::OnDevice(Box::new(sum.clone()), self.value),
             None => LossValue::Known(self.value),
         };
         let carriers = self.gradients.iter();
