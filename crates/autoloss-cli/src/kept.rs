@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use autoloss_search::{
-    Ended, Entry, Folder, Interrupt, SearchError, Task, Told, Training, Workers, train_all,
+    Ended, Entry, Folder, Interrupt, News, SearchError, Task, Training, Workers, train_all,
 };
 use serde_json::{Value, json};
 
 use crate::files::write_json;
 
-/// Makes the trainings by the workers, in a folder or without one. `on_done` is told each that ended, how many have
-/// ended, and of how many.
+/// The trainings in the order of the entries, those that are missing made by the workers; fewer after an interrupt.
+/// With `kept`, each is written to its folder as it ends, and what is there is not made again; a failed one is not
+/// kept: the next call tries it again. `on_done` is told each that ended, how many have ended, and of how many.
 ///
 /// # Errors
-/// As [`Kept::train`].
+/// Workers that cannot work, or a folder that cannot be written to.
 pub(crate) fn train(
     kept: Option<&Kept>,
     task: &dyn Task,
@@ -24,18 +25,32 @@ pub(crate) fn train(
     interrupt: &Interrupt,
     on_done: &mut dyn FnMut(&Ended, (usize, usize)),
 ) -> Result<Vec<Ended>> {
-    if let Some(kept) = kept {
-        return kept.train(task, entries, workers, interrupt, on_done);
-    }
+    let known = |entry: &Entry| kept.and_then(|kept| kept.read(entry));
+    let known: Vec<Option<Training>> = entries.iter().map(known).collect();
+    let missing = entries
+        .iter()
+        .zip(&known)
+        .filter(|(_, known)| known.is_none());
+    let missing: Vec<Entry> = missing.map(|(entry, _)| entry.clone()).collect();
     let mut made = 0;
-    let on_news = &mut |told: Told<'_>| {
-        if let Told::Ended(_, ended) = told {
-            made += 1;
-            on_done(ended, (made, entries.len()));
+    let new = train_all(task, &missing, workers, interrupt, &mut |news| {
+        let News::Ended(entry, ended) = news else {
+            return Ok(());
+        };
+        made += 1;
+        on_done(ended, (made, missing.len()));
+        match (kept, ended) {
+            (Some(kept), Ok(training)) => kept.keep(entry, training),
+            _ => Ok(()),
         }
-        Ok(())
-    };
-    Ok(train_all(task, entries, workers, interrupt, on_news)?)
+    })?;
+    if let Some(kept) = kept {
+        kept.folder.check()?;
+    }
+    let known = known.into_iter().flatten().map(Ok);
+    let mut all: Vec<Ended> = known.chain(new).collect();
+    all.sort_by_key(|ended| entries.iter().position(|entry| entry.is_of(ended)));
+    Ok(all)
 }
 
 /// A folder of trainings made with the same settings, claimed by this process.
@@ -54,40 +69,11 @@ impl Kept {
         Ok(Self { folder, settings })
     }
 
-    /// The trainings, those that are missing made by the workers; fewer after an interrupt. A failed
-    /// one is not kept: the next call tries it again. `on_done` is told each that ended, how many have
-    /// ended, and of how many.
-    pub(crate) fn train(
-        &self,
-        task: &dyn Task,
-        entries: &[Entry],
-        workers: Workers<'_>,
-        interrupt: &Interrupt,
-        on_done: &mut dyn FnMut(&Ended, (usize, usize)),
-    ) -> Result<Vec<Ended>> {
-        let known: Vec<Option<Training>> = entries.iter().map(|e| self.read(e)).collect();
-        let missing = entries
-            .iter()
-            .zip(&known)
-            .filter(|(_, known)| known.is_none());
-        let missing: Vec<Entry> = missing.map(|(entry, _)| entry.clone()).collect();
-        let mut made = 0;
-        let new = train_all(task, &missing, workers, interrupt, &mut |told| {
-            let Told::Ended(entry, ended) = told else {
-                return Ok(());
-            };
-            made += 1;
-            on_done(ended, (made, missing.len()));
-            let Ok(training) = ended else { return Ok(()) };
-            let path = self.file(entry);
-            self.write(&path, entry, training)
-                .map_err(|error| SearchError::Worker(format!("{}: {error:#}", path.display())))
-        })?;
-        self.folder.check()?;
-        let known = known.into_iter().flatten().map(Ok);
-        let mut all: Vec<Ended> = known.chain(new).collect();
-        all.sort_by_key(|ended| entries.iter().position(|entry| entry.is_of(ended)));
-        Ok(all)
+    /// Keeps the training of an entry.
+    fn keep(&self, entry: &Entry, training: &Training) -> Result<(), SearchError> {
+        let path = self.file(entry);
+        self.write(&path, entry, training)
+            .map_err(|error| SearchError::Worker(format!("{}: {error:#}", path.display())))
     }
 
     /// Whether the training of an entry was made before, with these settings.
@@ -246,7 +232,8 @@ mod tests {
         let train = |entries: &[Entry]| {
             let mut told = 0;
             let interrupt = Interrupt::default();
-            let ended = kept.train(
+            let ended = super::train(
+                Some(&kept),
                 &task,
                 entries,
                 Workers::Threads(1),

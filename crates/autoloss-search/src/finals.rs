@@ -8,7 +8,7 @@ use crate::driver::Clock;
 use crate::equivalence::Distinct;
 use crate::error::SearchError;
 use crate::event::{Ended, Event, FinalStage};
-use crate::executor::{Told, Workers, train_all};
+use crate::executor::{News, Workers, train_all};
 use crate::run::stored_loss;
 use crate::seed::{final_seeds, finalist_seeds};
 use crate::settings::Settings;
@@ -103,8 +103,8 @@ impl Finals<'_> {
             &missing,
             self.workers,
             self.interrupt,
-            &mut |told| {
-                let Told::Ended(_, ended) = told else {
+            &mut |news| {
+                let News::Ended(_, ended) = news else {
                     return Ok(());
                 };
                 let event = Event::Trained {

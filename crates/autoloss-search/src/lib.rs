@@ -116,7 +116,7 @@ pub use error::SearchError;
 pub use event::{
     Best, Candidate, End, Ended, Event, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
 };
-pub use executor::{ProcessSettings, Processes, Told, Workers, train_all};
+pub use executor::{News, ProcessSettings, Processes, Workers, train_all};
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};
 pub use random::{MAX_DEPTH, Space};

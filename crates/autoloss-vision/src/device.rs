@@ -116,6 +116,7 @@ mod tests {
 
     #[test]
     fn names_are_known_or_refused() {
+        assert!(named("flex").is_ok());
         for name in ["tpu", "flex:", "flex:x", "flex:-1", ""] {
             let error = named(name).unwrap_err().to_string();
             let start = format!("unknown device `{name}`; this build has: flex");

@@ -198,7 +198,7 @@ pub(crate) fn all_finite(numbers: &[f32]) -> bool {
 /// A loss value.
 #[derive(Clone, Debug)]
 pub enum LossValue {
-    /// That is known.
+    /// A number that is known.
     Known(f64),
     /// The sum of a number on a device, which may still be computed, and one that is known.
     OnDevice(Box<Tensor<1>>, f64),

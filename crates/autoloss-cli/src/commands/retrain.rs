@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use autoloss_expr::Loss;
 use autoloss_search::{
-    Ended, Entry, EvaluationSet, Folder, Interrupt, Job, Keeping, Report, SEARCH_SCORE, Schedule,
-    TaskError, Told, train_all,
+    Ended, Entry, EvaluationSet, Folder, Interrupt, Job, Keeping, News, Report, SEARCH_SCORE,
+    Schedule, TaskError, train_all,
 };
 use autoloss_vision::tasks::VisionTask;
 use serde_json::{Map, Value, json};
@@ -187,8 +187,8 @@ impl Retraining<'_> {
         let mut first_error = None;
         train_all(task, &entries, crew.workers(), interrupt, &mut |told| {
             match told {
-                Told::Reported(entry, report) => tell(entry, report, &mut reported),
-                Told::Ended(entry, ended) => {
+                News::Reported(entry, report) => tell(entry, report, &mut reported),
+                News::Ended(entry, ended) => {
                     let of_seed = all.iter_mut().find(|other| other.seed == entry.job.seed);
                     let of_seed = of_seed.expect("each entry is that of a seed");
                     match self.end(of_seed, ended) {

@@ -102,7 +102,7 @@ pub struct Candidate {
     pub draw: u64,
     /// The parent's number; `None` for a random loss.
     pub parent: Option<u64>,
-    /// How it was drawn.
+    /// Kind of its draw.
     pub origin: Origin,
     /// Its formula.
     pub formula: String,

@@ -34,7 +34,7 @@ pub enum Event {
     Drawn {
         /// The proposal they were drawn for.
         proposal: u64,
-        /// How many were drawn.
+        /// Number of draws.
         drawn: u64,
         /// Hopeless by their inputs alone.
         structural: u64,

@@ -12,7 +12,7 @@ use crate::task::{Interrupt, Report, Task};
 
 /// News of a list of trainings.
 #[derive(Clone, Copy, Debug)]
-pub enum Told<'a> {
+pub enum News<'a> {
     /// The training of an entry ended, or failed.
     Ended(&'a Entry, &'a Ended),
     /// The training of an entry goes on.
@@ -29,7 +29,7 @@ pub fn train_all(
     entries: &[Entry],
     workers: Workers<'_>,
     interrupt: &Interrupt,
-    on_news: &mut dyn FnMut(Told<'_>) -> Result<(), SearchError>,
+    on_news: &mut dyn FnMut(News<'_>) -> Result<(), SearchError>,
 ) -> Result<Vec<Ended>, SearchError> {
     if entries.is_empty() {
         return Ok(Vec::new());
@@ -86,7 +86,7 @@ impl<'a> Batch<'a, '_> {
         mut self,
         messages: &Receiver<Message>,
         interrupt: &Interrupt,
-        on_news: &mut dyn FnMut(Told<'_>) -> Result<(), SearchError>,
+        on_news: &mut dyn FnMut(News<'_>) -> Result<(), SearchError>,
     ) -> Result<Vec<Ended>, SearchError> {
         loop {
             if interrupt.is_set() || self.error.is_some() {
@@ -126,7 +126,7 @@ impl<'a> Batch<'a, '_> {
     fn take(
         &mut self,
         message: Message,
-        on_news: &mut dyn FnMut(Told<'_>) -> Result<(), SearchError>,
+        on_news: &mut dyn FnMut(News<'_>) -> Result<(), SearchError>,
     ) {
         let (id, outcome) = match message {
             Message::Done(id, outcome) => (id, outcome),
@@ -137,7 +137,7 @@ impl<'a> Batch<'a, '_> {
             }
             Message::Reported(id, report) => {
                 let entry = self.entry(id);
-                return self.tell(Told::Reported(entry, report), on_news);
+                return self.tell(News::Reported(entry, report), on_news);
             }
             Message::Found(_) => return,
         };
@@ -157,17 +157,17 @@ impl<'a> Batch<'a, '_> {
         let Some(ended) = ended(entry, outcome) else {
             return;
         };
-        self.tell(Told::Ended(entry, &ended), on_news);
+        self.tell(News::Ended(entry, &ended), on_news);
         self.done.push((id, ended));
     }
 
     fn tell(
         &mut self,
-        told: Told<'_>,
-        on_news: &mut dyn FnMut(Told<'_>) -> Result<(), SearchError>,
+        news: News<'_>,
+        on_news: &mut dyn FnMut(News<'_>) -> Result<(), SearchError>,
     ) {
         if self.error.is_none()
-            && let Err(error) = on_news(told)
+            && let Err(error) = on_news(news)
         {
             self.error = Some(error);
         }
@@ -251,7 +251,7 @@ mod tests {
             Workers::Threads(1),
             &interrupt,
             &mut |news| {
-                if let Told::Ended(_, ended) = news {
+                if let News::Ended(_, ended) = news {
                     told.push(ended.clone());
                 }
                 if told.len() == 3 {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::Duration;
 
-pub use batch::{Told, train_all};
+pub use batch::{News, train_all};
 pub use process::{ProcessSettings, Processes};
 pub use threads::train;
 pub(crate) use threads::{Threads, pool};

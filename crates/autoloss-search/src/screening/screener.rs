@@ -21,7 +21,7 @@ pub struct Screener {
     pub(super) branches: Vec<BranchSpec>,
     /// The first of them among the task's.
     first: usize,
-    /// How many the task has.
+    /// Number of branches of the task.
     pub(super) of: usize,
     pub(super) samples: Vec<Sample>,
     /// ξ(ŷ_b, y_b) of the stored predictions.

@@ -33,7 +33,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// That of a loss that passes without being judged.
+    /// The verdict on a loss that passes without being judged.
     pub(crate) fn unasked(canonical: String) -> Self {
         Self {
             judgement: Judgement::Passed,

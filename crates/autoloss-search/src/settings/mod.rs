@@ -22,7 +22,7 @@ pub use text::{key_value, parse_toml, read_table, set_key};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How candidates are proposed and evaluated.
+    /// Proposals, trainings and the end of a search.
     pub search: SearchSettings,
     /// Which candidates are worth an evaluation.
     pub screening: ScreeningSettings,

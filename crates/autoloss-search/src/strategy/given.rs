@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Sampler, Start};
 use crate::error::SearchError;
+use crate::event::Origin;
 use crate::hand_written::hand_written_losses;
 use crate::population::Member;
 use crate::random::Space;
@@ -28,7 +29,11 @@ pub(super) fn before(
         return Ok(sampler);
     }
     let losses = start_losses(settings, task)?;
-    Ok(Box::new(Given { losses, sampler }))
+    Ok(Box::new(Given {
+        losses,
+        screened: settings.start_screened,
+        sampler,
+    }))
 }
 
 /// The losses of `search.start`, each once.
@@ -70,6 +75,8 @@ fn named(text: &str, settings: &SearchSettings, task: &dyn Task) -> Result<Vec<L
 /// Given losses, then those of another sampler.
 struct Given {
     losses: Vec<Loss>,
+    /// Whether they have to pass screening.
+    screened: bool,
     sampler: Box<dyn Sampler>,
 }
 
@@ -77,7 +84,8 @@ impl Sampler for Given {
     fn start(&mut self, number: u64, rng: &mut ChaCha8Rng) -> Start {
         let place = usize::try_from(number).unwrap_or(usize::MAX);
         match self.losses.get(place) {
-            Some(loss) => Start::Given(loss.clone()),
+            Some(loss) if self.screened => Start::Given(loss.clone()),
+            Some(loss) => Start::Loss(loss.clone(), Origin::Given),
             None => self.sampler.start(number, rng),
         }
     }

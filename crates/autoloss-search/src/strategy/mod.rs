@@ -9,6 +9,7 @@ use autoloss_expr::Loss;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::SearchError;
+use crate::event::Origin;
 use crate::population::{Member, Population};
 use crate::settings::{SearchSettings, Strategy};
 use crate::task::Task;
@@ -23,8 +24,8 @@ pub(crate) enum Start {
     Random,
     /// Offspring of this member are drawn, until one passes screening.
     Parent(Box<Member>),
-    /// This loss is evaluated as it is.
-    Loss(Loss),
+    /// This loss, of that origin, is evaluated as it is.
+    Loss(Loss, Origin),
     /// This loss is screened, then fresh random ones until one passes.
     Given(Loss),
 }

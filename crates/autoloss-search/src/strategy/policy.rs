@@ -12,6 +12,7 @@ use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 
 use super::{Sampler, Start};
 use crate::error::SearchError;
+use crate::event::Origin;
 use crate::population::Member;
 use crate::settings::SearchSettings;
 use crate::task::Task;
@@ -101,7 +102,8 @@ impl Sampler for SurrogatePolicy {
         }
         let loss = NativeLoss::new(self.surrogate.name(), &parameters);
         let loss = loss.expect("parameters between 0 and 1");
-        Start::Loss(Loss::single(&self.branch, Tree::Native(loss)))
+        let loss = Loss::single(&self.branch, Tree::Native(loss));
+        Start::Loss(loss, Origin::Policy)
     }
 
     fn join(&mut self, member: Member) {
@@ -187,7 +189,7 @@ mod tests {
         let before = wanted(&policy.means);
         for number in 0..16 * 20 {
             let mut rng = generator(3, Stream::Proposal, number);
-            let Start::Loss(loss) = policy.start(number, &mut rng) else {
+            let Start::Loss(loss, _) = policy.start(number, &mut rng) else {
                 panic!("a policy gives whole losses");
             };
             let parameters = loss.branches[0].tree.native().unwrap().parameters();
@@ -212,7 +214,7 @@ mod tests {
         let before = policy.means.clone();
         for number in 0..4 {
             let mut rng = generator(3, Stream::Proposal, number);
-            if let Start::Loss(loss) = policy.start(number, &mut rng) {
+            if let Start::Loss(loss, _) = policy.start(number, &mut rng) {
                 policy.join(Member {
                     id: number,
                     loss,

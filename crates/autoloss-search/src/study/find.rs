@@ -258,9 +258,8 @@ impl Finder {
         rejected: &mut Vec<Rejected>,
     ) -> Option<Contender> {
         let start = Instant::now();
-        let is_asked_for = self.proposal.is_given() && !context.search.start_screened;
         let offspring = self.proposal.draw(&context.space, &context.search);
-        if self.proposal.is_settled() || is_asked_for {
+        if self.proposal.is_settled() {
             // The loss that a strategy or the user gave is evaluated as it is.
             self.untold.drawn += 1;
             let verdict = Verdict::unasked(offspring.loss.to_string());

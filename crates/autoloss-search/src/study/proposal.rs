@@ -82,10 +82,10 @@ impl Proposal {
         let parent = match &self.start {
             Start::Random | Start::Given(_) => None,
             Start::Parent(parent) => Some(parent),
-            Start::Loss(loss) => {
+            Start::Loss(loss, origin) => {
                 return Offspring {
                     loss: loss.clone(),
-                    origin: Origin::Policy,
+                    origin: *origin,
                     parent: None,
                 };
             }
@@ -138,7 +138,7 @@ impl Proposal {
 
     /// Whether its loss is evaluated as it is, without screening.
     pub(crate) const fn is_settled(&self) -> bool {
-        matches!(self.start, Start::Loss(_))
+        matches!(self.start, Start::Loss(..))
     }
 
     /// Keeps the branches of a rejected fresh random loss that passed: of the next one only the

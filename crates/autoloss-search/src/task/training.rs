@@ -66,7 +66,7 @@ pub struct Job {
     pub seed: u64,
     /// End with score 0 as soon as the loss or a gradient is not finite.
     pub stop_on_invalid: bool,
-    /// How many pictures of the trained network's work are wanted, see [`Evaluation::pictures`].
+    /// Number of pictures of the trained network's work, see [`Evaluation::pictures`].
     pub pictures: usize,
     /// Score all metrics of the task, not the searched one alone.
     pub all_metrics: bool,
@@ -113,7 +113,7 @@ pub enum Outcome {
     Stopped {
         /// The update at which it was seen.
         update: usize,
-        /// What was not finite, for the record.
+        /// The value that was not finite, in words.
         what: String,
     },
 }

@@ -115,7 +115,7 @@ fn search(key: String, setup: &Setup, settings: Vec<(&str, Value)>) -> Search {
 /// Candidates for each training in the search of table 8 that shows how many the full method explores.
 const CHOICES: i64 = 300;
 
-/// That search.
+/// The search of table 8 that chooses among [`CHOICES`] candidates.
 pub(super) fn longest(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Search> {
     let setup = setup(scale, data, own)?;
     let time = match scale {

@@ -13,7 +13,7 @@ use super::plan::{Plan, Row, Setup};
 use super::searches::{folder, worker_setting};
 use crate::commands::compare::in_words;
 use crate::formula::for_task;
-use crate::kept::Kept;
+use crate::kept::{self, Kept};
 use crate::output::say;
 
 /// The trainings of one setup, a comparison a row; `None` for a search that found nothing.
@@ -69,7 +69,14 @@ fn of_setup(
     let mut tell = |ended: &Ended, (made, total): (usize, usize)| {
         say!("{}: {made} of {total}: {}", setup.key, in_words(ended));
     };
-    let trainings = kept.train(&*task, &entries, crew.workers(), interrupt, &mut tell)?;
+    let trainings = kept::train(
+        Some(&kept),
+        &*task,
+        &entries,
+        crew.workers(),
+        interrupt,
+        &mut tell,
+    )?;
     anyhow::ensure!(
         trainings.len() == entries.len(),
         "interrupted; the same command goes on"

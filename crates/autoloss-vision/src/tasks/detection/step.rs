@@ -66,7 +66,7 @@ pub(super) struct PassBranch {
     pub(super) source: Source,
     /// The place of each element of the prediction there.
     pub(super) places: Vec<Place>,
-    /// How the derived inputs of boxes follow from the prediction.
+    /// The derived inputs of boxes as functions of the prediction.
     pub(super) areas: Option<Arc<BoxAreas>>,
 }
 
