@@ -180,6 +180,10 @@ pub(crate) struct Search {
     /// A loss that the population begins with, or zoo for all hand-written ones that fit. May be repeated.
     #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
     pub(crate) start: Vec<String>,
+    /// Folder of an earlier run whose losses have the same branches, for another metric or data set, say:
+    /// predictions of scores are made from its trainings, too.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) learn_from: Option<PathBuf>,
     /// Print the defaults of the task (--task) as a commented file of settings, and end.
     #[arg(long)]
     pub(crate) print_config: bool,
@@ -210,6 +214,9 @@ pub(crate) struct Show {
     /// How many losses to show.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) top: usize,
+    /// Tell, too, how well the scores of trained losses are predicted from each other; needs the task's data.
+    #[arg(long)]
+    pub(crate) prediction: bool,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use autoloss_search::{Settings, key_value, parse_toml, set_key};
+use autoloss_search::{RunInfo, Settings, key_value, parse_toml, set_key};
 use autoloss_vision::data::DataError;
 use autoloss_vision::device;
 use autoloss_vision::tasks::{Configuration, SetupError, TaskName, TaskSettings, VisionTask, utf8};
@@ -111,6 +111,18 @@ impl Config {
             set(&mut table, &key, value)?;
         }
         Self::from_table(table, None)
+    }
+
+    /// The settings that a run was made with.
+    pub(crate) fn of_run(dir: &Path, info: &RunInfo) -> Result<Self> {
+        let table = parse_toml(&info.task_settings).map_err(|error| {
+            let dir = dir.display();
+            anyhow::anyhow!("{dir}: the stored settings of the task: {error}")
+        })?;
+        Ok(Self {
+            search: info.settings.clone(),
+            task: TaskSettings::from_table(&table)?,
+        })
     }
 
     fn from_table(table: Table, preset: Option<Preset>) -> Result<Self> {

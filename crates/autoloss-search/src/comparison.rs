@@ -110,6 +110,30 @@ pub struct Paired {
     pub p: Option<f64>,
 }
 
+impl Paired {
+    /// The comparison by the differences of each seed; `None` of none.
+    #[must_use]
+    pub fn of(differences: &[f64]) -> Option<Self> {
+        if differences.is_empty() {
+            return None;
+        }
+        let (difference, std) = mean_and_std(differences);
+        let count = differences.len() as f64;
+        let t = difference / (std / count.sqrt());
+        // Equal differences other than 0 are as far from chance as can be.
+        let p = match StudentsT::new(0.0, 1.0, count - 1.0) {
+            Ok(_) if std == 0.0 && difference != 0.0 => Some(0.0),
+            Ok(distribution) if t.is_finite() => Some(2.0 * distribution.sf(t.abs())),
+            _ => None,
+        };
+        Some(Self {
+            difference,
+            seeds: differences.len(),
+            p: p.filter(|_| differences.len() > 1),
+        })
+    }
+}
+
 impl Comparison {
     /// The trainings of one loss, by its name, among others.
     #[must_use]
@@ -182,23 +206,7 @@ impl Comparison {
                 Some(mine.score - same.score)
             })
             .collect();
-        if differences.is_empty() {
-            return None;
-        }
-        let (difference, std) = mean_and_std(&differences);
-        let count = differences.len() as f64;
-        let t = difference / (std / count.sqrt());
-        // Equal differences other than 0 are as far from chance as can be.
-        let p = match StudentsT::new(0.0, 1.0, count - 1.0) {
-            Ok(_) if std == 0.0 && difference != 0.0 => Some(0.0),
-            Ok(distribution) if t.is_finite() => Some(2.0 * distribution.sf(t.abs())),
-            _ => None,
-        };
-        Some(Paired {
-            difference,
-            seeds: differences.len(),
-            p: p.filter(|_| differences.len() > 1),
-        })
+        Paired::of(&differences)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why a search could not go on.
 
+use std::path::PathBuf;
+
 use crate::settings::SettingsError;
 use crate::store::StoreError;
 use crate::task::Schedule;
@@ -98,6 +100,19 @@ pub enum SearchError {
         name: String,
         /// What went wrong.
         message: String,
+    },
+    /// An earlier run whose scores say nothing about the task's losses.
+    #[error(
+        "{}: nothing to learn from for the task `{task}`: {reason}; name a run whose losses have the same branches",
+        dir.display()
+    )]
+    Unlearnable {
+        /// Folder of the earlier run.
+        dir: PathBuf,
+        /// The task.
+        task: String,
+        /// Why.
+        reason: String,
     },
     /// A worker thread panicked outside an evaluation.
     #[error("a worker stopped unexpectedly: {0}")]

@@ -78,6 +78,7 @@ mod agreement;
 mod branch;
 mod comparison;
 mod conclusion;
+mod crossover;
 mod driver;
 mod equivalence;
 mod error;
@@ -86,6 +87,7 @@ mod executor;
 pub mod fidelity;
 mod finals;
 mod hand_written;
+mod learn;
 mod mutation;
 mod numbers;
 mod population;
@@ -117,6 +119,7 @@ pub use event::{
     Best, Candidate, End, Ended, Event, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
 };
 pub use executor::{News, ProcessSettings, Processes, Workers, train_all};
+pub use learn::{Earlier, PredictionQuality, prediction_quality};
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};
 pub use random::{MAX_DEPTH, Space};
@@ -128,7 +131,9 @@ pub use run::{RunReport, Runner, run};
 pub use screening::{
     Judgement, Prepared, Scratch, Screened, Screener, Screening, Stage, Stages, Verdict,
 };
-pub use seed::{comparison_seeds, fidelity_seeds, final_seeds, finalist_seeds, reproduction_seeds};
+pub use seed::{
+    comparison_seeds, fidelity_seeds, final_seeds, finalist_seeds, leader_seed, reproduction_seeds,
+};
 pub use settings::{
     Branches, Place, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError,
     Strategy, key_value, parse_toml, read_table, set_key,

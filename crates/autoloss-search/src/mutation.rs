@@ -1,20 +1,28 @@
-//! The three mutations of a loss.
+//! The mutations of a loss: the paper's three, and scaling (ours).
 //!
 //! Of a loss of several branches, one that is searched, drawn uniformly, is mutated and the others
 //! stay (ours).
-//! A mutation is drawn uniformly from those that apply: deletion needs an inner node, replacement
-//! an inner node and a second operator, and nothing grows a tree beyond [`MAX_NODES`].
+//! Scaling has a probability of its own, see `search.constants`. Else a mutation is drawn uniformly from those
+//! of the paper that apply: deletion needs an inner node, replacement an inner node and a second operator, and
+//! nothing grows a tree beyond [`MAX_NODES`].
 
 use autoloss_expr::{Loss, Operator, Tree};
 use rand::RngExt;
 use rand::seq::{IndexedRandom, index};
 use rand_chacha::ChaCha8Rng;
+use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::random::Space;
 
 /// Trees do not grow beyond this many nodes. The paper sets no limit; this one is far above any
 /// loss a person would read and only keeps a degenerate run from exploding.
 pub const MAX_NODES: usize = 256;
+
+/// Deviation of the logarithm of the factors that scaling draws.
+const FACTOR_DEVIATION: f64 = 0.5;
+
+/// Smallest and largest constant that scaling leads to.
+const CONSTANTS: (f64, f64) = (1e-3, 1e3);
 
 /// A mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +35,30 @@ pub enum Mutation {
     /// A random inner node becomes another operator; operands are kept, a random subset where
     /// fewer are needed; leaves at random positions where more are.
     Replacement,
+    /// A random node is multiplied by a factor that is drawn log-normally: a constant becomes another one, any
+    /// other node an operand beside the factor.
+    Scaling,
+}
+
+impl Mutation {
+    /// All mutations.
+    pub const ALL: [Self; 4] = [
+        Self::Insertion,
+        Self::Deletion,
+        Self::Replacement,
+        Self::Scaling,
+    ];
+
+    /// The word of the store and of the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Insertion => "insertion",
+            Self::Deletion => "deletion",
+            Self::Replacement => "replacement",
+            Self::Scaling => "scaling",
+        }
+    }
 }
 
 /// Mutates one branch; `None` if no mutation applies.
@@ -34,13 +66,27 @@ pub fn mutate(loss: &Loss, space: &Space, rng: &mut ChaCha8Rng) -> Option<(Loss,
     let mut mutated = loss.clone();
     let branch = space.random_free(rng);
     let tree = &mut mutated.branches[branch].tree;
-    let mutation = *applicable(tree, space).choose(rng)?;
+    // Without constants no random number is drawn: the paper's sequence stays as it is.
+    let scales = space.constants > 0.0 && rng.random_bool(space.constants);
+    let mutation = match scales {
+        true => Mutation::Scaling,
+        false => *applicable(tree, space).choose(rng)?,
+    };
     match mutation {
         Mutation::Insertion => insert(tree, branch, space, rng),
         Mutation::Deletion => delete(tree, rng),
         Mutation::Replacement => replace(tree, branch, space, rng),
+        Mutation::Scaling => scale(tree, rng),
     }
     Some((mutated, mutation))
+}
+
+/// Multiplies a node of one branch by a factor, as [`Mutation::Scaling`] does.
+pub(crate) fn scaled(loss: &Loss, space: &Space, rng: &mut ChaCha8Rng) -> Loss {
+    let mut scaled = loss.clone();
+    let branch = space.random_free(rng);
+    scale(&mut scaled.branches[branch].tree, rng);
+    scaled
 }
 
 fn applicable(tree: &Tree, space: &Space) -> Vec<Mutation> {
@@ -107,6 +153,43 @@ fn replace(tree: &mut Tree, branch: usize, space: &Space, rng: &mut ChaCha8Rng) 
     *operator = other;
 }
 
+fn scale(tree: &mut Tree, rng: &mut ChaCha8Rng) {
+    let number = rng.random_range(0..tree.size());
+    let factor = (FACTOR_DEVIATION * Normal::standard().inverse_cdf(rng.random())).exp();
+    let may_grow = tree.size() + 2 <= MAX_NODES;
+    let node = tree.node_mut(number).expect("the node was counted");
+    match constant_of(node) {
+        Some(constant) => *constant = short(*constant * factor),
+        None if may_grow => {
+            let operand = std::mem::replace(node, Tree::one());
+            let operands = vec![Tree::Constant(short(factor)), operand];
+            *node = Tree::apply(Operator::Mul, operands);
+        }
+        None => {}
+    }
+}
+
+/// The constant that a node is, or that is a factor of it.
+fn constant_of(node: &mut Tree) -> Option<&mut f64> {
+    match node {
+        Tree::Constant(constant) => Some(constant),
+        Tree::Apply(Operator::Mul, operands) => operands.iter_mut().find_map(|operand| {
+            let Tree::Constant(constant) = operand else {
+                return None;
+            };
+            Some(constant)
+        }),
+        _ => None,
+    }
+}
+
+/// A constant with three significant digits, within the bounds: a formula is trained as it is printed.
+fn short(constant: f64) -> f64 {
+    let (low, high) = CONSTANTS;
+    let text = format!("{:.2e}", constant.clamp(low, high));
+    text.parse().expect("a number that was printed")
+}
+
 /// An inner node, drawn uniformly; the tree must have one.
 fn random_inner<'a>(tree: &'a mut Tree, rng: &mut ChaCha8Rng) -> &'a mut Tree {
     let mut inner = Vec::new();
@@ -160,6 +243,7 @@ mod tests {
                         }
                         Mutation::Deletion => prop_assert!(new.size() < old.size()),
                         Mutation::Replacement => prop_assert!(new.size() <= old.size() + 1),
+                        Mutation::Scaling => prop_assert!(false, "there are no constants"),
                     }
                 }
                 loss = after;
@@ -197,6 +281,48 @@ mod tests {
             tree = Tree::apply(Operator::Neg, vec![tree]);
         }
         assert_eq!(applicable(&tree, &space(3, 1)), [Mutation::Deletion]);
+    }
+
+    #[test]
+    fn scaling_changes_a_constant_or_puts_a_factor_before_a_node() {
+        let mut space = space(3, 1);
+        space.constants = 1.0;
+        let mut rng = generator(0, Stream::Proposal, 0);
+        let mut factors = Vec::new();
+        for _ in 0..2000 {
+            let loss = Loss::single("b0", Tree::input("yhat"));
+            let (after, mutation) = mutate(&loss, &space, &mut rng).unwrap();
+            assert_eq!(mutation, Mutation::Scaling);
+            let tree = &after.branches[0].tree;
+            let [Tree::Constant(factor), operand] = tree.operands() else {
+                panic!("{tree}");
+            };
+            assert_eq!(*operand, loss.branches[0].tree);
+            // It is trained as it is printed.
+            let read = Tree::parse(&tree.to_string(), &["yhat"]).unwrap();
+            assert_eq!(read, *tree);
+            factors.push(factor.ln());
+            // A factor that is there already changes, whichever of the two nodes is drawn, or the input gets
+            // one of its own.
+            let (again, _) = mutate(&after, &space, &mut rng).unwrap();
+            let again = &again.branches[0].tree;
+            assert!(matches!(again.operands()[0], Tree::Constant(_)), "{again}");
+            assert!(again.size() == 3 || again.size() == 5);
+        }
+        let mean = factors.iter().sum::<f64>() / 2000.0;
+        let square = factors.iter().map(|f| f * f).sum::<f64>() / 2000.0;
+        assert!(
+            mean.abs() < 0.05 && (square.sqrt() - 0.5).abs() < 0.04,
+            "{mean} {square}"
+        );
+        let mut constant = Tree::one();
+        for _ in 0..2000 {
+            scale(&mut constant, &mut rng);
+            let Tree::Constant(c) = constant else {
+                panic!("{constant}");
+            };
+            assert!((1e-3..=1e3).contains(&c));
+        }
     }
 
     #[test]

@@ -11,9 +11,11 @@ use rand_chacha::ChaCha8Rng;
 pub struct Member {
     /// The candidate's number.
     pub id: u64,
+    /// Number of the candidate whose trainings gave the score: its own, or that of an equivalent one.
+    pub trained: u64,
     /// Its loss.
     pub loss: Loss,
-    /// Its proxy score.
+    /// Its proxy score; the mean where there are several trainings.
     pub score: f64,
 }
 
@@ -39,6 +41,14 @@ impl Population {
         self.members.push_back(member);
         if self.members.len() > self.capacity {
             self.members.pop_front();
+        }
+    }
+
+    /// Gives all members with the score of a candidate's trainings another one.
+    pub fn correct(&mut self, trained: u64, score: f64) {
+        let members = self.members.iter_mut();
+        for member in members.filter(|member| member.trained == trained) {
+            member.score = score;
         }
     }
 
@@ -76,9 +86,24 @@ mod tests {
         let mut population = Population::new(capacity);
         for (id, &score) in (0..).zip(scores) {
             let loss = Loss::single("", Tree::one());
-            population.join(Member { id, loss, score });
+            let trained = id;
+            population.join(Member {
+                id,
+                trained,
+                loss,
+                score,
+            });
         }
         population
+    }
+
+    #[test]
+    fn a_corrected_score_holds_for_all_that_have_it() {
+        let mut population = population(9, &[0.5, 0.9, 0.7]);
+        population.members[0].trained = 1;
+        population.correct(1, 0.1);
+        let scores: Vec<f64> = population.members().map(|m| m.score).collect();
+        assert_eq!(scores, [0.1, 0.1, 0.7]);
     }
 
     #[test]

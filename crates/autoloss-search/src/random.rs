@@ -19,6 +19,8 @@ pub struct Space {
     pub operators: Vec<Operator>,
     /// Depth of random trees.
     pub depth: usize,
+    /// Probability that a mutation changes a constant or gives a node a factor; 0: 1 is the only constant.
+    pub constants: f64,
     branches: Vec<BranchSpace>,
 }
 
@@ -64,6 +66,7 @@ impl Space {
         let space = Self {
             operators: settings.operators()?,
             depth: settings.depth,
+            constants: settings.constants,
             branches: branches.iter().map(space).collect::<Result<_, _>>()?,
         };
         if space.free().next().is_none() {

@@ -153,8 +153,10 @@ impl Runner<'_> {
         };
         let context = Context::new(task, settings)?;
         let past = Record {
-            rows: with_losses(task, recorder, rows)?,
+            rows: with_losses(task, &context, recorder, rows)?,
             reports: recorder.store().reports()?,
+            repeats: recorder.store().repeats()?,
+            learned: learned(task, recorder)?,
             tally,
         };
         let mut study = Study::restore(task, settings, plan, &context, &past)?;
@@ -183,17 +185,32 @@ impl Runner<'_> {
     }
 }
 
-/// The candidates with their losses.
+/// The candidates with their losses, without the factors that balance their branches.
 fn with_losses(
     task: &dyn Task,
+    context: &Context,
     recorder: &Recorder,
     rows: Vec<CandidateRow>,
 ) -> Result<Vec<(CandidateRow, Loss)>, SearchError> {
     let pair = |row: CandidateRow| {
-        let loss = stored_loss(task, recorder, &row)?;
+        let loss = context.loss_of(stored_loss(task, recorder, &row)?);
         Ok((row, loss))
     };
     rows.into_iter().map(pair).collect()
+}
+
+/// The losses of an earlier run that predictions are made from.
+fn learned(task: &dyn Task, recorder: &Recorder) -> Result<Vec<(Loss, f64)>, SearchError> {
+    let read = |(formula, score): (String, f64)| {
+        parse_loss(task, &formula).map_or_else(
+            |error| {
+                let problem = format!("table `training`: {error} in `{formula}`");
+                Err(SearchError::Store(recorder.store().damaged(problem)))
+            },
+            |loss| Ok((loss, score)),
+        )
+    };
+    recorder.store().learned()?.into_iter().map(read).collect()
 }
 
 /// How the search ended in an earlier part of the run, if it did and nothing of it is missing.
@@ -204,7 +221,7 @@ fn ended_before(info: &RunInfo, done: &Tally, no_reference: bool) -> Option<End>
     }
     // Cut off between the last evaluation and the record of the end.
     let budget = info.settings.search.evaluations;
-    let made = budget.is_some_and(|n| done.evaluations >= n);
+    let made = budget.is_some_and(|n| done.evaluations + done.repeated >= n);
     (made && (done.reference.is_some() || no_reference)).then_some(End::Evaluations)
 }
 

@@ -33,6 +33,8 @@ pub enum Stream {
     Panel,
     /// Resample n of a bootstrap interval.
     Bootstrap,
+    /// Further proxy training n of a leader.
+    Leader,
 }
 
 /// The generator of item `n` of a stream.
@@ -79,6 +81,13 @@ pub fn finalist_seeds(run_seed: u64, count: usize) -> Vec<u64> {
     distinct(count, None, |n| {
         (3 << 32) | short(run_seed, Stream::Finalist, n)
     })
+}
+
+/// The seed of the n-th further proxy training of a leader, from 0: from 5·2³² to 6·2³², so that nothing but the
+/// search has it.
+#[must_use]
+pub fn leader_seed(run_seed: u64, n: usize) -> u64 {
+    (5 << 32) | short(run_seed, Stream::Leader, n as u64)
 }
 
 /// Seeds that no search, comparison or table has, for `autoloss fidelity`: from 4·2³² to 5·2³².
@@ -151,6 +160,8 @@ mod tests {
         assert_eq!(place(&reproduced), HashSet::from([2]));
         assert_eq!(place(&finalist_seeds(3, 300)), HashSet::from([3]));
         assert_eq!(place(&fidelity_seeds(3, 300)), HashSet::from([4]));
+        let leader: Vec<u64> = (0..300).map(|n| leader_seed(3, n)).collect();
+        assert_eq!(place(&leader), HashSet::from([5]));
     }
 
     #[test]

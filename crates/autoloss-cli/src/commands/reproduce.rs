@@ -2,6 +2,7 @@
 
 mod ablation;
 mod output;
+mod parts;
 mod plan;
 mod searches;
 mod trainings;
@@ -54,7 +55,7 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
         }
         _ => {
             let plan = Plan::new(sheet, scale, &data, &own)?;
-            of_plan(&plan, &out, workers, &interrupt)?
+            of_plan(sheet, &plan, &out, workers, &interrupt)?
         }
     };
     let name = sheet
@@ -102,9 +103,18 @@ fn check_folders(arguments: &Reproduce) -> Result<()> {
     }
 }
 
-fn of_plan(plan: &Plan, out: &Path, workers: usize, interrupt: &Interrupt) -> Result<Output> {
+fn of_plan(
+    sheet: Sheet,
+    plan: &Plan,
+    out: &Path,
+    workers: usize,
+    interrupt: &Interrupt,
+) -> Result<Output> {
     searches::run_all(&plan.searches, out, workers, interrupt)?;
     let trained = trainings::train(plan, out, workers, interrupt)?;
+    if sheet == Sheet::Parts {
+        return parts::output(plan, &trained[0], out);
+    }
     let several = plan.setups.len() > 1;
     let columns = plan.setups.iter().flat_map(|setup| {
         plan.metrics.iter().map(move |metric| match several {

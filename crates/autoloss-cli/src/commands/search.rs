@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use autoloss_search::{
-    End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Runner, Space,
-    StoreError, Task, parse_toml, start_losses,
+    Earlier, End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Runner,
+    SearchError, Space, StoreError, Task, start_losses,
 };
 use autoloss_vision::tasks::{TaskName, TaskSettings};
 use toml::Value;
@@ -37,6 +37,10 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
     let task = config.open_task()?;
     Space::new(&settings.search, task.branches()).map_err(usage)?;
     start_losses(&settings.search, &*task).map_err(usage)?;
+    let earlier = match &arguments.learn_from {
+        Some(dir) => Some(earlier(dir, &*task)?),
+        None => None,
+    };
     let workers = settings.search.training_count();
     let plan = Plan::new(&*task, &settings.search, workers)?;
     if settings.search.time.is_none() && settings.search.evaluations.is_none() {
@@ -50,7 +54,7 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
         None => free_folder(&config.task)?,
     };
     let dir = folder.path().to_owned();
-    let recorder = Recorder::create_in(
+    let mut recorder = Recorder::create_in(
         folder,
         &NewRun {
             task: config.task.name().name(),
@@ -59,12 +63,29 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
             task_settings: &config.task.to_toml(),
         },
     )?;
+    if let Some(earlier) = earlier {
+        earlier.teach(&mut recorder)?;
+    }
     say!(
         "run {} (ends early with Ctrl-C; go on with `autoloss resume {}`)",
         dir.display(),
         shell::path(&dir)
     );
     go_on(&dir, (&*task, Some(&plan)), &crew, recorder, arguments.json)
+}
+
+/// The trained losses of an earlier run.
+fn earlier(dir: &Path, task: &dyn Task) -> Result<Earlier> {
+    let earlier = Earlier::of_run(dir, task).map_err(|error| match error {
+        SearchError::Unlearnable { .. } => usage(error),
+        error => error.into(),
+    })?;
+    let count = earlier.count();
+    say!(
+        "predictions begin with {count} trainings of {}",
+        dir.display()
+    );
+    Ok(earlier)
 }
 
 /// The budget of a search that is given none, where it needs so many seconds at the least.
@@ -144,15 +165,9 @@ pub(crate) fn resume(arguments: &Resume) -> Result<()> {
     if settings != info.settings {
         recorder.change_settings(&settings)?;
     }
-    let table = parse_toml(&info.task_settings).map_err(|error| {
-        anyhow::anyhow!(
-            "{}: the stored settings of the task: {error}",
-            arguments.dir.display()
-        )
-    })?;
     let config = Config {
         search: settings,
-        task: TaskSettings::from_table(&table)?,
+        ..Config::of_run(&arguments.dir, &info)?
     };
     let task = config.open_task()?;
     let crew = config.crew(&*task)?;

@@ -1,19 +1,52 @@
 //! `autoloss show`: what a run found.
 
+use std::path::Path;
+
 use anyhow::Result;
-use autoloss_search::{Comparison, Conclusion, EvaluationSet, RunInfo, Schedule, Store};
+use autoloss_search::{
+    CandidateRow, Comparison, Conclusion, EvaluationSet, PredictionQuality, RunInfo, Schedule,
+    Store, prediction_quality,
+};
 use serde_json::json;
 
 use super::{print, print_json};
 use crate::args::Show;
+use crate::config::Config;
 use crate::table::Table;
 
 pub(crate) fn show(arguments: &Show) -> Result<()> {
     let store = Store::open(&arguments.dir)?;
     if arguments.json {
-        return print_json(&as_json(&store, arguments.top)?);
+        let mut json = as_json(&store, arguments.top)?;
+        if arguments.prediction {
+            let quality = quality_of_prediction(&arguments.dir, &store)?;
+            json["prediction"] = match quality {
+                Some(PredictionQuality { spearman, losses }) => {
+                    json!({"spearman": spearman, "losses": losses})
+                }
+                None => serde_json::Value::Null,
+            };
+        }
+        return print_json(&json);
     }
-    print(&as_text(&store, arguments.top)?)
+    let mut text = as_text(&store, arguments.top)?;
+    if arguments.prediction {
+        let quality = quality_of_prediction(&arguments.dir, &store)?;
+        text.push_str(&match quality {
+            Some(PredictionQuality { spearman, losses }) => format!(
+                "\nprediction of scores: Spearman's correlation {spearman:.2}, leaving one out of {losses} \
+                 trained losses\n"
+            ),
+            None => "\nprediction of scores: fewer than eight trained losses, or all alike\n".to_owned(),
+        });
+    }
+    print(&text)
+}
+
+/// Quality of the predictions of a run's scores from each other.
+fn quality_of_prediction(dir: &Path, store: &Store) -> Result<Option<PredictionQuality>> {
+    let config = Config::of_run(dir, &store.info()?)?;
+    Ok(prediction_quality(&*config.open_task()?, store)?)
 }
 
 /// The metric of a run with the set that its scores are of, in words.
@@ -53,33 +86,15 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
     ] {
         funnel.row([what.to_owned(), number.to_string()]);
     }
+    if tally.repeated > 0 {
+        let again = "leaders trained again".to_owned();
+        funnel.row([again, tally.repeated.to_string()]);
+    }
     if tally.lost > 0 {
         funnel.row(["  of them lost".to_owned(), tally.lost.to_string()]);
     }
     text.push_str(&format!("{funnel}\n"));
-    let mut best = Table::new(&[">id", ">score", ">g", "loss"]);
-    for row in store.top(top)? {
-        let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
-        let candidate = row.candidate;
-        best.row([
-            candidate.id.to_string(),
-            number(row.score),
-            number(candidate.g),
-            by_branch(&candidate.formula),
-        ]);
-    }
-    if let Some(reference) = store.reference()? {
-        best.row([
-            "-".to_owned(),
-            format!("{:.4}", reference.score),
-            "-".to_owned(),
-            by_branch(&format!("{} ({})", reference.formula, reference.name)),
-        ]);
-    }
-    text.push_str(&format!(
-        "best losses on the proxy, one seed: {}\n{best}",
-        metric_on(&info, EvaluationSet::Search)
-    ));
+    text.push_str(&best_text(store, &info, top)?);
     let finalists = store.finalists()?;
     if !finalists.is_empty() {
         text.push_str(&format!(
@@ -102,6 +117,43 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
     }
     text.push_str(&result(store, &info)?);
     Ok(text)
+}
+
+/// The best losses by the proxy.
+fn best_text(store: &Store, info: &RunInfo, top: usize) -> Result<String> {
+    let several = info.settings.search.leader_trainings > 1;
+    let header: &[&str] = match several {
+        true => &[">id", ">score", ">trainings", ">g", "loss"],
+        false => &[">id", ">score", ">g", "loss"],
+    };
+    let mut best = Table::new(header);
+    let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+    let mut row = |id: String, score: Option<f64>, trainings: u64, g: Option<f64>, loss: &str| {
+        let mut cells = vec![id, number(score), number(g), by_branch(loss)];
+        if several {
+            cells.insert(2, trainings.to_string());
+        }
+        best.row(cells);
+    };
+    for CandidateRow {
+        candidate,
+        score,
+        trainings,
+        ..
+    } in store.top(top)?
+    {
+        let (id, loss) = (candidate.id.to_string(), &candidate.formula);
+        row(id, score, trainings, candidate.g, loss);
+    }
+    if let Some(reference) = store.reference()? {
+        let loss = format!("{} ({})", reference.formula, reference.name);
+        row("-".to_owned(), Some(reference.score), 1, None, &loss);
+    }
+    let seeds = if several { "mean scores" } else { "one seed" };
+    let metric = metric_on(info, EvaluationSet::Search);
+    Ok(format!(
+        "best losses on the proxy, {seeds}: {metric}\n{best}"
+    ))
 }
 
 /// The result of a run in words: the final comparison in one sentence, and the loss that is recommended.

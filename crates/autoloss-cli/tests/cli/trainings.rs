@@ -184,3 +184,52 @@ fn a_population_begins_with_given_losses() {
         assert!(!dir.path("none").exists());
     }
 }
+
+#[test]
+fn a_search_learns_from_an_earlier_one_and_leaders_are_trained_again() {
+    let dir = Dir::new();
+    let search = |run: &str, more: &[&str]| {
+        let head = ["search", "--run", run, "--workers", "1"];
+        let mut all = tiny(&[&head[..], more].concat());
+        let last = ["search.final_losses=0", "search.leader_trainings=2"];
+        all.extend(
+            last.iter()
+                .flat_map(|s| ["--set".to_owned(), (*s).to_owned()]),
+        );
+        all
+    };
+    dir.ok(&borrowed(&search("first", &["--evaluations", "11"])));
+    let shown = dir.ok(&["show", "first", "--prediction"]);
+    assert!(shown.contains("leaders trained again"), "{shown}");
+    assert!(shown.contains("prediction of scores: "), "{shown}");
+    let json = dir.json(&["show", "first", "--prediction", "--json"]);
+    assert!(json["prediction"].is_object() || json["prediction"].is_null());
+    let again = Store::open(&dir.path("first")).unwrap().repeats().unwrap();
+    assert!(!again.is_empty());
+
+    let from = ["--learn-from", "first", "--evaluations", "3"];
+    let output = dir.run(&borrowed(&search("second", &from)));
+    assert!(output.status.success(), "{}", super::stderr(&output));
+    assert!(super::stderr(&output).contains("predictions begin with"));
+    let learned = Store::open(&dir.path("second")).unwrap().learned().unwrap();
+    assert!(learned.len() >= 5);
+
+    // An earlier run that says nothing of this task, and none at all.
+    let other = [
+        "search",
+        "--task",
+        "digits-detection",
+        "--run",
+        "third",
+        "--learn-from",
+        "first",
+    ];
+    let said = dir.fails(2, &other);
+    assert!(
+        said.contains("nothing to learn from for the task `digits-detection`"),
+        "{said}"
+    );
+    let said = dir.fails(1, &["search", "--run", "third", "--learn-from", "nowhere"]);
+    assert!(said.contains("nowhere"), "{said}");
+    assert!(!dir.path("third").exists());
+}

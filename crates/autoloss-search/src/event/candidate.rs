@@ -13,6 +13,8 @@ pub enum Origin {
     Copy,
     /// A mutation of the parent.
     Mutation(Mutation),
+    /// The parent with a part of a second one.
+    Crossover,
     /// Drawn whole from a policy.
     Policy,
     /// Given by the user, see `search.start`.
@@ -20,17 +22,28 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// All origins.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let plain = [
+            Self::Random,
+            Self::Copy,
+            Self::Crossover,
+            Self::Policy,
+            Self::Given,
+        ];
+        plain.into_iter().chain(Mutation::ALL.map(Self::Mutation))
+    }
+
     /// The word of the store and of the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Random => "random",
             Self::Copy => "copy",
+            Self::Mutation(mutation) => mutation.name(),
+            Self::Crossover => "crossover",
             Self::Policy => "policy",
             Self::Given => "given",
-            Self::Mutation(Mutation::Insertion) => "insertion",
-            Self::Mutation(Mutation::Deletion) => "deletion",
-            Self::Mutation(Mutation::Replacement) => "replacement",
         }
     }
 }

@@ -137,6 +137,21 @@ pub enum Event {
         /// Seconds until then.
         seconds: f64,
     },
+    /// A leader was trained again with a further seed.
+    Repeated {
+        /// The candidate's number.
+        id: u64,
+        /// The training's result.
+        ended: Ended,
+        /// Mean score of all its trainings.
+        mean: f64,
+        /// Number of its trainings.
+        trainings: usize,
+        /// The best candidate by its mean score since.
+        best: Best,
+    },
+    /// Trained losses of an earlier run, for predictions: each formula with its score.
+    Learned(Vec<(String, f64)>),
     /// The search ended; the full trainings follow.
     SearchEnded {
         /// Why.
@@ -245,6 +260,16 @@ impl fmt::Display for Event {
                 message,
                 ..
             } => write!(f, "{candidate} {}: {message}", fate.name()),
+            Self::Repeated {
+                ended: Ok(training),
+                mean,
+                trainings,
+                ..
+            } => write!(f, "again {training}, {mean:.4} in the mean of {trainings}"),
+            Self::Repeated {
+                ended: Err(failed), ..
+            } => write!(f, "again {failed}"),
+            Self::Learned(losses) => write!(f, "{} losses of an earlier run", losses.len()),
             Self::SearchEnded { end } => write!(f, "search ended: {end}"),
             Self::StageStarted { stage, missing } => {
                 write!(f, "{stage}: {missing} full trainings to make")
@@ -297,7 +322,9 @@ impl Tally {
                 candidate, fate, ..
             } => self.count(candidate, *fate, None),
             Event::Pruned { candidate, .. } => self.count_pruned(candidate),
-            Event::Lost { .. }
+            Event::Repeated { best, .. } => self.count_repeated(best),
+            Event::Learned(_)
+            | Event::Lost { .. }
             | Event::Reported { .. }
             | Event::Parked { .. }
             | Event::EvaluationStarted { .. }

@@ -40,6 +40,8 @@ pub struct Tally {
     pub pruned: u64,
     /// Of these: without a score because their workers were lost again and again.
     pub lost: u64,
+    /// Further trainings of leaders, which are no evaluations of candidates.
+    pub repeated: u64,
     /// The best trained candidate; of equals the first.
     pub best: Option<Best>,
     /// Whenever the best changed: (evaluations, its score).
@@ -62,6 +64,15 @@ impl Tally {
         self.count(candidate, Fate::Pruned, None);
         self.evaluations += 1;
         self.pruned += 1;
+    }
+
+    /// Counts a further training of a leader, after which this is the best candidate.
+    pub(crate) fn count_repeated(&mut self, best: &Best) {
+        self.repeated += 1;
+        if self.best.as_ref() != Some(best) {
+            self.progress.push((self.evaluations, best.score));
+            self.best = Some(best.clone());
+        }
     }
 
     /// Counts a candidate's fate.

@@ -287,6 +287,6 @@ mod tests {
         let start = std::time::Instant::now();
         assert!(std::panic::catch_unwind(panics).is_err());
         // Two million trainings take minutes.
-        assert!(start.elapsed() < std::time::Duration::from_secs(5));
+        assert!(start.elapsed() < std::time::Duration::from_secs(60));
     }
 }

@@ -13,6 +13,7 @@
 //! 5. optimised: g(L; ξ), left as soon as it is certain, or as good as certain
 //!    (`screening.early_share`).
 
+mod balance;
 mod exact;
 mod fingerprint;
 mod gain;
@@ -33,6 +34,7 @@ mod tests;
 mod verdict;
 mod whole;
 
+pub(crate) use balance::{Balance, unbalanced};
 pub use pending::Prepared;
 pub(crate) use pending::{Flat, Open, Pulled};
 pub use scratch::Scratch;

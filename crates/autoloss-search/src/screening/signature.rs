@@ -28,12 +28,21 @@ const SKETCH: usize = 512;
 pub(crate) struct Signature(Vec<[f32; SKETCH]>);
 
 impl Signature {
-    /// 0 for losses that pull alike, 1 a branch for losses that have nothing in common, 2 for
-    /// opposites.
+    /// The sum of the distances of all branches.
     pub(crate) fn distance(&self, other: &Self) -> f64 {
-        let pairs = self.0.iter().zip(&other.0);
-        let apart: f64 = pairs.map(|(a, b)| 1.0 - f64::from(dot(a, b))).sum();
-        (apart / PLACES.len() as f64).max(0.0)
+        self.distances(other).sum()
+    }
+
+    /// Distance of each branch: 0 for losses that pull alike, 1 for those that have nothing in common, 2 for
+    /// opposites.
+    pub(crate) fn distances(&self, other: &Self) -> impl Iterator<Item = f64> {
+        let branches = self.0.chunks_exact(PLACES.len());
+        let pairs = branches.zip(other.0.chunks_exact(PLACES.len()));
+        pairs.map(|(a, b)| {
+            let places = a.iter().zip(b);
+            let apart: f64 = places.map(|(a, b)| 1.0 - f64::from(dot(a, b))).sum();
+            (apart / PLACES.len() as f64).max(0.0)
+        })
     }
 
     /// How many branches it tells of.
@@ -42,10 +51,13 @@ impl Signature {
     }
 
     #[cfg(test)]
-    pub(crate) fn of_direction(numbers: &[f32]) -> Self {
-        let mut sketch = Sketch::default();
-        sketch.add(numbers);
-        Self(vec![sketch.direction(); PLACES.len()])
+    pub(crate) fn of_directions(branches: &[&[f32]]) -> Self {
+        let of_branch = |numbers: &&[f32]| {
+            let mut sketch = Sketch::default();
+            sketch.add(numbers);
+            vec![sketch.direction(); PLACES.len()]
+        };
+        Self(branches.iter().flat_map(of_branch).collect())
     }
 }
 

@@ -100,6 +100,11 @@ impl Screening {
         judges.map(|part| &part.screener)
     }
 
+    /// All screeners in the order of their branches, and whether their branches are held fixed.
+    pub(super) fn screeners(&self) -> impl Iterator<Item = (&Screener, bool)> {
+        self.parts.iter().map(|part| (&part.screener, part.fixed))
+    }
+
     /// The verdict over a candidate, and how many of its branches passed before it fell. A candidate that
     /// falls by its inputs or by an earlier verdict is still [`Screened::Judged`] if an earlier branch of it
     /// was judged just now: a run that records the candidate knows that branch after a resume, too.

@@ -67,6 +67,19 @@ impl SearchSettings {
         check(share(self.copy), "search.copy", self.copy, SHARE)?;
         check(share(self.restart), "search.restart", self.restart, SHARE)?;
         check(
+            share(self.crossover),
+            "search.crossover",
+            self.crossover,
+            SHARE,
+        )?;
+        check(
+            share(self.constants),
+            "search.constants",
+            self.constants,
+            SHARE,
+        )?;
+        check(share(self.tuning), "search.tuning", self.tuning, SHARE)?;
+        check(
             (1..=MAX_DEPTH).contains(&self.depth),
             "search.depth",
             self.depth,
@@ -109,6 +122,12 @@ impl SearchSettings {
             "search.rung_share",
             self.rung_share,
             "a number above 0 and at most 1",
+        )?;
+        check(
+            (1..=100).contains(&self.leader_trainings),
+            "search.leader_trainings",
+            self.leader_trainings,
+            "from 1 to 100",
         )?;
         check(
             self.final_seeds <= 1000,

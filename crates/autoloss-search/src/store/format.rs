@@ -4,10 +4,11 @@ use rusqlite::Connection;
 
 /// Version of the tables: a reader understands its own major version, any minor one.
 ///
-/// Runs before 1.4 have no scores of trainings on the way. Runs before 1.3 end with a comparison by the proxy,
+/// Runs before 1.5 have no further trainings of leaders, no losses of earlier runs, and no origins `crossover` and
+/// `scaling`. Runs before 1.4 have no scores of trainings on the way. Runs before 1.3 end with a comparison by the proxy,
 /// without full training. Runs before 1.2 have no search set: their candidates were scored on the validation set;
 /// they give failed trainings a score of 0.
-pub const FORMAT: (u32, u32) = (1, 4);
+pub const FORMAT: (u32, u32) = (1, 5);
 
 /// The tables of format 1.0.
 pub(super) const SCHEMA: &str = "
@@ -109,12 +110,13 @@ CREATE TABLE report (
 
 /// Gives a run that is gone on with the tables of this version.
 pub(super) fn upgrade(connection: &Connection, minor: u32) -> rusqlite::Result<()> {
-    if minor >= 4 {
+    if minor >= FORMAT.1 {
         return Ok(());
     }
+    let tables = if minor < 4 { SINCE_1_4 } else { "" };
     let version = (FORMAT.0 << 16) | FORMAT.1;
     connection.execute_batch(&format!(
-        "BEGIN; {SINCE_1_4} PRAGMA user_version = {version}; COMMIT;"
+        "BEGIN; {tables} PRAGMA user_version = {version}; COMMIT;"
     ))
 }
 

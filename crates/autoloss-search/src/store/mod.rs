@@ -38,6 +38,12 @@ const APPLICATION_ID: i32 = 0x414C_6F73;
 
 const FILE: &str = "run.sqlite";
 
+/// Purpose of the further trainings of leaders.
+const REPEAT: &str = "repeat";
+
+/// Purpose of the trainings of an earlier run.
+const EARLIER: &str = "earlier";
+
 /// What is wrong with a run on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -93,6 +93,10 @@ impl Sampler for Given {
     fn join(&mut self, member: Member) {
         self.sampler.join(member);
     }
+
+    fn correct(&mut self, trained: u64, score: f64) {
+        self.sampler.correct(trained, score);
+    }
 }
 
 #[cfg(test)]

@@ -22,8 +22,13 @@ pub(crate) use policy::SurrogatePolicy;
 pub(crate) enum Start {
     /// A fresh random loss is drawn, until one passes screening.
     Random,
-    /// Offspring of this member are drawn, until one passes screening.
-    Parent(Box<Member>),
+    /// Offspring of a member are drawn, until one passes screening.
+    Parent {
+        /// The member.
+        parent: Box<Member>,
+        /// A second member for crossover, where there is any.
+        mate: Option<Box<Member>>,
+    },
     /// This loss, of that origin, is evaluated as it is.
     Loss(Loss, Origin),
     /// This loss is screened, then fresh random ones until one passes.
@@ -37,6 +42,9 @@ pub(crate) trait Sampler: Send {
 
     /// A loss has a score.
     fn join(&mut self, member: Member);
+
+    /// A loss, and all that are equivalent to it, have another score after further trainings.
+    fn correct(&mut self, trained: u64, score: f64);
 }
 
 /// The sampler of the settings' strategy.
@@ -65,6 +73,8 @@ impl Sampler for RandomSearch {
     }
 
     fn join(&mut self, _: Member) {}
+
+    fn correct(&mut self, _: u64, _: f64) {}
 }
 
 /// Ageing evolution, as in the paper: the winner of a tournament among the newest members is the
@@ -73,6 +83,8 @@ pub(crate) struct AgeingEvolution {
     population: Population,
     initial: u64,
     tournament: f64,
+    /// Whether parents have mates.
+    crosses: bool,
 }
 
 impl AgeingEvolution {
@@ -81,7 +93,14 @@ impl AgeingEvolution {
             population: Population::new(settings.population),
             initial: settings.initial as u64,
             tournament: settings.tournament,
+            crosses: settings.crossover > 0.0,
         }
+    }
+
+    /// The winner of a tournament.
+    fn winner(&self, rng: &mut ChaCha8Rng) -> Option<Box<Member>> {
+        let winner = self.population.tournament(self.tournament, rng);
+        winner.cloned().map(Box::new)
     }
 }
 
@@ -92,11 +111,18 @@ impl Sampler for AgeingEvolution {
         if number < self.initial {
             return Start::Random;
         }
-        let parent = self.population.tournament(self.tournament, rng).cloned();
-        parent.map_or(Start::Random, |parent| Start::Parent(Box::new(parent)))
+        let Some(parent) = self.winner(rng) else {
+            return Start::Random;
+        };
+        let mate = self.crosses.then(|| self.winner(rng)).flatten();
+        Start::Parent { parent, mate }
     }
 
     fn join(&mut self, member: Member) {
         self.population.join(member);
+    }
+
+    fn correct(&mut self, trained: u64, score: f64) {
+        self.population.correct(trained, score);
     }
 }

@@ -115,6 +115,9 @@ impl Sampler for SurrogatePolicy {
             self.update();
         }
     }
+
+    /// The policy learns from first scores alone, which its rounds are made of.
+    fn correct(&mut self, _: u64, _: f64) {}
 }
 
 fn normal() -> Normal {
@@ -196,6 +199,7 @@ mod tests {
             let score = wanted(&parameters[..SEARCHED]);
             policy.join(Member {
                 id: number,
+                trained: number,
                 loss,
                 score,
             });
@@ -217,6 +221,7 @@ mod tests {
             if let Start::Loss(loss, _) = policy.start(number, &mut rng) {
                 policy.join(Member {
                     id: number,
+                    trained: number,
                     loss,
                     score: 0.0,
                 });

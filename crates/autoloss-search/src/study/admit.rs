@@ -77,7 +77,7 @@ impl Study {
     fn choose(&mut self, finder: Finder) {
         let running = self.running.values();
         let signatures = running.filter_map(|running| match &running.subject {
-            Subject::Reference(..) => None,
+            Subject::Reference(..) | Subject::Leader(_) => None,
             Subject::Candidate(contender) => contender.signature.clone(),
         });
         let prospects = Prospects {

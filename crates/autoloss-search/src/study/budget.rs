@@ -200,6 +200,18 @@ impl Budget {
         self.is_late(elapsed).then_some(End::Time)
     }
 
+    /// Share of the search that is over, by its number of trainings or its time, whichever is more; 0 without a
+    /// limit.
+    pub(super) fn used_share(&self, elapsed: f64) -> f64 {
+        let by_number = self.evaluations.map(|n| self.begun as f64 / n as f64);
+        let by_time = self.time.map(|limit| {
+            let last = self.plan.final_seconds(&self.finished);
+            elapsed / (limit - last).max(f64::MIN_POSITIVE)
+        });
+        let used = by_number.into_iter().chain(by_time);
+        used.fold(0.0, f64::max)
+    }
+
     /// Whether the rest of the time does not hold another training and the full trainings at the end.
     pub(super) fn is_late(&self, elapsed: f64) -> bool {
         let needed =
@@ -244,6 +256,25 @@ mod tests {
         };
         assert_eq!(unknown.final_seconds(&made(0.0, 0)), 0.0);
         assert_eq!(unknown.final_seconds(&made(10.0, 2)), 11.0 * 5.0);
+    }
+
+    #[test]
+    fn the_used_share_is_that_of_the_scarcer_limit() {
+        let share = |evaluations, time, elapsed| {
+            let search = SearchSettings {
+                evaluations,
+                time,
+                ..SearchSettings::default()
+            };
+            let mut budget = Budget::new(&search, plan());
+            (0..5).for_each(|_| budget.begin());
+            budget.used_share(elapsed)
+        };
+        assert_eq!(share(Some(20), None, 7.0), 0.25);
+        // Of 540 s the end takes 440.
+        assert_eq!(share(None, Some(540.0), 50.0), 0.5);
+        assert_eq!(share(Some(20), Some(540.0), 50.0), 0.5);
+        assert_eq!(share(None, None, 50.0), 0.0);
     }
 
     #[test]

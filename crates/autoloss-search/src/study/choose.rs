@@ -62,11 +62,7 @@ pub(crate) struct Prospects {
 impl Prospects {
     /// The candidates of a round, the most promising first; of equals the first.
     fn sorted(self, contenders: Vec<Contender>) -> Vec<Contender> {
-        let mut predictor = Arc::unwrap_or_clone(self.predictor);
-        for signature in self.in_training {
-            predictor.expect(signature);
-        }
-        let Some(process) = predictor.fit() else {
+        let Some(process) = self.predictor.fit(&self.in_training) else {
             return contenders;
         };
         let promise = |contender: &Contender| {

@@ -10,7 +10,9 @@ use super::proposal::{Offspring, Proposal};
 use crate::error::SearchError;
 use crate::event::{Candidate, Fate, Origin};
 use crate::random::Space;
-use crate::screening::{Judgement, Looked, Open, Scratch, Screened, Screening, Signature, Verdict};
+use crate::screening::{
+    Balance, Judgement, Looked, Open, Scratch, Screened, Screening, Signature, Verdict, unbalanced,
+};
 use crate::settings::{SearchSettings, Settings};
 use crate::task::{Interrupt, Task};
 
@@ -26,6 +28,8 @@ pub struct Context {
     pub(crate) search: SearchSettings,
     pub(crate) space: Space,
     pub(crate) screening: Screening,
+    /// Of the task's usual loss, where branches are to be balanced.
+    balance: Option<Balance>,
 }
 
 impl Context {
@@ -34,11 +38,31 @@ impl Context {
     /// # Errors
     /// If the settings do not fit the task, or it has no screening samples.
     pub fn new(task: &dyn Task, settings: &Settings) -> Result<Self, SearchError> {
+        let screening = Screening::new(task, settings)?;
+        let usual = task.baselines().into_iter().next();
+        let usual = usual.filter(|_| settings.search.balance);
         Ok(Self {
             search: settings.search.clone(),
             space: Space::new(&settings.search, task.branches())?,
-            screening: Screening::new(task, settings)?,
+            balance: usual.map(|(_, loss)| Balance::of(&loss, &screening, &mut Scratch::default())),
+            screening,
         })
+    }
+
+    /// The formula that a loss is trained by.
+    fn formula(&self, loss: &Loss, scratch: &mut Scratch) -> String {
+        match &self.balance {
+            Some(balance) => balance.balanced(loss, &self.screening, scratch).to_string(),
+            None => loss.to_string(),
+        }
+    }
+
+    /// The loss of such a formula.
+    pub(crate) fn loss_of(&self, trained: Loss) -> Loss {
+        match &self.balance {
+            Some(_) => unbalanced(&trained),
+            None => trained,
+        }
     }
 
     /// Whether scores are predicted from earlier ones.
@@ -50,6 +74,7 @@ impl Context {
 /// A candidate that passed screening, or is likely to.
 pub(crate) struct Contender {
     pub(crate) candidate: Candidate,
+    /// Without the factors that balance its branches, which the candidate's formula has.
     pub(crate) loss: Loss,
     /// For predictions from its score, where any are made.
     pub(crate) signature: Option<Arc<Signature>>,
@@ -258,7 +283,7 @@ impl Finder {
         rejected: &mut Vec<Rejected>,
     ) -> Option<Contender> {
         let start = Instant::now();
-        let offspring = self.proposal.draw(&context.space, &context.search);
+        let mut offspring = self.proposal.draw(&context.space, &context.search);
         if self.proposal.is_settled() {
             // The loss that a strategy or the user gave is evaluated as it is.
             self.untold.drawn += 1;
@@ -266,6 +291,7 @@ impl Finder {
             let candidate = self.candidate(&offspring, &verdict, start);
             return Some(Contender::new(candidate, offspring.loss));
         }
+        offspring.loss = context.loss_of(offspring.loss);
         let (looked, passed) = self.look(&offspring, context, scratch);
         let (verdict, open) = match looked {
             Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
@@ -278,12 +304,13 @@ impl Finder {
                 return None;
             }
         };
-        let candidate = self.candidate(&offspring, &verdict, start);
+        let mut candidate = self.candidate(&offspring, &verdict, start);
         if verdict.judgement != Judgement::Passed {
             rejected.push(Rejected::judged(candidate, &verdict));
             self.proposal.keep(offspring, passed);
             return None;
         }
+        candidate.formula = context.formula(&offspring.loss, scratch);
         let signs = context.predicts() && !self.chooses;
         let signature = signs.then(|| context.screening.signature(&offspring.loss, scratch));
         Some(Contender {

@@ -95,6 +95,14 @@ impl Ledger {
         }
     }
 
+    /// Gives a candidate that has a score another one.
+    pub(crate) fn correct(&mut self, id: u64, score: f64) {
+        let mut scored = self.scored.values_mut();
+        if let Some(known) = scored.find(|(known, _)| *known == id) {
+            known.1 = score;
+        }
+    }
+
     /// Enters a candidate whose training was ended early.
     pub(crate) fn enter_pruned(&mut self, id: u64, norms: &[f64]) {
         if let Some(key) = self.key(norms) {

@@ -11,6 +11,7 @@ mod choose;
 pub(crate) mod find;
 mod ledger;
 mod proposal;
+mod race;
 mod restore;
 mod rungs;
 mod tell;
@@ -34,12 +35,13 @@ use self::budget::Budget;
 use self::find::Contender;
 use self::ledger::Ledger;
 use self::proposal::Proposal;
+use self::race::{Race, Repeat};
 use self::rungs::Rungs;
 use crate::error::SearchError;
 use crate::event::{End, Event, Tally};
 use crate::population::Member;
 use crate::predictor::Predictor;
-use crate::seed::evaluation_seed;
+use crate::seed::{evaluation_seed, leader_seed};
 use crate::settings::{SearchSettings, Settings};
 use crate::strategy::{Sampler, sampler};
 use crate::task::{EvaluationSet, Job, Schedule, Task};
@@ -75,13 +77,16 @@ enum Subject {
     /// The task's usual loss.
     Reference(String, Loss),
     Candidate(Contender),
+    /// A leader, trained again.
+    Leader(Repeat),
 }
 
 impl Subject {
-    const fn loss(&self) -> &Loss {
+    fn formula(&self) -> String {
         match self {
-            Self::Reference(_, loss) => loss,
-            Self::Candidate(contender) => &contender.loss,
+            Self::Reference(_, loss) => loss.to_string(),
+            Self::Candidate(contender) => contender.candidate.formula.clone(),
+            Self::Leader(repeat) => repeat.formula.clone(),
         }
     }
 }
@@ -95,6 +100,7 @@ pub struct Study {
     predictor: Arc<Predictor>,
     budget: Budget,
     rungs: Rungs,
+    race: Race,
     tally: Tally,
     /// The task's usual loss, where it is still to be trained.
     reference: Option<(String, Loss)>,
@@ -130,6 +136,7 @@ impl Study {
             predictor: Arc::default(),
             budget: Budget::new(&search, plan),
             rungs: Rungs::new(&search),
+            race: Race::new(&search),
             tally: Tally::default(),
             reference: task.baselines().into_iter().next(),
             running: BTreeMap::new(),
@@ -193,10 +200,10 @@ impl Study {
         if self.budget.is_late(elapsed) {
             self.over(End::Time);
             for id in std::mem::take(&mut self.queued) {
-                if let Some(Subject::Candidate(contender)) =
-                    self.running.remove(&id).map(|running| running.subject)
-                {
-                    self.withdraw(&contender);
+                match self.running.remove(&id).map(|running| running.subject) {
+                    Some(Subject::Candidate(contender)) => self.withdraw(&contender),
+                    Some(Subject::Leader(repeat)) => self.withdraw_repeat(&repeat),
+                    Some(Subject::Reference(..)) | None => {}
                 }
             }
         }
@@ -205,15 +212,19 @@ impl Study {
         {
             self.enqueue(REFERENCE, Subject::Reference(name, loss));
         }
+        if self.queued.is_empty() {
+            self.race_on(elapsed);
+        }
         let id = self.queued.pop_front()?;
+        self.running.get_mut(&id)?.since = elapsed;
         let Running {
-            subject,
-            attempt,
-            since,
-            ..
-        } = self.running.get_mut(&id)?;
-        *since = elapsed;
-        let (attempt, loss) = (*attempt, subject.loss().to_string());
+            subject, attempt, ..
+        } = self.running.get(&id)?;
+        let (attempt, loss) = (*attempt, subject.formula());
+        let job = match subject {
+            Subject::Leader(repeat) => self.repeat_job(repeat.number),
+            Subject::Reference(..) | Subject::Candidate(_) => self.job(),
+        };
         if let Subject::Candidate(Contender { candidate, .. }) = subject {
             let started = Event::EvaluationStarted {
                 id,
@@ -226,7 +237,7 @@ impl Study {
             id,
             attempt,
             loss,
-            job: self.job(),
+            job,
         })
     }
 
@@ -250,15 +261,20 @@ impl Study {
                     self.next_proposal += 1;
                     self.next_proposal - 1
                 });
-                self.new_finder(number, worker)
+                self.new_finder(number, worker, elapsed)
             }
         };
         self.finding += 1;
         Some(finder)
     }
 
-    fn new_finder(&mut self, number: u64, worker: usize) -> Finder {
-        let mut proposal = Proposal::new(number, &mut *self.sampler, &self.search);
+    fn new_finder(&mut self, number: u64, worker: usize, elapsed: f64) -> Finder {
+        let mut proposal = match self.tuned(elapsed) {
+            leaders if leaders.is_empty() => {
+                Proposal::new(number, &mut *self.sampler, &self.search)
+            }
+            leaders => Proposal::tuning(number, leaders, &self.search),
+        };
         let chooses = self.search.choices > 1
             && number >= self.search.initial as u64
             && !proposal.is_copy()
@@ -268,6 +284,15 @@ impl Study {
             proposal.begin_again(&mut *self.sampler, &self.search);
         }
         Finder::new(proposal, worker, chooses)
+    }
+
+    /// The losses whose constants alone change from here on; none before the search's last part.
+    fn tuned(&self, elapsed: f64) -> Vec<Member> {
+        let tuning = self.search.tuning;
+        match tuning > 0.0 && self.budget.used_share(elapsed) >= 1.0 - tuning {
+            true => self.race.leaders(),
+            false => Vec::new(),
+        }
     }
 
     fn join(&mut self, member: Member) -> u64 {
@@ -298,6 +323,15 @@ impl Study {
             all_metrics: self.search.all_metrics,
             reports: self.rungs.shares().to_vec(),
             ..Job::default()
+        }
+    }
+
+    /// A further training of a leader.
+    fn repeat_job(&self, number: usize) -> Job {
+        Job {
+            seed: leader_seed(self.search.seed, number),
+            reports: Vec::new(),
+            ..self.job()
         }
     }
 

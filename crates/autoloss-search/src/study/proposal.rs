@@ -4,10 +4,13 @@
 
 use autoloss_expr::{Branch, Loss};
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
+use crate::crossover::cross;
 use crate::event::Origin;
-use crate::mutation::mutate;
+use crate::mutation::{Mutation, mutate, scaled};
+use crate::population::Member;
 use crate::random::Space;
 use crate::seed::{Stream, generator};
 use crate::settings::{RestartBranches, SearchSettings};
@@ -27,6 +30,8 @@ pub(crate) struct Proposal {
     /// Whether all offspring are to be fresh random losses, or none, until one passes; `None` where
     /// that is drawn for each.
     restart: Option<bool>,
+    /// The losses whose constants alone are to change; none: offspring are of all kinds.
+    tuned: Vec<Member>,
 }
 
 /// A candidate before it is screened.
@@ -45,7 +50,7 @@ impl Proposal {
     pub(crate) fn new(number: u64, sampler: &mut dyn Sampler, settings: &SearchSettings) -> Self {
         let mut rng = generator(settings.seed, Stream::Proposal, number);
         let start = sampler.start(number, &mut rng);
-        let has_parent = matches!(start, Start::Parent(_));
+        let has_parent = matches!(start, Start::Parent { .. });
         Self {
             number,
             copy: has_parent && rng.random_bool(settings.copy),
@@ -53,6 +58,20 @@ impl Proposal {
             rng,
             draft: Vec::new(),
             restart: None,
+            tuned: Vec::new(),
+        }
+    }
+
+    /// Proposal `number` for one of some losses with another constant.
+    pub(crate) fn tuning(number: u64, tuned: Vec<Member>, settings: &SearchSettings) -> Self {
+        Self {
+            number,
+            start: Start::Random,
+            rng: generator(settings.seed, Stream::Proposal, number),
+            draft: Vec::new(),
+            copy: false,
+            restart: None,
+            tuned,
         }
     }
 
@@ -60,14 +79,17 @@ impl Proposal {
     /// for each offspring: mutations of a good parent pass so much more often than fresh random losses that
     /// hardly any of those would be among several. (ours)
     pub(crate) fn begin_again(&mut self, sampler: &mut dyn Sampler, settings: &SearchSettings) {
+        if !self.tuned.is_empty() {
+            return;
+        }
         self.start = sampler.start(self.number, &mut self.rng);
         self.draft.clear();
         self.restart = Some(self.rng.random_bool(settings.restart));
     }
 
-    /// The next offspring: the copy that the proposal may begin with, else a restart or a mutation; a
-    /// fresh random loss where there is no parent. Drawn again, from the same generator, until one
-    /// passes.
+    /// The next offspring: the copy that the proposal may begin with, else a restart, a crossover or a
+    /// mutation; a fresh random loss where there is no parent. Drawn again, from the same generator, until
+    /// one passes.
     pub(crate) fn draw(&mut self, space: &Space, settings: &SearchSettings) -> Offspring {
         if let Start::Given(loss) = &self.start {
             let offspring = Offspring {
@@ -79,9 +101,16 @@ impl Proposal {
             return offspring;
         }
         let rng = &mut self.rng;
-        let parent = match &self.start {
-            Start::Random | Start::Given(_) => None,
-            Start::Parent(parent) => Some(parent),
+        if let Some(parent) = self.tuned.choose(rng) {
+            return Offspring {
+                loss: scaled(&parent.loss, space, rng),
+                origin: Origin::Mutation(Mutation::Scaling),
+                parent: Some(parent.id),
+            };
+        }
+        let (parent, mate) = match &self.start {
+            Start::Random | Start::Given(_) => (None, None),
+            Start::Parent { parent, mate } => (Some(parent), mate.as_ref()),
             Start::Loss(loss, origin) => {
                 return Offspring {
                     loss: loss.clone(),
@@ -101,6 +130,16 @@ impl Proposal {
             let restart = self
                 .restart
                 .unwrap_or_else(|| rng.random_bool(settings.restart));
+            if !restart
+                && let Some(mate) = mate
+                && rng.random_bool(settings.crossover)
+            {
+                return Offspring {
+                    loss: cross(&parent.loss, &mate.loss, space, rng),
+                    origin: Origin::Crossover,
+                    parent: Some(parent.id),
+                };
+            }
             if !restart && let Some((loss, mutation)) = mutate(&parent.loss, space, rng) {
                 return Offspring {
                     loss,
@@ -154,7 +193,6 @@ impl Proposal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::population::Member;
     use crate::random::tests::space;
     use crate::settings::Strategy;
 
@@ -194,6 +232,7 @@ mod tests {
     fn member(id: u64) -> Member {
         Member {
             id,
+            trained: id,
             loss: space(2, 1).random_loss(&mut generator(id, Stream::Screening, 0)),
             score: 0.5,
         }
@@ -281,6 +320,42 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn crossovers_are_a_share_of_the_offspring_that_are_no_restarts() {
+        let settings = SearchSettings {
+            crossover: 0.25,
+            initial: 1,
+            copy: 0.0,
+            restart: 0.2,
+            ..SearchSettings::default()
+        };
+        let mut proposer = Proposer::new(settings.clone());
+        proposer.sampler.join(member(1));
+        proposer.sampler.join(member(2));
+        let space = space(3, 1);
+        let crossed = (0..2000).filter(|_| {
+            let offspring = proposer.propose().draw(&space, &settings);
+            offspring.origin == Origin::Crossover && offspring.parent.is_some()
+        });
+        let crossed = crossed.count();
+        // A quarter of four fifths.
+        assert!((320..480).contains(&crossed), "{crossed}");
+    }
+
+    #[test]
+    fn tuning_changes_constants_alone() {
+        let (space, settings) = (space(3, 1), SearchSettings::default());
+        let leaders = vec![member(1), member(2)];
+        let mut parents = std::collections::BTreeSet::new();
+        for number in 0..50 {
+            let mut proposal = Proposal::tuning(number, leaders.clone(), &settings);
+            let offspring = proposal.draw(&space, &settings);
+            assert_eq!(offspring.origin, Origin::Mutation(Mutation::Scaling));
+            parents.insert(offspring.parent);
+        }
+        assert_eq!(parents.len(), 2);
     }
 
     #[test]

@@ -8,9 +8,11 @@ use autoloss_expr::Loss;
 use super::Study;
 use super::budget::{Measured, Plan};
 use super::find::Context;
+use crate::conclusion::candidate_id;
 use crate::error::SearchError;
-use crate::event::{Fate, Tally};
+use crate::event::{Ended, Fate, Tally};
 use crate::population::Member;
+use crate::predictor::Predictor;
 use crate::screening::{Judgement, Past, Scratch};
 use crate::settings::Settings;
 use crate::store::CandidateRow;
@@ -23,6 +25,10 @@ pub struct Record {
     pub rows: Vec<(CandidateRow, Loss)>,
     /// Scores of trainings on the way, see [`Store::reports`](crate::Store::reports).
     pub reports: Vec<(u64, f64, f64)>,
+    /// Further trainings of leaders, in the order in which they ended.
+    pub repeats: Vec<Ended>,
+    /// Trained losses of an earlier run, the oldest first, each with its score.
+    pub learned: Vec<(Loss, f64)>,
     /// The sums over everything that happened.
     pub tally: Tally,
 }
@@ -43,18 +49,29 @@ impl Study {
         let Record {
             rows,
             reports,
+            repeats,
+            learned,
             tally,
         } = past;
         let mut study = Self::new(task, settings, plan)?;
         let mut scratch = Scratch::default();
+        if context.predicts() {
+            let signed = learned.iter().map(|(loss, score)| {
+                let signature = context.screening.signature(loss, &mut scratch);
+                (Arc::new(signature), *score)
+            });
+            study.predictor = Arc::new(Predictor::after(signed.collect::<Vec<_>>()));
+        }
         restore_verdicts(context, rows, &mut scratch);
         for (id, share, score) in reports {
             study.rungs.enter(*id, *share, *score);
         }
         study.restore_population(rows);
         study.restore_trainings(context, rows, &mut scratch);
+        study.restore_repeats(repeats);
         study.restore_proposals(rows);
-        study.budget.take_up(tally.evaluations, finished(rows));
+        let begun = tally.evaluations + tally.repeated;
+        study.budget.take_up(begun, finished(rows, repeats));
         if tally.reference.is_some() {
             study.reference = None;
         }
@@ -69,8 +86,13 @@ impl Study {
             if row.fate != Fate::Equivalent {
                 self.ledger.enter(id, score, &row.candidate.norms);
             }
-            let loss = loss.clone();
-            self.sampler.join(Member { id, loss, score });
+            let member = Member {
+                id,
+                trained: row.equivalent_to.unwrap_or(id),
+                loss: loss.clone(),
+                score,
+            };
+            self.sampler.join(member);
             self.joined = row.joined.map_or(self.joined, |joined| joined + 1);
         }
     }
@@ -85,17 +107,21 @@ impl Study {
         for (row, loss) in rows {
             let id = row.candidate.id;
             let trained = row.training_seconds.is_some();
-            match (row.fate, row.score) {
+            match (row.fate, row.first_score) {
                 (Fate::Scored | Fate::Stopped, Some(score)) => {
                     self.unproductive = 0;
                     self.rungs.finish(id, score);
-                    self.learn(context, loss, score, scratch);
+                    if row.fate == Fate::Scored {
+                        self.race.enter(id, (loss, &row.candidate.formula), score);
+                    }
+                    self.learn(context, (id, loss), (score, 1.0), scratch);
                 }
                 (Fate::Pruned, _) if trained => {
                     self.unproductive = 0;
                     self.ledger.enter_pruned(id, &row.candidate.norms);
                     if let Some(worth) = self.rungs.worth(id) {
-                        self.learn(context, loss, worth, scratch);
+                        let share = self.rungs.reached(id).unwrap_or(1.0);
+                        self.learn(context, (id, loss), (worth, share), scratch);
                     }
                 }
                 (Fate::Equivalent, Some(_)) | (Fate::Pruned, _) => self.unproductive += 1,
@@ -104,10 +130,37 @@ impl Study {
         }
     }
 
-    fn learn(&mut self, context: &Context, loss: &Loss, score: f64, scratch: &mut Scratch) {
+    fn learn(
+        &mut self,
+        context: &Context,
+        (id, loss): (u64, &Loss),
+        (score, trainings): (f64, f64),
+        scratch: &mut Scratch,
+    ) {
         if context.predicts() {
-            let signature = context.screening.signature(loss, scratch);
-            Arc::make_mut(&mut self.predictor).add(Arc::new(signature), score);
+            let signature = Arc::new(context.screening.signature(loss, scratch));
+            Arc::make_mut(&mut self.predictor).add(id, signature, score, trainings);
+        }
+    }
+
+    /// The further trainings of leaders, each where it was when it ended.
+    fn restore_repeats(&mut self, repeats: &[Ended]) {
+        for ended in repeats {
+            let name = match ended {
+                Ok(training) => &training.name,
+                Err(failed) => &failed.name,
+            };
+            let Some(id) = candidate_id(name) else {
+                continue;
+            };
+            match ended {
+                Ok(training) => {
+                    if let Some((mean, trainings)) = self.race.finish(id, training.score) {
+                        self.correct(id, mean, trainings);
+                    }
+                }
+                Err(_) => self.race.close(id),
+            }
         }
     }
 
@@ -150,19 +203,23 @@ fn restore_verdicts(context: &Context, rows: &[(CandidateRow, Loss)], scratch: &
     }
 }
 
-/// The members of the population, the earlier ones included that it has lost since, with their scores.
+/// The members of the population, the earlier ones included that it has lost since, with the scores that they
+/// joined with.
 fn in_joining_order(rows: &[(CandidateRow, Loss)]) -> Vec<(&CandidateRow, &Loss, f64)> {
     let joined = rows.iter().filter(|(row, _)| row.joined.is_some());
     let mut joined: Vec<_> = joined
-        .filter_map(|(row, loss)| Some((row, loss, row.score?)))
+        .filter_map(|(row, loss)| Some((row, loss, row.first_score?)))
         .collect();
     joined.sort_by_key(|(row, ..)| row.joined);
     joined
 }
 
 /// The proxy trainings that came to their end.
-fn finished(rows: &[(CandidateRow, Loss)]) -> Measured {
+fn finished(rows: &[(CandidateRow, Loss)], repeats: &[Ended]) -> Measured {
     let mut made = Measured::default();
+    for repeat in repeats.iter().flatten() {
+        made.add(repeat.seconds);
+    }
     for (row, _) in rows {
         if row.fate == Fate::Scored
             && let Some(seconds) = row.training_seconds

@@ -73,6 +73,13 @@ impl Rungs {
         }
     }
 
+    /// Share of the updates at the last rung that a trial has reached.
+    pub(super) fn reached(&self, id: TrialId) -> Option<f64> {
+        let rungs = self.shares.iter().zip(&self.scores).rev();
+        let mut reached = rungs.filter(|(_, scores)| scores.contains_key(&id));
+        reached.next().map(|(share, _)| *share)
+    }
+
     /// The final score of the finished trial that was most like this one at its last rung: what a pruned
     /// training is thought to be worth. `None` before any finished that passed the rung.
     pub(super) fn worth(&self, id: TrialId) -> Option<f64> {
@@ -115,6 +122,10 @@ mod tests {
         assert_eq!(rungs.report(1, 0.5, 0.1), Some(Verdict::Continue));
         assert_eq!(rungs.report(1, 0.5, 0.9), None);
         assert_eq!(rungs.report(1, 0.3, 0.1), None);
+        assert_eq!(
+            [1, 2, 9].map(|id| rungs.reached(id)),
+            [Some(0.5), Some(0.25), None]
+        );
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::find::Contender;
+use super::race::Repeat;
 use super::rungs::Verdict;
 use super::trial::{ATTEMPTS, Failure, Told, Trained, TrialId, TrialOutcome};
 use super::{Running, Study, Subject};
 use crate::error::SearchError;
-use crate::event::{Event, Fate, Tally};
+use crate::event::{Event, FailedTraining, Fate, Tally};
 use crate::population::Member;
 
 /// Failures at the beginning, and nothing else, that end the search.
@@ -39,8 +40,12 @@ impl Study {
         }
         if let TrialOutcome::Lost(reason) = outcome {
             running.attempt += 1;
+            let candidate = match &running.subject {
+                Subject::Leader(repeat) => repeat.candidate,
+                Subject::Reference(..) | Subject::Candidate(_) => id,
+            };
             self.emit(Event::Lost {
-                id,
+                id: candidate,
                 attempt: running.attempt,
                 reason: reason.clone(),
             });
@@ -64,6 +69,10 @@ impl Study {
             (Subject::Candidate(contender), TrialOutcome::Trained(trained)) => {
                 self.evaluated(contender, trained);
             }
+            (Subject::Leader(repeat), TrialOutcome::Trained(trained)) => {
+                self.repeated(&repeat, trained);
+            }
+            (Subject::Leader(repeat), TrialOutcome::Interrupted) => self.withdraw_repeat(&repeat),
             (subject, TrialOutcome::Failed(failure)) => {
                 return self.without_score(subject, Fate::Failed, failure, elapsed);
             }
@@ -73,6 +82,75 @@ impl Study {
             (_, TrialOutcome::Lost(_)) => unreachable!("it is given out again"),
         }
         Ok(Told::Counted)
+    }
+
+    /// Lets the leaders that have too few trainings be trained again.
+    pub(super) fn race_on(&mut self, elapsed: f64) {
+        while self.end.is_none()
+            && self.budget.used_up(elapsed).is_none()
+            && let Some(repeat) = self.race.next()
+        {
+            self.budget.begin();
+            self.enqueue(repeat.trial(), Subject::Leader(repeat));
+        }
+    }
+
+    /// A leader was trained again: its mean score counts from here on.
+    fn repeated(&mut self, repeat: &Repeat, trained: Trained) {
+        let id = repeat.candidate;
+        let Some((mean, trainings)) = self.race.finish(id, trained.score) else {
+            return;
+        };
+        self.budget.trained(&trained);
+        self.correct(id, mean, trainings);
+        let Some(best) = self.race.best() else { return };
+        let job = self.repeat_job(repeat.number);
+        let training = trained.into_training(&format!("#{id}"), repeat.formula.clone(), &job);
+        self.emit(Event::Repeated {
+            id,
+            ended: Ok(training),
+            mean,
+            trainings,
+            best,
+        });
+    }
+
+    /// Gives a candidate, and all that have its score, the mean of its trainings.
+    pub(super) fn correct(&mut self, id: u64, mean: f64, trainings: usize) {
+        self.sampler.correct(id, mean);
+        self.ledger.correct(id, mean);
+        self.rungs.finish(id, mean);
+        Arc::make_mut(&mut self.predictor).correct(id, mean, trainings as f64);
+    }
+
+    /// A further training failed for good; its candidate keeps the score that it has.
+    fn repeat_failed(&mut self, repeat: &Repeat, failure: Failure) {
+        let id = repeat.candidate;
+        self.race.close(id);
+        let standing = self.race.standing(id).zip(self.race.best());
+        let Some(((mean, trainings), best)) = standing else {
+            return;
+        };
+        let failed = FailedTraining {
+            name: format!("#{id}"),
+            formula: repeat.formula.clone(),
+            seed: self.repeat_job(repeat.number).seed,
+            message: failure.message,
+            seconds: failure.seconds,
+        };
+        self.emit(Event::Repeated {
+            id,
+            ended: Err(failed),
+            mean,
+            trainings,
+            best,
+        });
+    }
+
+    /// A further training is not made after all.
+    pub(super) fn withdraw_repeat(&mut self, repeat: &Repeat) {
+        self.budget.withdraw();
+        self.race.interrupt(repeat.candidate);
     }
 
     /// Takes the score on the search set that a trial in training has after a share of its updates.
@@ -107,7 +185,7 @@ impl Study {
         } = contender;
         let id = candidate.id;
         if let (Some(signature), Some(worth)) = (signature, self.rungs.worth(id)) {
-            Arc::make_mut(&mut self.predictor).add(signature, worth);
+            Arc::make_mut(&mut self.predictor).add(id, signature, worth, share);
         }
         self.unproductive = 0;
         let waiting = self.ledger.end(&candidate.norms);
@@ -150,6 +228,10 @@ impl Study {
                 self.failed(contender, fate, failure, elapsed)?;
                 Ok(Told::Counted)
             }
+            Subject::Leader(repeat) => {
+                self.repeat_failed(&repeat, failure);
+                Ok(Told::Counted)
+            }
         }
     }
 
@@ -163,14 +245,22 @@ impl Study {
         } = contender;
         let (id, score) = (candidate.id, trained.score);
         if let Some(signature) = signature {
-            Arc::make_mut(&mut self.predictor).add(signature, score);
+            Arc::make_mut(&mut self.predictor).add(id, signature, score, 1.0);
         }
         self.budget.trained(&trained);
         self.rungs.finish(id, score);
         self.unproductive = 0;
         let waiting = self.ledger.end(&candidate.norms);
         self.ledger.enter(id, score, &candidate.norms);
-        let joined = self.join(Member { id, loss, score });
+        if trained.fate == Fate::Scored {
+            self.race.enter(id, (&loss, &candidate.formula), score);
+        }
+        let joined = self.join(Member {
+            id,
+            trained: id,
+            loss,
+            score,
+        });
         self.emit(Event::Evaluated {
             candidate,
             fate: trained.fate,
@@ -232,7 +322,12 @@ impl Study {
             candidate, loss, ..
         } = contender;
         let id = candidate.id;
-        let joined = self.join(Member { id, loss, score });
+        let joined = self.join(Member {
+            id,
+            trained: to,
+            loss,
+            score,
+        });
         self.unproductive += 1;
         self.emit(Event::Equivalent {
             candidate,

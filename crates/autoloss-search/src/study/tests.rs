@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::equivalence::Key;
-use crate::event::{Candidate, Fate};
+use crate::event::{Candidate, Ended, Fate};
 use crate::screening::Scratch;
 use crate::store::CandidateRow;
 use crate::task::{Interrupt, parse_loss};
@@ -34,7 +34,8 @@ fn plan() -> Plan {
 
 /// A score that follows from the formula alone.
 fn outcome(trial: &Trial) -> TrialOutcome {
-    let hash = trial.loss.bytes().fold(7_u64, |hash, byte| {
+    let bytes = trial.loss.bytes().chain(trial.job.seed.to_le_bytes());
+    let hash = bytes.fold(7_u64, |hash, byte| {
         hash.wrapping_mul(31).wrapping_add(u64::from(byte))
     });
     if hash % 11 == 3 && trial.id != REFERENCE {
@@ -64,6 +65,8 @@ struct Kept {
     started: BTreeMap<u64, u32>,
     /// Candidates that waited for another one's score.
     parked: usize,
+    /// Further trainings of leaders.
+    repeats: Vec<Ended>,
 }
 
 impl Kept {
@@ -94,6 +97,7 @@ impl Kept {
                     proposal, drawn, ..
                 } => *self.drawn.entry(proposal).or_default() += drawn,
                 Event::Parked { .. } => self.parked += 1,
+                Event::Repeated { ended, .. } => self.repeats.push(ended),
                 Event::EvaluationStarted { id, .. } => *self.started.entry(id).or_default() += 1,
                 _ => {}
             }
@@ -111,6 +115,8 @@ impl Kept {
             reason: None,
             equivalent_to: None,
             score,
+            first_score: score,
+            trainings: 1,
             joined,
             training_seconds: None,
             metrics: Vec::new(),
@@ -131,6 +137,7 @@ impl Kept {
         let mut tally = Tally {
             drawn: self.drawn.values().sum(),
             reference: self.reference.clone(),
+            repeated: self.repeats.len() as u64,
             ..Tally::default()
         };
         let rows: Vec<(CandidateRow, Loss)> = self
@@ -144,22 +151,24 @@ impl Kept {
             .collect();
         let past = super::Record {
             rows,
-            reports: Vec::new(),
             tally,
+            repeats: self.repeats.clone(),
+            ..super::Record::default()
         };
         Study::restore(task, settings, plan(), context, &past).unwrap()
     }
 
     /// Candidates and draws as text, in which numbers that are none are equal.
     fn shown(&self) -> String {
-        format!("{:#?} {:?}", self.rows, self.drawn)
+        format!("{:#?} {:?} {:?}", self.rows, self.drawn, self.repeats)
     }
 
     /// Holds for every run that came to its end.
     fn check(&self, evaluations: u64, workers: usize) {
         let trained = [Fate::Scored, Fate::Failed];
         let trained = self.rows.values().filter(|row| trained.contains(&row.fate));
-        assert_eq!(trained.clone().count() as u64, evaluations);
+        let made = trained.clone().count() + self.repeats.len();
+        assert_eq!(made as u64, evaluations);
         let mut keys = BTreeSet::new();
         for row in trained.clone().filter(|row| row.fate == Fate::Scored) {
             let Some(key) = Key::new(&row.candidate.norms) else {
@@ -266,10 +275,12 @@ proptest! {
         picks in proptest::collection::vec(any::<u16>(), 64..256),
         workers in 1_usize..5,
         choices in prop_oneof![Just(1_usize), Just(3)],
+        leader_trainings in 1_usize..4,
         cuts in any::<bool>(),
     ) {
         let mut picks = picks.into_iter().cycle();
-        let settings = settings(choices, 12);
+        let mut settings = settings(choices, 12);
+        settings.search.leader_trainings = leader_trainings;
         let record = drive(&settings, workers, &mut || picks.next().unwrap(), cuts);
         record.check(12, workers);
     }
@@ -277,11 +288,13 @@ proptest! {
 
 #[test]
 fn a_study_that_is_cut_anywhere_ends_as_one_that_is_not() {
-    for choices in [1, 3] {
-        let settings = settings(choices, 15);
+    for (choices, leader_trainings) in [(1, 1), (3, 1), (3, 3)] {
+        let mut settings = settings(choices, 15);
+        settings.search.leader_trainings = leader_trainings;
         // Never a cut, and never a withdrawn trial.
         let whole = drive(&settings, 1, &mut || 0, false);
         whole.check(15, 1);
+        assert_eq!(whole.repeats.is_empty(), leader_trainings == 1);
         for first in 0..40 {
             let mut asked = 0;
             let mut cut_once = || {

@@ -45,6 +45,40 @@ fn trainings_end_at_rungs_and_a_cut_run_goes_on_as_if_it_had_not_been() {
 }
 
 #[test]
+fn leaders_are_trained_again_and_a_cut_run_goes_on_as_if_it_had_not_been() {
+    for choices in [1, 4] {
+        let mut settings = settings(30);
+        settings.search.choices = choices;
+        settings.search.leader_trainings = 3;
+        settings.search.crossover = 0.3;
+        settings.search.constants = 0.3;
+        settings.search.tuning = 0.2;
+        settings.search.balance = true;
+        let (rows, tally, _, _) = cut_every(9, &Toy::new(), &settings, 1);
+        assert!(tally.repeated > 2, "{tally:?}");
+        assert_eq!(tally.evaluations + tally.repeated, 30);
+        // The two that lead have all their trainings, and the best is best by its mean.
+        let mut trained: Vec<_> = rows.iter().filter(|row| row.fate == Fate::Scored).collect();
+        trained.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap());
+        let leaders = trained[..2].iter().map(|row| row.trainings);
+        assert!(leaders.filter(|n| *n == 3).count() >= 1, "{trained:#?}");
+        let best = tally.best.unwrap();
+        assert_eq!(
+            (Some(best.score), best.id),
+            (trained[0].score, trained[0].candidate.id)
+        );
+        // Every branch that is trained has its factor, and none has two.
+        for row in &trained {
+            let formula = &row.candidate.formula;
+            let factors = formula
+                .split(" * ")
+                .take_while(|part| part.parse::<f64>().is_ok());
+            assert!(factors.count() <= 1, "{formula}");
+        }
+    }
+}
+
+#[test]
 fn a_candidate_that_overflows_while_it_is_optimised_is_known_after_a_resume_too() {
     let mut settings = settings(10);
     settings.search.initial = 3;

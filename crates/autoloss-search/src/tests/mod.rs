@@ -5,6 +5,7 @@ mod continuation;
 mod course;
 mod failures;
 mod faulty;
+mod learned;
 mod sets;
 
 use std::path::Path;
@@ -66,6 +67,7 @@ fn contents(dir: &Path) -> Contents {
     let mut trainings = store.trainings_of(FinalStage::Finalists).unwrap();
     trainings.extend(store.trainings_of(FinalStage::Comparison).unwrap());
     trainings.extend(store.reference().unwrap().map(Ok));
+    trainings.extend(store.repeats().unwrap());
     for ended in &mut trainings {
         match ended {
             Ok(training) => training.seconds = 0.0,

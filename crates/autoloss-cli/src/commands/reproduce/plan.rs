@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use toml::Value;
 
+use super::parts;
 use crate::config::Config;
 use crate::exit::usage;
 
@@ -59,6 +60,8 @@ pub(crate) enum Sheet {
     Table8,
     /// Best score against evaluations for each variant of the search.
     Figure4,
+    /// Losses found with and without each part of the search that the paper does not have, in full training.
+    Parts,
 }
 
 /// A task with settings, written as `--set` takes them.
@@ -194,6 +197,7 @@ impl Plan {
             Sheet::Table5 => detection_transfer(scale, data),
             Sheet::Table6 => instances(scale, data),
             Sheet::Table7 => pose(scale, data),
+            Sheet::Parts => parts::plan(scale, data, own),
             Sheet::Table8 | Sheet::Figure4 => {
                 anyhow::bail!("an ablation trains nothing after its searches")
             }

@@ -1,11 +1,13 @@
 //! Candidates with their fates, and their trainings as a search made them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use autoloss_expr::Operator;
 
+use crate::comparison::mean_and_std;
+use crate::conclusion::candidate_id;
 use crate::event::{Best, Candidate, Fate, Origin};
-use crate::mutation::Mutation;
 use crate::store::row::{Cells, Fault};
 use crate::store::{FIRST_WITH_REPORTS, Store, StoreError};
 
@@ -20,8 +22,12 @@ pub struct CandidateRow {
     pub reason: Option<String>,
     /// Whose score it took over.
     pub equivalent_to: Option<u64>,
-    /// Its score.
+    /// Its score: the mean where it was trained several times.
     pub score: Option<f64>,
+    /// Score of its first training, which it joined the population with.
+    pub first_score: Option<f64>,
+    /// Number of its trainings that the score is the mean of; 1 too where it was not trained.
+    pub trainings: u64,
     /// The how-manieth it joined the population, from 0.
     pub joined: Option<u64>,
     /// Seconds of training.
@@ -57,8 +63,14 @@ impl Store {
     /// # Errors
     /// If the file cannot be read.
     pub fn top(&self, n: usize) -> Result<Vec<CandidateRow>, StoreError> {
-        let sql = format!("{CANDIDATES} WHERE fate = 'scored' ORDER BY score DESC, id LIMIT ?");
-        self.select(&sql, &[n as i64])
+        let mut rows = self.select(
+            &format!("{CANDIDATES} WHERE fate = 'scored' ORDER BY id"),
+            &[],
+        )?;
+        // By their means, which the table does not hold.
+        rows.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
+        rows.truncate(n);
+        Ok(rows)
     }
 
     /// The candidate with that number.
@@ -72,7 +84,27 @@ impl Store {
 
     fn select(&self, sql: &str, values: &[i64]) -> Result<Vec<CandidateRow>, StoreError> {
         let values = rusqlite::params_from_iter(values);
-        self.rows(sql, values, "candidate", Some("id"), candidate_row)
+        let mut rows = self.rows(sql, values, "candidate", Some("id"), candidate_row)?;
+        let further = self.further_scores()?;
+        for row in &mut rows {
+            if let (Some(first), Some(more)) = (row.score, further.get(&row.candidate.id)) {
+                let scores = [&[first], &more[..]].concat();
+                row.score = Some(mean_and_std(&scores).0);
+                row.trainings = scores.len() as u64;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The scores of further trainings of leaders, by the candidate.
+    fn further_scores(&self) -> Result<BTreeMap<u64, Vec<f64>>, StoreError> {
+        let mut scores: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+        for training in self.repeats()?.into_iter().flatten() {
+            if let Some(id) = candidate_id(&training.name) {
+                scores.entry(id).or_default().push(training.score);
+            }
+        }
+        Ok(scores)
     }
 
     /// The training curve of a candidate: (update, loss value).
@@ -175,6 +207,8 @@ fn candidate_row(row: &Cells<'_>) -> Result<CandidateRow, Fault> {
         reason: row.optional("reason", Cells::text)?,
         equivalent_to: row.optional("equivalent_to", Cells::whole)?,
         score: row.optional("score", Cells::finite)?,
+        first_score: row.optional("score", Cells::finite)?,
+        trainings: 1,
         joined: row.optional("joined", Cells::whole)?,
         training_seconds: row.optional("training_seconds", Cells::seconds)?,
         metrics: row.pairs("metrics")?,
@@ -189,15 +223,5 @@ fn candidate_row(row: &Cells<'_>) -> Result<CandidateRow, Fault> {
 }
 
 fn origin_of(name: &str) -> Option<Origin> {
-    [
-        Origin::Random,
-        Origin::Copy,
-        Origin::Policy,
-        Origin::Given,
-        Origin::Mutation(Mutation::Insertion),
-        Origin::Mutation(Mutation::Deletion),
-        Origin::Mutation(Mutation::Replacement),
-    ]
-    .into_iter()
-    .find(|origin| origin.name() == name)
+    Origin::all().find(|origin| origin.name() == name)
 }

@@ -120,6 +120,7 @@ impl Store {
             structural,
             cached,
             reference: self.reference()?.map(|t| (t.name, t.score)),
+            repeated: self.repeats()?.len() as u64,
             ..Tally::default()
         };
         let (mut joined, rest): (Vec<&CandidateRow>, Vec<_>) =

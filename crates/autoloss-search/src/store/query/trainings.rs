@@ -5,7 +5,7 @@ use crate::comparison::{Comparison, summarise};
 use crate::conclusion::{Conclusion, candidate_id};
 use crate::event::{Ended, FailedTraining, FinalStage, Training};
 use crate::store::row::Cells;
-use crate::store::{Store, StoreError};
+use crate::store::{EARLIER, REPEAT, Store, StoreError};
 use crate::task::EvaluationSet;
 
 impl Store {
@@ -30,6 +30,26 @@ impl Store {
             .map(Ok)
             .chain(failed.into_iter().map(Err))
             .collect())
+    }
+
+    /// The further trainings of leaders, in the order in which they ended, the failed ones last.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn repeats(&self) -> Result<Vec<Ended>, StoreError> {
+        let scored = self.trainings(REPEAT, EvaluationSet::Search)?.into_iter();
+        let failed = self.failures(REPEAT)?.into_iter();
+        Ok(scored.map(Ok).chain(failed.map(Err)).collect())
+    }
+
+    /// The trained losses of an earlier run that predictions are made from, the oldest first: each formula with
+    /// its score there.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn learned(&self) -> Result<Vec<(String, f64)>, StoreError> {
+        let trainings = self.trainings(EARLIER, EvaluationSet::Search)?.into_iter();
+        Ok(trainings.map(|t| (t.formula, t.score)).collect())
     }
 
     /// The final comparison, as far as it was made; the highest mean first, losses without a score last.

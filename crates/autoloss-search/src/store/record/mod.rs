@@ -137,6 +137,8 @@ impl Recorder {
             | Event::Evaluated { .. }
             | Event::Failed { .. }
             | Event::Pruned { .. }
+            | Event::Repeated { .. }
+            | Event::Learned(_)
             | Event::SearchEnded { .. }
             | Event::Trained { .. } => true,
             Event::Drawn { .. }

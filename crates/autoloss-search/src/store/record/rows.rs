@@ -4,6 +4,7 @@ use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
 use crate::event::{Candidate, Event, FailedTraining, Fate, Training};
+use crate::store::{EARLIER, REPEAT};
 
 pub(super) fn write(
     connection: &mut Connection,
@@ -138,6 +139,11 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
             )
         }
         Event::Reference(training) => write_training(transaction, "reference", training),
+        Event::Repeated { ended, .. } => match ended {
+            Ok(training) => write_training(transaction, REPEAT, training),
+            Err(failed) => write_failed(transaction, REPEAT, failed),
+        },
+        Event::Learned(losses) => write_learned(transaction, losses),
         Event::Trained {
             stage,
             ended: Err(failed),
@@ -163,6 +169,19 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
         | Event::Lost { .. }
         | Event::StageStarted { .. } => Ok(()),
     }
+}
+
+/// The losses of an earlier run, as trainings that are numbered instead of seeded.
+fn write_learned(
+    transaction: &Transaction<'_>,
+    losses: &[(String, f64)],
+) -> Result<(), rusqlite::Error> {
+    let mut insert = transaction
+        .prepare("INSERT OR REPLACE INTO training VALUES (?, ?, ?, ?, ?, 0.0, NULL, '[]', '[]')")?;
+    for (number, (formula, score)) in losses.iter().enumerate() {
+        insert.execute(params![EARLIER, "", formula, number as i64, score])?;
+    }
+    Ok(())
 }
 
 /// What a row says beyond the candidate itself.

@@ -1,0 +1,305 @@
+//! The parts of the search that the paper does not have, each switched on or off: the losses found in equal time
+//! over several run seeds, in full training.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use autoloss_search::{EvaluationSet, Paired, Settings, Store, parse_toml};
+use toml::{Table, Value};
+
+use super::output::{Cell, Output};
+use super::plan::{Data, Plan, Row, Scale, Search, Setup, paper_proxy, searched_in};
+use super::searches::folder;
+use super::trainings::OfSetup;
+use crate::config::Config;
+
+/// Run seeds of each arm.
+const RUN_SEEDS: usize = 5;
+
+/// Full trainings of each loss found.
+const TRAININGS: usize = 2;
+
+/// A search with one thing changed.
+struct Arm {
+    key: &'static str,
+    name: &'static str,
+    /// Differences from the task's settings, as `--set` takes them.
+    settings: &'static [&'static str],
+}
+
+const fn arm(key: &'static str, name: &'static str, settings: &'static [&'static str]) -> Arm {
+    Arm {
+        key,
+        name,
+        settings,
+    }
+}
+
+/// Key of the arm that the others are compared with.
+const DEFAULTS: &str = "defaults";
+
+/// Key of the arm with the published configuration.
+const PAPER: &str = "paper";
+
+const ARMS: [Arm; 10] = [
+    arm(DEFAULTS, "the defaults", &[]),
+    arm(PAPER, "the paper's configuration (--preset paper)", &[]),
+    arm("random", "random search", &["search.strategy=random"]),
+    arm("unpredicted", "without predictions", &["search.choices=1"]),
+    arm(
+        "rungs",
+        "with rungs at 1/4 and 1/2",
+        &["search.rungs=[0.25, 0.5]"],
+    ),
+    arm(
+        "racing",
+        "with 3 trainings of each leader",
+        &["search.leader_trainings=3"],
+    ),
+    arm("constants", "with constants", &["search.constants=0.2"]),
+    arm(
+        "tuning",
+        "with constants, tuned at the end",
+        &["search.constants=0.2", "search.tuning=0.2"],
+    ),
+    arm("crossover", "with crossover", &["search.crossover=0.3"]),
+    arm(
+        "zoo",
+        "from the hand-written losses (--start zoo)",
+        &["search.start=[\"zoo\"]"],
+    ),
+];
+
+/// Searches and trainings of all arms.
+pub(super) fn plan(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Plan> {
+    let mut setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
+    setup.own = own.to_vec();
+    let mut searches = Vec::new();
+    let mut rows = vec![
+        Row::Written("cross entropy", "zoo:cross_entropy".to_owned()),
+        Row::Written("Dice", "zoo:dice".to_owned()),
+    ];
+    // Seed by seed, so that an interrupted table has all arms of the first seeds.
+    for seed in 0..RUN_SEEDS {
+        for arm in &ARMS {
+            rows.push(Row::Found {
+                name: row_name(arm, seed),
+                search: searches.len(),
+                metric: "",
+            });
+            searches.push(search(arm, seed, &setup, scale)?);
+        }
+    }
+    Ok(Plan {
+        title: "Losses found with and without each part of the search, in equal time",
+        searches,
+        rows,
+        setups: vec![setup],
+        metrics: Vec::new(),
+        seeds: TRAININGS,
+        published: Vec::new(),
+    })
+}
+
+fn row_name(arm: &Arm, seed: usize) -> String {
+    format!("{}, seed {seed}", arm.key)
+}
+
+fn search(arm: &Arm, seed: usize, setup: &Setup, scale: Scale) -> Result<Search> {
+    let time = match scale {
+        Scale::Tiny => 300.0,
+        Scale::Small => 3600.0,
+        Scale::Paper => 48.0 * 3600.0,
+    };
+    let mut settings = match arm.key == PAPER {
+        true => of_paper()?,
+        false => Vec::new(),
+    };
+    for text in arm.settings {
+        settings.push(Config::setting(text)?);
+    }
+    settings.extend([
+        ("search.seed".to_owned(), Value::Integer(seed as i64)),
+        ("search.time".to_owned(), Value::Float(time)),
+        // The table itself is the final comparison.
+        ("search.final_seeds".to_owned(), Value::Integer(0)),
+    ]);
+    Ok(Search {
+        key: format!("parts-{}-{seed}", arm.key),
+        setup: setup.clone(),
+        settings,
+    })
+}
+
+/// The keys of the published configuration.
+fn of_paper() -> Result<Vec<(String, Value)>> {
+    let table = parse_toml(Settings::PAPER_TOML).map_err(anyhow::Error::msg)?;
+    let of_section = |(section, keys): (String, Value)| {
+        let keys = match keys {
+            Value::Table(keys) => keys,
+            _ => Table::new(),
+        };
+        let named = move |(key, value)| (format!("{section}.{key}"), value);
+        keys.into_iter().map(named)
+    };
+    Ok(table.into_iter().flat_map(of_section).collect())
+}
+
+/// Results of an arm, a number a run seed.
+struct Done {
+    name: &'static str,
+    /// Mean scores of the losses found, in full training.
+    full: Vec<f64>,
+    /// Scores of the losses found, by the proxy.
+    proxy: Vec<f64>,
+    trainings: Vec<f64>,
+}
+
+/// The table: a row an arm, means over the run seeds.
+pub(super) fn output(plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Output> {
+    let written = plan
+        .rows
+        .iter()
+        .zip(trained)
+        .filter(|(row, _)| row.is_written());
+    let mut rows: Vec<(String, Vec<Option<Cell>>)> = Vec::new();
+    for (row, comparison) in written {
+        let comparison = comparison
+            .as_ref()
+            .context("a hand-written loss is trained")?;
+        let scores: Vec<f64> = comparison.trainings.iter().map(|t| t.score).collect();
+        rows.push((row.name().to_owned(), vec![Cell::of(&scores)]));
+    }
+    let arms: Vec<Done> = ARMS
+        .iter()
+        .map(|arm| read(arm, plan, trained, out))
+        .collect::<Result<_>>()?;
+    let first = &arms[0];
+    for done in &arms {
+        let differences = done.less(first);
+        rows.push((
+            done.name.to_owned(),
+            vec![
+                Cell::of(&done.full),
+                Cell::of(&differences).filter(|_| done.name != first.name),
+                Cell::of(&done.proxy),
+                Cell::of(&done.trainings),
+            ],
+        ));
+    }
+    Ok(Output {
+        title: plan.title.to_owned(),
+        set: EvaluationSet::Validation,
+        command: String::new(),
+        columns: [
+            "full training",
+            "against the defaults",
+            "by the proxy",
+            "proxy trainings",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        rows,
+        published: Vec::new(),
+        notes: notes(&arms),
+    })
+}
+
+fn read(arm: &Arm, plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Done> {
+    let mut done = Done {
+        name: arm.name,
+        full: Vec::new(),
+        proxy: Vec::new(),
+        trainings: Vec::new(),
+    };
+    for seed in 0..RUN_SEEDS {
+        let name = row_name(arm, seed);
+        let place = plan.rows.iter().position(|row| row.name() == name);
+        let place = place.context("every arm has a row a seed")?;
+        let Row::Found { search, .. } = plan.rows[place] else {
+            continue;
+        };
+        let store = Store::open(&folder(out, &plan.searches[search]))?;
+        let tally = store.tally()?;
+        done.trainings
+            .push((tally.evaluations + tally.repeated) as f64);
+        let found = store.best_found()?.and_then(|row| row.score);
+        done.proxy.push(found.unwrap_or(0.0));
+        let mean = trained[place]
+            .as_ref()
+            .and_then(|comparison| comparison.mean);
+        done.full.push(mean.unwrap_or(0.0));
+    }
+    Ok(done)
+}
+
+impl Done {
+    /// Differences of the scores in full training from those of another arm, a run seed each.
+    fn less(&self, other: &Self) -> Vec<f64> {
+        let pairs = self.full.iter().zip(&other.full);
+        pairs.map(|(a, b)| a - b).collect()
+    }
+}
+
+/// Each arm against the defaults, over the run seeds.
+fn notes(arms: &[Done]) -> Vec<String> {
+    let Some((first, others)) = arms.split_first() else {
+        return Vec::new();
+    };
+    let note = |done: &Done| {
+        let paired = Paired::of(&done.less(first))?;
+        let p = paired
+            .p
+            .map_or_else(String::new, |p| format!(", paired t-test p = {p:.3}"));
+        Some(format!(
+            "{}: {:+.4} against the defaults over {} run seeds{p}.",
+            done.name, paired.difference, paired.seeds
+        ))
+    };
+    others.iter().filter_map(note).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_arm_has_settings_that_the_task_takes() {
+        let data = Data {
+            searched: None,
+            transfer: None,
+        };
+        let plan = plan(Scale::Tiny, &data, &[]).unwrap();
+        assert_eq!(plan.searches.len(), ARMS.len() * RUN_SEEDS);
+        let mut seen = std::collections::BTreeSet::new();
+        for search in &plan.searches {
+            let config = search.setup.config(&search.settings).unwrap();
+            let key = &search.key;
+            assert!(
+                seen.insert(config.search.to_toml()),
+                "{key} is like another one"
+            );
+            let paper =
+                config.search.screening.samples == 5 && config.search.search.tournament < 0.1;
+            assert_eq!(key.contains(PAPER), paper, "{key}");
+        }
+    }
+
+    #[test]
+    fn arms_are_told_by_their_run_seeds() {
+        let done = |name, full: &[f64]| Done {
+            name,
+            full: full.to_vec(),
+            proxy: Vec::new(),
+            trainings: Vec::new(),
+        };
+        let told = notes(&[
+            done("defaults", &[0.1, 0.2, 0.3]),
+            done("more", &[0.2, 0.2, 0.5]),
+        ]);
+        assert_eq!(
+            told,
+            ["more: +0.1000 against the defaults over 3 run seeds, paired t-test p = 0.225."]
+        );
+    }
+}
