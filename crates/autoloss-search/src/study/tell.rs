@@ -119,7 +119,6 @@ impl Study {
     pub(super) fn correct(&mut self, id: u64, mean: f64, trainings: usize) {
         self.sampler.correct(id, mean);
         self.ledger.correct(id, mean);
-        self.rungs.finish(id, mean);
         Arc::make_mut(&mut self.predictor).correct(id, mean, trainings as f64);
     }
 
