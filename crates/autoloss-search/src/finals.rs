@@ -39,7 +39,7 @@ impl Finals<'_> {
         let rows = best_found(search.final_losses, recorder)?;
         let mut finalists = Vec::new();
         for row in &rows {
-            let loss = stored_loss(self.task, recorder, row)?;
+            let loss = stored_loss(self.task, recorder.store(), row)?;
             finalists.push((format!("#{}", row.candidate.id), loss));
         }
         if finalists.len() > 1 && search.finalist_seeds > 0 {

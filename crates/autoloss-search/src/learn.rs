@@ -8,6 +8,7 @@ use crate::error::SearchError;
 use crate::event::{Event, Fate, Origin};
 use crate::fidelity::{Pair, spearman};
 use crate::predictor::Predictor;
+use crate::run::stored_loss;
 use crate::screening::{Scratch, Screening};
 use crate::store::{CandidateRow, Recorder, Store};
 use crate::task::{Task, parse_loss};
@@ -103,11 +104,7 @@ pub fn prediction_quality(
     let mut predictor = Predictor::default();
     let mut scores = Vec::new();
     for row in trained(store)? {
-        let formula = &row.candidate.formula;
-        let loss = parse_loss(task, formula).map_err(|error| {
-            let id = row.candidate.id;
-            SearchError::Store(store.damaged(format!("table `candidate` {id}: {error}")))
-        })?;
+        let loss = stored_loss(task, store, &row)?;
         let signature = Arc::new(screening.signature(&loss, &mut scratch));
         let Some(score) = row.score else { continue };
         predictor.add(row.candidate.id, signature, score, row.trainings as f64);

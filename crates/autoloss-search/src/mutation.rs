@@ -12,6 +12,7 @@ use rand::seq::{IndexedRandom, index};
 use rand_chacha::ChaCha8Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
 
+use crate::numbers::three_digits;
 use crate::random::Space;
 
 /// Trees do not grow beyond this many nodes. The paper sets no limit; this one is far above any
@@ -183,11 +184,10 @@ fn constant_of(node: &mut Tree) -> Option<&mut f64> {
     }
 }
 
-/// A constant with three significant digits, within the bounds: a formula is trained as it is printed.
+/// A constant within the bounds, with three significant digits.
 fn short(constant: f64) -> f64 {
     let (low, high) = CONSTANTS;
-    let text = format!("{:.2e}", constant.clamp(low, high));
-    text.parse().expect("a number that was printed")
+    three_digits(constant.clamp(low, high))
 }
 
 /// An inner node, drawn uniformly; the tree must have one.

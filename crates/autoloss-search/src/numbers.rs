@@ -1,6 +1,12 @@
-//! Numbers that may be none, such as loss values: JSON has no word for them but `null`.
+//! Numbers that may be none, such as loss values, for which JSON has no word but `null`; and constants of formulas.
 
 use serde::{Deserialize, Deserializer};
+
+/// A constant with three significant digits: a formula is trained as it is printed.
+pub(crate) fn three_digits(constant: f64) -> f64 {
+    let text = format!("{constant:.2e}");
+    text.parse().expect("a number that was printed")
+}
 
 /// Reads a number that is `null` where it is none.
 pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {

@@ -10,7 +10,7 @@ use crate::error::SearchError;
 use crate::event::{End, Event, Tally};
 use crate::executor::Workers;
 use crate::finals::{Finals, best_found};
-use crate::store::{CandidateRow, Recorder, RunInfo};
+use crate::store::{CandidateRow, Recorder, RunInfo, Store};
 use crate::study::{Context, Plan, Record, Study};
 use crate::task::{Interrupt, Task, parse_loss};
 
@@ -193,7 +193,7 @@ fn with_losses(
     rows: Vec<CandidateRow>,
 ) -> Result<Vec<(CandidateRow, Loss)>, SearchError> {
     let pair = |row: CandidateRow| {
-        let loss = context.loss_of(stored_loss(task, recorder, &row)?);
+        let loss = context.loss_of(stored_loss(task, recorder.store(), &row)?);
         Ok((row, loss))
     };
     rows.into_iter().map(pair).collect()
@@ -201,16 +201,12 @@ fn with_losses(
 
 /// The losses of an earlier run that predictions are made from.
 fn learned(task: &dyn Task, recorder: &Recorder) -> Result<Vec<(Loss, f64)>, SearchError> {
+    let store = recorder.store();
     let read = |(formula, score): (String, f64)| {
-        parse_loss(task, &formula).map_or_else(
-            |error| {
-                let problem = format!("table `training`: {error} in `{formula}`");
-                Err(SearchError::Store(recorder.store().damaged(problem)))
-            },
-            |loss| Ok((loss, score)),
-        )
+        let loss = read_loss(task, store, &formula, "table `training`")?;
+        Ok((loss, score))
     };
-    recorder.store().learned()?.into_iter().map(read).collect()
+    store.learned()?.into_iter().map(read).collect()
 }
 
 /// How the search ended in an earlier part of the run, if it did and nothing of it is missing.
@@ -228,13 +224,22 @@ fn ended_before(info: &RunInfo, done: &Tally, no_reference: bool) -> Option<End>
 /// The loss of a candidate of the run so far.
 pub(crate) fn stored_loss(
     task: &dyn Task,
-    recorder: &Recorder,
+    store: &Store,
     row: &CandidateRow,
 ) -> Result<Loss, SearchError> {
-    let formula = &row.candidate.formula;
-    parse_loss(task, formula).map_err(|e| {
-        let id = row.candidate.id;
-        let problem = format!("table `candidate` {id}: {e} in `{formula}`");
-        SearchError::Store(recorder.store().damaged(problem))
+    let place = format!("table `candidate` {}", row.candidate.id);
+    read_loss(task, store, &row.candidate.formula, &place)
+}
+
+/// The loss of a stored formula; `place` tells where it stands.
+fn read_loss(
+    task: &dyn Task,
+    store: &Store,
+    formula: &str,
+    place: &str,
+) -> Result<Loss, SearchError> {
+    parse_loss(task, formula).map_err(|error| {
+        let problem = format!("{place}: {error} in `{formula}`");
+        SearchError::Store(store.damaged(problem))
     })
 }

@@ -7,6 +7,7 @@ use super::gradient::gradient_at;
 use super::scratch::Scratch;
 use super::screener::Screener;
 use super::whole::Screening;
+use crate::numbers::three_digits;
 
 /// Largest factor and smallest, as its inverse: a branch that needs more has no gradients to speak of.
 const LARGEST: f64 = 1e9;
@@ -50,9 +51,9 @@ impl Balance {
     }
 }
 
-/// A factor with three significant digits: a formula is trained as it is printed. `None` where it is out of range.
+/// A factor with three significant digits; `None` where it is out of range.
 fn short(factor: f64) -> Option<f64> {
-    let factor: f64 = format!("{factor:.2e}").parse().ok()?;
+    let factor = three_digits(factor);
     (1.0 / LARGEST..=LARGEST)
         .contains(&factor)
         .then_some(factor)

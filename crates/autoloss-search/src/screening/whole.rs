@@ -96,8 +96,8 @@ impl Screening {
 
     /// The screeners that judge, in the order of their branches.
     pub fn judges(&self) -> impl Iterator<Item = &Screener> {
-        let judges = self.parts.iter().filter(|part| !part.fixed);
-        judges.map(|part| &part.screener)
+        let judges = self.screeners().filter(|(_, fixed)| !fixed);
+        judges.map(|(screener, _)| screener)
     }
 
     /// All screeners in the order of their branches, and whether their branches are held fixed.

@@ -269,11 +269,10 @@ impl Study {
     }
 
     fn new_finder(&mut self, number: u64, worker: usize, elapsed: f64) -> Finder {
-        let mut proposal = match self.tuned(elapsed) {
-            leaders if leaders.is_empty() => {
-                Proposal::new(number, &mut *self.sampler, &self.search)
-            }
-            leaders => Proposal::tuning(number, leaders, &self.search),
+        let tuned = self.tuned(elapsed);
+        let mut proposal = match tuned.is_empty() {
+            true => Proposal::new(number, &mut *self.sampler, &self.search),
+            false => Proposal::tuning(number, tuned, &self.search),
         };
         let chooses = self.search.choices > 1
             && number >= self.search.initial as u64

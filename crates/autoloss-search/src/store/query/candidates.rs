@@ -9,7 +9,7 @@ use crate::comparison::mean_and_std;
 use crate::conclusion::candidate_id;
 use crate::event::{Best, Candidate, Fate, Origin};
 use crate::store::row::{Cells, Fault};
-use crate::store::{FIRST_WITH_REPORTS, Store, StoreError};
+use crate::store::{FIRST_WITH_REPORTS, REPEAT, Store, StoreError};
 
 /// A candidate with its fate.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,10 +98,14 @@ impl Store {
 
     /// The scores of further trainings of leaders, by the candidate.
     fn further_scores(&self) -> Result<BTreeMap<u64, Vec<f64>>, StoreError> {
+        let sql = "SELECT name, score FROM training WHERE purpose = ? ORDER BY rowid";
+        let further = self.rows(sql, [REPEAT], "training", Some("name"), |row| {
+            Ok((row.text("name")?, row.finite("score")?))
+        })?;
         let mut scores: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-        for training in self.repeats()?.into_iter().flatten() {
-            if let Some(id) = candidate_id(&training.name) {
-                scores.entry(id).or_default().push(training.score);
+        for (name, score) in further {
+            if let Some(id) = candidate_id(&name) {
+                scores.entry(id).or_default().push(score);
             }
         }
         Ok(scores)
@@ -186,6 +190,7 @@ impl Store {
 fn candidate_row(row: &Cells<'_>) -> Result<CandidateRow, Fault> {
     let fate = |word: &str| Fate::ALL.into_iter().find(|fate| fate.name() == word);
     let norms: Vec<Option<f64>> = row.json("norms")?;
+    let score = row.optional("score", Cells::finite)?;
     let candidate = CandidateRow {
         candidate: Candidate {
             id: row.whole("id")?,
@@ -206,8 +211,8 @@ fn candidate_row(row: &Cells<'_>) -> Result<CandidateRow, Fault> {
         fate: row.word("fate", fate)?,
         reason: row.optional("reason", Cells::text)?,
         equivalent_to: row.optional("equivalent_to", Cells::whole)?,
-        score: row.optional("score", Cells::finite)?,
-        first_score: row.optional("score", Cells::finite)?,
+        score,
+        first_score: score,
         trainings: 1,
         joined: row.optional("joined", Cells::whole)?,
         training_seconds: row.optional("training_seconds", Cells::seconds)?,
