@@ -44,6 +44,7 @@ mod operator;
 mod program;
 pub mod reference;
 mod schedule;
+mod simplify;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -162,7 +162,8 @@ impl Writer {
 
     /// Adds a node and gives the name of its output.
     fn apply(&mut self, operator: &str, input: Vec<String>, attribute: Vec<Attribute>) -> String {
-        let name = format!("{}_{}", operator.to_lowercase(), self.graph.node.len());
+        // No input has a colon in its name.
+        let name = format!("{}:{}", operator.to_lowercase(), self.graph.node.len());
         self.graph.node.push(Node {
             input,
             output: vec![name.clone()],
@@ -184,40 +185,43 @@ impl Writer {
         self.graph.output.push(ValueInfo::tensor(OUTPUT, &[], doc));
     }
 
+    /// The constant of that value, named by all its digits.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the model computes in single precision; a number beyond it is infinite there"
     )]
     fn constant(&mut self, c: f64) -> String {
-        let value = c as f32;
-        let is = |t: &&Tensor| t.data_type == FLOAT && t.float_data[0].to_bits() == value.to_bits();
-        if let Some(known) = self.graph.initializer.iter().find(is) {
-            return known.name.clone();
-        }
-        let name = format!("number_{}", self.graph.initializer.len());
-        self.graph.initializer.push(Tensor {
+        self.initializer(Tensor {
             dims: Vec::new(),
             data_type: FLOAT,
-            float_data: vec![value],
+            float_data: vec![c as f32],
             int64_data: Vec::new(),
-            name: name.clone(),
-        });
-        name
+            name: format!("constant:{c:?}"),
+        })
     }
 
     fn integers(&mut self, integers: &[i64]) -> String {
-        let is = |t: &&Tensor| t.data_type == INT64 && t.int64_data == integers;
-        if let Some(known) = self.graph.initializer.iter().find(is) {
-            return known.name.clone();
-        }
-        let name = format!("axes_{}", self.graph.initializer.len());
-        self.graph.initializer.push(Tensor {
+        let texts: Vec<String> = integers.iter().map(i64::to_string).collect();
+        self.initializer(Tensor {
             dims: vec![i64::try_from(integers.len()).unwrap_or(i64::MAX)],
             data_type: INT64,
             float_data: Vec::new(),
             int64_data: integers.to_vec(),
-            name: name.clone(),
-        });
+            name: format!("axes:{}", texts.join(",")),
+        })
+    }
+
+    /// Adds a tensor unless it is there, and gives its name.
+    fn initializer(&mut self, tensor: Tensor) -> String {
+        let name = tensor.name.clone();
+        if !self
+            .graph
+            .initializer
+            .iter()
+            .any(|known| known.name == name)
+        {
+            self.graph.initializer.push(tensor);
+        }
         name
     }
 }

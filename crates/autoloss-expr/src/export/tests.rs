@@ -50,8 +50,8 @@ fn shared_values_have_one_name_and_long_ones_are_cut() {
         code.contains("prod = diff * diff  # (N, C, *S)\n"),
         "{code}"
     );
-    let terms = vec!["tanh(yhat * 0.123456789)"; 1];
-    let long = (1..20).fold(terms.join(""), |sum, k| {
+
+    let long = (1..20).fold("tanh(yhat * 0.123456789)".to_owned(), |sum, k| {
         format!("{sum} * exp(yhat + {k}.5) - square(y)")
     });
     let code = text("jax", &export(&long));
