@@ -20,6 +20,9 @@ const MOST_NODES: usize = 400;
 /// Rounds of rewriting, of which each begins with the result of the one before.
 const ROUNDS: usize = 4;
 
+/// Parts of a tree that are tried by themselves where the whole cannot be rewritten.
+const MOST_PARTS: usize = 60;
+
 /// Significant digits of constants that were computed.
 const DIGITS: usize = 7;
 
@@ -83,7 +86,7 @@ fn shorter(tree: &Tree, samples: &Samples) -> Option<Tree> {
         }
     }
     let all = saturations[0];
-    let parts = (1..tree.size()).filter_map(|number| {
+    let parts = (1..tree.size()).take(MOST_PARTS).filter_map(|number| {
         let mut whole = tree.clone();
         let part = whole.node_mut(number)?;
         let found = tidied(&graph::rewritten(part, all, false));
