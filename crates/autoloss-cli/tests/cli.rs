@@ -11,6 +11,8 @@ use serde_json::Value;
 
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/export.rs"]
+mod export;
 #[path = "cli/fidelity.rs"]
 mod fidelity;
 #[path = "cli/folders.rs"]
@@ -142,6 +144,8 @@ fn every_command_explains_itself() {
         &["worker"],
         &["data"],
         &["eval"],
+        &["export"],
+        &["simplify"],
         &["screen"],
         &["score", "segmentation"],
         &["score", "detection"],

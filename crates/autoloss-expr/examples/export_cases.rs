@@ -23,6 +23,12 @@ const SHAPE: Shape = Shape::new(2, 3, 5, 4);
 /// Fewest formulas that documents must hold: fewer mean that they were not found.
 const FEWEST: usize = 25;
 
+/// Relative error that rounding is taken for, draws of errors, and the relative difference from which a result is
+/// one of rounding.
+const ERROR: f64 = 1e-14;
+const DRAWS: usize = 3;
+const SENSITIVE: f64 = 1e-6;
+
 /// Depth of the random losses of the paper's operators, and the largest one of those of all operators.
 const DEPTH: usize = 3;
 const MOST_DEPTH: usize = 6;
@@ -71,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Format::from_name(format)?.write(&export)?,
             )?)
         };
-        let expected = sets.iter().map(|set| expected(tree, set));
+        let expected = sets.iter().map(|set| expected(tree, set, &mut rng));
         let case = json!({
             "name": name, "formula": tree.to_string(), "onnx": onnx,
             "pytorch": text("pytorch")?, "jax": text("jax")?,
@@ -83,20 +89,69 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Value and gradients by the library's computation in f64; what is not finite is null.
-fn expected(tree: &Tree, set: &[Vec<f64>]) -> Result<Value, Box<dyn Error>> {
+/// A loss value and the gradients of all inputs, those that the loss does not use empty.
+type At = (f64, Vec<Vec<f64>>);
+
+/// Value and gradients by the library's computation in f64, where null is not finite, and whether other rounding may
+/// give other ones.
+fn expected(tree: &Tree, set: &[Vec<f64>], rng: &mut ChaCha8Rng) -> Result<Value, Box<dyn Error>> {
+    let at = computed(tree, set)?;
+    let used = INPUTS.iter().zip(&at.1).filter(|(_, g)| !g.is_empty());
+    let gradients: Value = used
+        .map(|(name, g)| ((*name).to_owned(), json!(g)))
+        .collect();
+    let mut sensitive = false;
+    for _ in 0..DRAWS {
+        let other = computed(&with_errors(tree, rng), &nudged(set, rng))?;
+        sensitive |= !agree(&at, &other);
+    }
+    Ok(json!({"value": at.0, "gradients": gradients, "sensitive": sensitive}))
+}
+
+fn computed(tree: &Tree, set: &[Vec<f64>]) -> Result<At, Box<dyn Error>> {
     let program = Program::new(tree, &INPUTS.map(|name| (name, true)))?;
     let mut exact = Exact::new(&program, SHAPE);
     let value = exact.descend(set);
-    let used = INPUTS
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| tree.uses(name));
-    let gradients = used.filter_map(|(number, name)| {
-        let gradient = exact.gradient(number)?;
-        Some(((*name).to_owned(), json!(gradient)))
-    });
-    Ok(json!({"value": value, "gradients": gradients.collect::<Value>()}))
+    let gradient = |input| exact.gradient(input).map_or(Vec::new(), <[f64]>::to_vec);
+    Ok((value, (0..INPUTS.len()).map(gradient).collect()))
+}
+
+/// Whether two results agree, each gradient relative to its largest element.
+fn agree(a: &At, b: &At) -> bool {
+    let close = |a: &[f64], b: &[f64]| {
+        let scale = a.iter().fold(0.0_f64, |m, v| m.max(v.abs()));
+        a.iter()
+            .zip(b)
+            .all(|(a, b)| (a - b).abs() <= SENSITIVE * scale)
+    };
+    close(&[a.0], &[b.0]) && a.1.iter().zip(&b.1).all(|(a, b)| close(a, b))
+}
+
+fn error(rng: &mut ChaCha8Rng) -> f64 {
+    1.0 + ERROR * rng.random_range(-1.0..1.0)
+}
+
+/// The tree with a relative error at every node, the same for all elements, so that ties and zeros stay.
+fn with_errors(tree: &Tree, rng: &mut ChaCha8Rng) -> Tree {
+    let node = match tree {
+        Tree::Apply(operator, operands) => {
+            let operands = operands.iter().map(|t| with_errors(t, rng)).collect();
+            Tree::apply(*operator, operands)
+        }
+        leaf => leaf.clone(),
+    };
+    Tree::apply(Operator::Mul, vec![node, Tree::Constant(error(rng))])
+}
+
+/// The fields with errors at each element of the predictions, where these are all different.
+fn nudged(set: &[Vec<f64>], rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
+    let mut set = set.to_vec();
+    let mut sorted = set[0].clone();
+    sorted.sort_by(f64::total_cmp);
+    if sorted.windows(2).all(|pair| pair[0] < pair[1]) {
+        set[0].iter_mut().for_each(|x| *x *= error(rng));
+    }
+    set
 }
 
 fn zoo() -> Vec<(String, Tree)> {

@@ -1,11 +1,14 @@
 //! `autoloss show`: what a run found.
 
 use anyhow::Result;
-use autoloss_search::{Comparison, Conclusion, EvaluationSet, RunInfo, Schedule, Store};
+use autoloss_search::{
+    CandidateRow, Comparison, Conclusion, EvaluationSet, RunInfo, Schedule, Store,
+};
 use serde_json::json;
 
 use super::{print, print_json};
 use crate::args::Show;
+use crate::formula;
 use crate::table::Table;
 
 pub(crate) fn show(arguments: &Show) -> Result<()> {
@@ -58,7 +61,9 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
     }
     text.push_str(&format!("{funnel}\n"));
     let mut best = Table::new(&[">id", ">score", ">g", "loss"]);
-    for row in store.top(top)? {
+    let rows = store.top(top)?;
+    let simplified = simplified_table(&rows);
+    for row in rows {
         let number = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
         let candidate = row.candidate;
         best.row([
@@ -77,7 +82,7 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
         ]);
     }
     text.push_str(&format!(
-        "best losses on the proxy, one seed: {}\n{best}",
+        "best losses on the proxy, one seed: {}\n{best}{simplified}",
         metric_on(&info, EvaluationSet::Search)
     ));
     let finalists = store.finalists()?;
@@ -102,6 +107,22 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
     }
     text.push_str(&result(store, &info)?);
     Ok(text)
+}
+
+/// The losses that have a shorter form, below a line that tells so; empty where none has.
+fn simplified_table(rows: &[CandidateRow]) -> String {
+    let mut table = Table::new(&[">id", "simplified, with the same value and gradients"]);
+    let mut is_empty = true;
+    for row in rows {
+        if let Some(simplified) = formula::simplified(&row.candidate.formula) {
+            table.row([row.candidate.id.to_string(), by_branch(&simplified)]);
+            is_empty = false;
+        }
+    }
+    match is_empty {
+        true => String::new(),
+        false => format!("\n{table}"),
+    }
 }
 
 /// The result of a run in words: the final comparison in one sentence, and the loss that is recommended.
@@ -250,7 +271,10 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
         .into_iter()
         .map(|row| {
             let c = row.candidate;
-            json!({"id": c.id, "set": info.searched_on, "score": row.score, "g": c.g, "loss": c.formula})
+            json!({
+                "id": c.id, "set": info.searched_on, "score": row.score, "g": c.g, "loss": c.formula,
+                "simplified": formula::simplified(&c.formula),
+            })
         })
         .collect();
     let reference = store
