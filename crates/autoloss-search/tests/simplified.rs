@@ -12,9 +12,9 @@ const COUNT: usize = 1000;
 const SHAPE: Shape = Shape::new(2, 4, 5, 3);
 const TOLERANCE: f64 = 1e-5;
 
-/// Largest difference of two fields, relative to the largest element of the first.
+/// Largest difference of two fields, relative to the largest element of the first, or to 1e-5: log(1) is 1e-12, and 0 to people.
 fn difference(before: &[f64], after: &[f64]) -> f64 {
-    let scale = before.iter().fold(1e-9_f64, |m, v| m.max(v.abs()));
+    let scale = before.iter().fold(1e-5_f64, |m, v| m.max(v.abs()));
     let both = before.iter().zip(after);
     both.fold(0.0, |m: f64, (a, b)| m.max((a - b).abs() / scale))
 }
@@ -113,7 +113,7 @@ fn fall(mutations: usize, both_inputs: bool, seed: u64) -> f64 {
 
 #[test]
 fn random_losses_become_shorter_and_stay_what_they_are() {
-    // Measured: 30 %, 12 %, 28 % and 16 %.
+    // Measured: 30 %, 12 %, 28 % and 13 %.
     assert!(fall(0, false, 1) > 0.25);
     assert!(fall(0, true, 2) > 0.09);
     assert!(fall(30, false, 3) > 0.2);

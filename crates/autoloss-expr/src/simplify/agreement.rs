@@ -11,7 +11,11 @@ const TOLERANCE: f64 = 2e-6;
 const ROUNDING: f64 = 1e-11;
 
 /// Shapes of the fields.
-const SHAPES: [Shape; 2] = [Shape::new(2, 3, 4, 4), Shape::new(1, 2, 1, 3)];
+const SHAPES: [Shape; 3] = [
+    Shape::new(2, 3, 4, 4),
+    Shape::new(1, 5, 3, 5),
+    Shape::new(1, 2, 1, 3),
+];
 
 /// A difference from 0 or 1 that predictions have after long training.
 const CLOSE: f64 = 1e-6;
@@ -133,13 +137,17 @@ impl Kind {
                 let hot = |i: usize| f64::from(i / positions % shape.c == label(i));
                 (0..shape.len()).map(hot).collect()
             }
-            (Self::Classes, "yhat") => (0..shape.len())
-                .map(|i| match i % 9 {
-                    4 => CLOSE,
-                    7 => 1.0 - CLOSE,
-                    _ => 0.01 + 0.98 * numbers.next(),
-                })
-                .collect(),
+            (Self::Classes, "yhat") => {
+                let near = |i: usize, x: f64| if i % 9 == 4 { CLOSE } else { 0.01 + x };
+                let shares: Vec<f64> = (0..shape.len()).map(|i| near(i, numbers.next())).collect();
+                // They add up to 1, so that poolings of their mean are of equal numbers.
+                let first =
+                    |i: usize| i / (shape.c * positions) * shape.c * positions + i % positions;
+                let total = |i: usize| -> f64 {
+                    (0..shape.c).map(|c| shares[first(i) + c * positions]).sum()
+                };
+                (0..shape.len()).map(|i| shares[i] / total(i)).collect()
+            }
             (Self::Shares, "yhat" | "y") => (0..shape.len())
                 .map(|_| 0.05 + 0.9 * numbers.next())
                 .collect(),
