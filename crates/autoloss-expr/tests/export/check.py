@@ -194,6 +194,10 @@ def check_onnx(report, case, directory, sets, shape):
     else:
         session = runtime(doubled(model))
     for fields, expected in zip(sets, case["expected"]):
+        if not is_finite(expected):
+            # ONNX's own evaluator fails on poolings of NaN.
+            report.leave_out(kind)
+            continue
         given = {name: np.asarray(fields[name], dtype=np.float64).reshape(shape) for name in names}
         with np.errstate(all="ignore"):
             (value,) = session.run(None, given)
