@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use autoloss_expr::FORMATS;
 use autoloss_search::Settings;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{Scale, Sheet};
@@ -77,6 +79,16 @@ pub(crate) enum Command {
     #[command(after_help = "Example:
   autoloss eval --loss '-(y * log(yhat))' --yhat yhat.npy --y y.npy --grad gradient.npy")]
     Eval(Eval),
+    /// Write a loss in another language: code without any dependency on this program, a model, mathematics.
+    #[command(after_help = "Examples:
+  autoloss export --loss @runs/digits-miou-1 --to pytorch --out loss.py
+  autoloss export --loss '-(y * log(yhat))' --to jax
+  autoloss export --loss @runs/boxes --task digits-detection --to onnx --out loss.onnx")]
+    Export(Export),
+    /// Rewrite a loss to the shortest form found with the same value and gradients.
+    #[command(after_help = "Example:
+  autoloss simplify --loss 'mean_nhw(-(y * -log(exp(yhat))) + (1 - 1))'")]
+    Simplify(Simplify),
     /// Screen random candidates: what becomes of them, how many a minute.
     #[command(after_help = "Examples:
   autoloss screen --task digits --count 100000
@@ -422,6 +434,33 @@ pub(crate) struct Eval {
 }
 
 #[derive(Args)]
+pub(crate) struct Export {
+    /// The loss: a formula, zoo:NAME, @DIR or @DIR#ID.
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
+    pub(crate) loss: String,
+    /// Language or file format.
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub(crate) to: String,
+    /// Task that the loss is for: its branches, and the meaning of their inputs. Without it `yhat` is a prediction of
+    /// any kind and `y` the target.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task: Option<String>,
+    /// The file; without it, text is printed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Simplify {
+    /// The loss: a formula, zoo:NAME, @DIR or @DIR#ID.
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
+    pub(crate) loss: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct Screen {
     #[command(flatten)]
     pub(crate) task: TaskArguments,
@@ -543,6 +582,12 @@ pub(crate) struct ScoreSegmentation {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The formats of exports.
+fn formats() -> PossibleValuesParser {
+    let formats = FORMATS.iter();
+    PossibleValuesParser::new(formats.map(|f| PossibleValue::new(f.name()).help(f.about())))
 }
 
 /// Reads a duration such as `90s`, `3m`, `1h30m`; a bare number is seconds.

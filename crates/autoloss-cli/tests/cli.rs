@@ -11,6 +11,8 @@ use serde_json::Value;
 
 #[path = "cli/data.rs"]
 mod data;
+#[path = "cli/export.rs"]
+mod export;
 #[path = "cli/fidelity.rs"]
 mod fidelity;
 #[path = "cli/folders.rs"]
@@ -142,6 +144,8 @@ fn every_command_explains_itself() {
         &["worker"],
         &["data"],
         &["eval"],
+        &["export"],
+        &["simplify"],
         &["screen"],
         &["score", "segmentation"],
         &["score", "detection"],
@@ -613,6 +617,22 @@ fn a_search_killed_and_resumed_equals_one_that_ran_through() {
     };
     let best = &shown["best"][0];
     assert_eq!(loss(&format!("@killed#{}", best["id"])), best["loss"]);
+    let simplified = |loss: &Value| {
+        let loss = loss.as_str().unwrap();
+        dir.json(&["simplify", "--loss", loss, "--json"])["simplified"].clone()
+    };
+    for best in shown["best"].as_array().unwrap() {
+        let shorter = &best["simplified"];
+        assert!(
+            shorter.is_null() || *shorter == simplified(&best["loss"]),
+            "{best}"
+        );
+    }
+    let code = dir.ok(&["export", "--loss", "@killed", "--to", "jax"]);
+    assert!(
+        code.contains(shown["recommended"]["loss"].as_str().unwrap()),
+        "{code}"
+    );
     // One seed shows no difference: a baseline is recommended, and the run says so in words.
     assert_eq!(loss("@killed"), shown["recommended"]["loss"]);
     assert_eq!(

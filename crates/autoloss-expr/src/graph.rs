@@ -23,7 +23,7 @@ pub(crate) struct Extent {
 
 impl Extent {
     pub(crate) const FULL: Self = Self::new(true, true);
-    const ONE: Self = Self::new(false, false);
+    pub(crate) const ONE: Self = Self::new(false, false);
 
     pub(crate) const fn new(channels: bool, positions: bool) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Extent {
         }
     }
 
-    const fn join(self, other: Self) -> Self {
+    pub(crate) const fn join(self, other: Self) -> Self {
         Self::new(
             self.channels || other.channels,
             self.positions || other.positions,

@@ -34,16 +34,17 @@
 mod arithmetic;
 mod compute;
 mod exact;
+mod export;
 mod fields;
 mod graph;
 mod kernels;
 mod lane;
-mod latex;
 mod native;
 mod operator;
 mod program;
 pub mod reference;
 mod schedule;
+mod simplify;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -53,6 +54,7 @@ mod zoo;
 pub use arithmetic::{Arithmetic, Dual, Field, sign};
 pub use compute::{Adam, Descent, NotFinite, Workspace};
 pub use exact::Exact;
+pub use export::{Export, ExportError, ExportInput, FORMATS, Format, InputMeaning};
 pub use native::{CURVE_PARAMETERS, NativeAt, NativeFields, NativeLoss, SURROGATE_PARAMETERS};
 pub use operator::{EPSILON, Operator, Pointwise, Structured};
 pub use program::{Program, ProgramError, Shape};

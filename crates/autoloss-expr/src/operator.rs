@@ -7,7 +7,7 @@
 //! [`Field`] besides, which the compiler then demands of every instance.
 //!
 //! Values are those of AutoLoss-Zero (arXiv 2103.14026, table 1) with ε = 1e-12. The gradient is the
-//! chain rule of the written value with sign(0) = 0, which is what PyTorch, JAX and Burn give.
+//! chain rule of the written value with sign(0) = 0, which is what PyTorch and Burn give; that of `jnp.abs` is 1 at 0.
 
 use crate::arithmetic::{Arithmetic, Field};
 

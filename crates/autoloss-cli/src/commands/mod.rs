@@ -3,6 +3,7 @@
 mod compare;
 mod data;
 mod eval;
+mod export;
 mod fidelity;
 mod report;
 mod reproduce;
@@ -11,6 +12,7 @@ mod score;
 mod screen;
 mod search;
 mod show;
+mod simplify;
 mod worker;
 mod zoo;
 
@@ -40,6 +42,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Fidelity(arguments) => fidelity::fidelity(&arguments),
         Command::Data(arguments) => data::data(&arguments),
         Command::Eval(arguments) => eval::eval(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
+        Command::Simplify(arguments) => simplify::simplify(&arguments),
         Command::Screen(arguments) => screen::screen(&arguments),
         Command::Score(score) => score::score(score),
         Command::Worker => worker::worker(),

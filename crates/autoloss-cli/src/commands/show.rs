@@ -12,6 +12,7 @@ use serde_json::json;
 use super::{print, print_json};
 use crate::args::Show;
 use crate::config::Config;
+use crate::formula;
 use crate::table::Table;
 
 pub(crate) fn show(arguments: &Show) -> Result<()> {
@@ -135,12 +136,14 @@ fn best_text(store: &Store, info: &RunInfo, top: usize) -> Result<String> {
         }
         best.row(cells);
     };
+    let rows = store.top(top)?;
+    let simplified = simplified_table(&rows);
     for CandidateRow {
         candidate,
         score,
         trainings,
         ..
-    } in store.top(top)?
+    } in rows
     {
         let (id, loss) = (candidate.id.to_string(), &candidate.formula);
         row(id, score, trainings, candidate.g, loss);
@@ -152,8 +155,24 @@ fn best_text(store: &Store, info: &RunInfo, top: usize) -> Result<String> {
     let seeds = if several { "mean scores" } else { "one seed" };
     let metric = metric_on(info, EvaluationSet::Search);
     Ok(format!(
-        "best losses on the proxy, {seeds}: {metric}\n{best}"
+        "best losses on the proxy, {seeds}: {metric}\n{best}{simplified}"
     ))
+}
+
+/// The losses that have a shorter form, below a line that tells so; empty where none has.
+fn simplified_table(rows: &[CandidateRow]) -> String {
+    let mut table = Table::new(&[">id", "simplified, with the same value and gradients"]);
+    let mut is_empty = true;
+    for row in rows {
+        if let Some(simplified) = formula::simplified(&row.candidate.formula) {
+            table.row([row.candidate.id.to_string(), by_branch(&simplified)]);
+            is_empty = false;
+        }
+    }
+    match is_empty {
+        true => String::new(),
+        false => format!("\n{table}"),
+    }
 }
 
 /// The result of a run in words: the final comparison in one sentence, and the loss that is recommended.
@@ -302,7 +321,10 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
         .into_iter()
         .map(|row| {
             let c = row.candidate;
-            json!({"id": c.id, "set": info.searched_on, "score": row.score, "g": c.g, "loss": c.formula})
+            json!({
+                "id": c.id, "set": info.searched_on, "score": row.score, "g": c.g, "loss": c.formula,
+                "simplified": formula::simplified(&c.formula),
+            })
         })
         .collect();
     let reference = store

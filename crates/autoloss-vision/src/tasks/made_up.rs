@@ -4,9 +4,7 @@ use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::{
     Metric, MetricError, SegmentationScore, SegmentationSettings as ScoreSettings,
 };
-use autoloss_search::{
-    BranchSpec, Evaluation, InputSpec, Interrupt, Job, Reporter, Sample, Task, TaskError,
-};
+use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Reporter, Sample, Task, TaskError};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -36,10 +34,7 @@ impl MadeUp {
         let task = Self {
             shape: Shape::new(1, classes, height, width),
             metric: Metric::from_name(metric)?,
-            branches: vec![BranchSpec {
-                name: "segmentation".to_owned(),
-                inputs: InputSpec::probabilities_and_target(),
-            }],
+            branches: super::name::Family::Segmentation.branches(),
         };
         SegmentationScore::new(task.score_settings())?;
         Ok(task)

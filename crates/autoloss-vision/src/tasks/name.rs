@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use autoloss_search::{BranchSpec, InputSpec};
 use serde::{Deserialize, Serialize};
 
-use super::SettingsError;
+use super::{SettingsError, detection};
 
 /// The tasks there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +60,23 @@ const fn row(name: &'static str, preset: &'static str, family: Family, embedded:
         preset,
         family,
         embedded,
+    }
+}
+
+impl Family {
+    /// The branches of tasks of this kind, with their inputs.
+    #[must_use]
+    pub fn branches(self) -> Vec<BranchSpec> {
+        let only = |name: &str, inputs| {
+            let name = name.to_owned();
+            vec![BranchSpec { name, inputs }]
+        };
+        match self {
+            Self::Segmentation => only("segmentation", InputSpec::probabilities_and_target()),
+            Self::Detection => detection::branch_specs(false),
+            Self::Instances => detection::branch_specs(true),
+            Self::Pose => only("heatmap", InputSpec::numbers_and_target()),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use autoloss_expr::{INPUTS, Loss, Tree};
+use autoloss_expr::{Branch, Tree};
 use autoloss_search::{
     CandidateRow, Comparison, Conclusion, EvaluationSet, Fate, RunInfo, Schedule, Store, Tally,
     Training,
@@ -14,6 +14,7 @@ use pulldown_latex::{Parser, RenderConfig, Storage, push_mathml};
 
 use super::super::show::metric_on;
 use super::{curves, tree};
+use crate::formula;
 use crate::plot::{Mark, Plot, STYLE, Series, bars, escape, short, strips};
 
 /// Losses that are shown in full.
@@ -195,7 +196,15 @@ fn losses(run: &Run) -> String {
             row.score.map_or_else(String::new, short),
             escape(&row.candidate.formula)
         );
-        for (name, tree) in branches(&row.candidate.formula) {
+        if let Some(simplified) = formula::simplified(&row.candidate.formula) {
+            let _ = write!(
+                text,
+                "<p class=\"faint\">simplified: <code>{}</code></p>",
+                escape(&simplified)
+            );
+        }
+        let branches = formula::read(&row.candidate.formula).map(|loss| loss.branches);
+        for Branch { name, tree } in branches.unwrap_or_default() {
             if !name.is_empty() {
                 let _ = write!(text, "<h3>{}</h3>", escape(&name));
             }
@@ -215,23 +224,6 @@ fn losses(run: &Run) -> String {
     }
     "<p class=\"faint\">Curves are of a single element, where means and pooling are the identity.</p>".to_owned()
         + &text
-}
-
-/// The branches of a formula; one without name where the task has a single one.
-fn branches(formula: &str) -> Vec<(String, Tree)> {
-    let names: Vec<&str> = formula
-        .split(';')
-        .filter_map(|part| part.split_once('=').map(|(name, _)| name.trim()))
-        .collect();
-    if names.is_empty() {
-        let tree = Tree::parse(formula, &INPUTS);
-        return tree.map(|tree| (String::new(), tree)).into_iter().collect();
-    }
-    let specs: Vec<(&str, Vec<&str>)> = names.iter().map(|n| (*n, INPUTS.to_vec())).collect();
-    let branches = Loss::parse(formula, &specs)
-        .map(|loss| loss.branches)
-        .unwrap_or_default();
-    branches.into_iter().map(|b| (b.name, b.tree)).collect()
 }
 
 /// The formula as MathML, which browsers set as mathematics.
@@ -476,21 +468,6 @@ mod tests {
         assert!(
             math.starts_with("<math") && math.contains("<mfrac"),
             "{math}"
-        );
-    }
-
-    #[test]
-    fn branches_are_found_in_a_formula() {
-        let names = |formula| {
-            branches(formula)
-                .into_iter()
-                .map(|b| b.0)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(names("-(y * log(yhat))"), [""]);
-        assert_eq!(
-            names("rpn_box = 1 - i / u; mask = yhat - y"),
-            ["rpn_box", "mask"]
         );
     }
 }

@@ -24,7 +24,7 @@ use crate::nets::boxes::{
 };
 
 /// The branches, that of masks where there are any.
-pub(super) fn specs(masks: bool) -> Vec<BranchSpec> {
+pub(in crate::tasks) fn specs(masks: bool) -> Vec<BranchSpec> {
     let spec = |name: &str, inputs| BranchSpec {
         name: name.to_owned(),
         inputs,

@@ -29,6 +29,7 @@ use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+pub(super) use branches::specs as branch_specs;
 pub use settings::{DetectionSettings, DetectorSettings};
 
 use super::coco_metric::{CocoMetric, scored};
@@ -88,7 +89,7 @@ impl Detection {
             })?,
             data,
             device: device.clone().autodiff(),
-            branches: branches::specs(kind == Kind::Mask),
+            branches: branch_specs(kind == Kind::Mask),
             settings,
         };
         task.network(0)?;

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::coco::{Annotations, Image, Kind, Prediction};
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Reporter,
-    Sample, Schedule, Task, TaskError,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Reporter, Sample,
+    Schedule, Task, TaskError,
 };
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
@@ -112,10 +112,7 @@ impl Pose {
                 sigma: settings.sigma,
             },
             device,
-            branches: vec![BranchSpec {
-                name: "heatmap".to_owned(),
-                inputs: InputSpec::numbers_and_target(),
-            }],
+            branches: super::name::Family::Pose.branches(),
             settings,
         };
         Ok(task)

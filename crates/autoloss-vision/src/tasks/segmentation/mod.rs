@@ -12,8 +12,8 @@ use autoloss_metrics::{
     argmax_channels,
 };
 use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, InputSpec, Interrupt, Job, Reporter,
-    Sample, Schedule, Task, TaskError,
+    BranchSample, BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Reporter, Sample,
+    Schedule, Task, TaskError,
 };
 use burn::module::Module;
 use burn::tensor::{Device, activation};
@@ -71,10 +71,7 @@ impl Segmentation {
             summary,
             distance: boundary_distance(&settings)?,
             device: device.clone().autodiff(),
-            branches: vec![BranchSpec {
-                name: "segmentation".to_owned(),
-                inputs: InputSpec::probabilities_and_target(),
-            }],
+            branches: super::name::Family::Segmentation.branches(),
             settings,
         };
         SegmentationScore::new(task.score_settings(&[metric]))?;

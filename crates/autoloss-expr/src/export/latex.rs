@@ -1,7 +1,52 @@
-//! Trees as LaTeX, by the templates of the operator table.
+//! LaTeX, by the templates of the operator table.
 
+use super::{Export, ExportError, Format};
 use crate::operator::Operator;
-use crate::tree::Tree;
+use crate::tree::{Branch, Tree};
+
+pub(super) const FORMAT: Format = Format {
+    name: "latex",
+    about: "LaTeX mathematics",
+    is_text: true,
+    write,
+};
+
+#[expect(clippy::unnecessary_wraps, reason = "other formats refuse some losses")]
+fn write(export: &Export) -> Result<Vec<u8>, ExportError> {
+    let symbol = "\\mathcal{L}";
+    let of = |branch: &Branch| format!("{symbol}_{{\\text{{{}}}}}", escaped(&branch.name));
+    let text = match &export.loss.branches[..] {
+        [only] => format!("{symbol} = {}\n", value(&only.tree)),
+        branches => {
+            let names: Vec<String> = branches.iter().map(of).collect();
+            let sum = format!("{symbol} &= {}", names.join(" + "));
+            let lines = branches
+                .iter()
+                .map(|b| format!("{} &= {}", of(b), value(&b.tree)));
+            let lines: Vec<String> = [sum].into_iter().chain(lines).collect();
+            format!(
+                "\\begin{{aligned}}\n{}\n\\end{{aligned}}\n",
+                lines.join(" \\\\\n")
+            )
+        }
+    };
+    Ok(text.into_bytes())
+}
+
+/// The loss value of a tree: the mean of its elements over samples and positions, summed over channels.
+fn value(tree: &Tree) -> String {
+    match tree.native() {
+        Some(_) => tree.latex(),
+        None => format!(
+            "\\frac{{1}}{{N H W}} \\sum_{{n, c, h, w}} \\left({}\\right)",
+            tree.latex()
+        ),
+    }
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('_', "\\_")
+}
 
 /// How tightly a piece of LaTeX binds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +76,7 @@ fn written(tree: &Tree) -> (String, Binding) {
         Tree::Input(name) => (input(name), Binding::Atom),
         Tree::Constant(c) => (number(*c), Binding::Atom),
         Tree::Native(loss) => {
-            let text = loss.to_string().replace('_', "\\_");
+            let text = escaped(&loss.to_string());
             (format!("\\text{{{text}}}"), Binding::Atom)
         }
         // a + (−b) is a − b, and a · (1 / b) is a / b.
@@ -50,12 +95,14 @@ fn written(tree: &Tree) -> (String, Binding) {
 /// The operator's template with its operands; a unary one has the same twice.
 fn filled(op: Operator, first: &Tree, second: &Tree) -> (String, Binding) {
     let template = op.latex();
-    let (own, least) = match op {
-        Operator::Add => (Binding::Sum, [Binding::Sum, Binding::Sum]),
-        Operator::Sub => (Binding::Sum, [Binding::Sum, Binding::Product]),
-        Operator::Mul => (Binding::Product, [Binding::Product; 2]),
-        Operator::Neg => (Binding::Product, [Binding::Product; 2]),
-        _ => (Binding::Atom, [Binding::Atom; 2]),
+    let (own, least) = if template.starts_with("{0} + ") {
+        (Binding::Sum, [Binding::Sum, Binding::Sum])
+    } else if template.starts_with("{0} - ") {
+        (Binding::Sum, [Binding::Sum, Binding::Product])
+    } else if template.starts_with("-{0}") || template.starts_with("{0} \\cdot ") {
+        (Binding::Product, [Binding::Product; 2])
+    } else {
+        (Binding::Atom, [Binding::Atom; 2])
     };
     let mut text = template.to_owned();
     // A template of one operand may hold a `{1}` of its own.
@@ -82,7 +129,7 @@ fn filled(op: Operator, first: &Tree, second: &Tree) -> (String, Binding) {
 fn input(name: &str) -> String {
     match name {
         "yhat" => "\\hat{y}".to_owned(),
-        _ => name.replace('_', "\\_"),
+        _ => escaped(name),
     }
 }
 
