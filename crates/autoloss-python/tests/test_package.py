@@ -1,0 +1,84 @@
+"""The package as a whole: versions, imports, docstrings."""
+
+import doctest
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import autoloss as al
+from autoloss import _core
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+CRATE = Path(__file__).parent.parent
+
+
+def manifest(path):
+    return tomllib.loads(path.read_text())
+
+
+def test_version_and_lints_are_those_of_the_workspace():
+    own, workspace = manifest(CRATE / "Cargo.toml"), manifest(CRATE.parent.parent / "Cargo.toml")["workspace"]
+    assert own["package"]["version"] == workspace["package"]["version"] == al.__version__
+    for key in ("edition", "rust-version", "license"):
+        assert own["package"][key] == workspace["package"][key]
+    assert own["lints"] == workspace["lints"]
+
+
+def test_the_package_does_not_depend_on_burn():
+    lock = (CRATE / "Cargo.lock").read_text()
+    assert 'name = "autoloss-search"' in lock
+    assert 'name = "burn' not in lock
+
+
+def test_import_loads_neither_torch_nor_pandas():
+    code = "import sys, autoloss; print([m for m in ('torch', 'pandas', 'matplotlib', 'sklearn') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_documented():
+    for name in al.__all__:
+        if name not in ("__version__", "TorchTask"):
+            assert getattr(al, name).__doc__, name
+
+
+def test_a_panic_is_an_ordinary_exception():
+    with pytest.raises(RuntimeError, match="autoloss has a fault: no such thing; please report"):
+        _core._panic("no such thing")
+
+
+MODULES = ["autoloss", "autoloss.metrics", "autoloss.task", "autoloss._run_settings"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings_of_python(name):
+    module = importlib.import_module(name)
+    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+    assert result.attempted > 0 or name == "autoloss"
+
+
+def native_docstrings():
+    for name, value in vars(_core).items():
+        if isinstance(value, type):
+            for attribute in [value, *vars(value).values()]:
+                yield name, getattr(attribute, "__doc__", None)
+        elif callable(value):
+            yield name, value.__doc__
+
+
+def test_docstrings_of_rust():
+    parser, examples = doctest.DocTestParser(), 0
+    for name, text in native_docstrings():
+        test = parser.get_doctest(text or "", {}, name, None, None)
+        examples += len(test.examples)
+        runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+        assert runner.run(test).failed == 0, name
+    assert examples >= 15
