@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::guard::{guarded, internal};
-use crate::settings::settings;
+use crate::settings::of_task;
 use crate::task::PyTask;
 use crate::worker::{Crew, start};
 
@@ -50,9 +50,8 @@ pub(crate) fn search(
     crew: Option<Crew>,
 ) -> PyResult<(PathBuf, String)> {
     guarded(|| {
-        let settings = settings(given)?;
         let task = PyTask::new(bridge)?;
-        check(py, &task, &settings)?;
+        let settings = of_task(py, &task, given)?;
         let recorder = py.detach(|| begin(&task, &settings, folder, about));
         let recorder = recorder.map_err(|e| store_error(&e))?;
         progress.call_method1("begin", (recorder.1.clone(),))?;
@@ -89,19 +88,10 @@ pub(crate) fn resume(
             Ok((recorder, settings))
         });
         let (recorder, settings) = recorder.map_err(|e: StoreError| store_error(&e))?;
-        check(py, &task, &settings)?;
+        task.check(py, &settings)?;
         progress.call_method1("begin", (folder,))?;
         drive(py, &task, recorder, progress, crew)
     })
-}
-
-/// Tries the user's methods.
-pub(crate) fn check(py: Python<'_>, task: &PyTask, settings: &Settings) -> PyResult<()> {
-    let seed = autoloss_search::seed::samples_seed(settings.search.seed);
-    if let Some(remark) = task.check(py, settings.screening.samples, seed)? {
-        task.bridge(py).call_method1("warn", (remark,))?;
-    }
-    Ok(())
 }
 
 /// Makes the folder of a run: the one given, or the first `runs/TASK-N` that is free.

@@ -16,8 +16,8 @@ use pyo3::prelude::*;
 
 use crate::guard::guarded;
 use crate::loss::PyLoss;
-use crate::run::{begin, check, search_error, store_error};
-use crate::settings::settings;
+use crate::run::{begin, search_error, store_error};
+use crate::settings::of_task;
 use crate::task::PyTask;
 
 /// The state of a search that is driven by ask and tell, and its record on disk.
@@ -197,8 +197,7 @@ impl PyStudy {
                     (recorder.map_err(|e| store_error(&e))?, folder.clone())
                 }
                 None => {
-                    let settings = settings(given)?;
-                    check(py, &task, &settings)?;
+                    let settings = of_task(py, &task, given)?;
                     let begun = py.detach(|| begin(&task, &settings, folder, about));
                     begun.map_err(|e| store_error(&e))?
                 }

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use autoloss_expr::Loss;
 use autoloss_search::{
-    BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Reporter, Role, Sample, Task,
-    TaskError, resolve,
+    BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Reporter, Role, Sample, Settings,
+    Task, TaskError, resolve, seed::samples_seed,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -72,18 +72,18 @@ impl PyTask {
         Ok(task)
     }
 
-    /// Tries the task's methods; a remark on a slow metric.
+    /// Tries the task's methods with the samples that a search asks for, and tells a person of a slow metric.
     ///
     /// # Errors
     /// What they return that cannot be used, and their own exceptions.
-    pub(crate) fn check(
-        &self,
-        py: Python<'_>,
-        samples: usize,
-        seed: u64,
-    ) -> PyResult<Option<String>> {
+    pub(crate) fn check(&self, py: Python<'_>, settings: &Settings) -> PyResult<()> {
+        let seed = samples_seed(settings.search.seed);
         let bridge = self.bridge.bind(py);
-        bridge.call_method1("check", (samples, seed))?.extract()
+        let remark = bridge.call_method1("check", (settings.screening.samples, seed))?;
+        if !remark.is_none() {
+            bridge.call_method1("warn", (remark,))?;
+        }
+        Ok(())
     }
 
     /// The bridge to the user's object.

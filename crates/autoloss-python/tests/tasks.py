@@ -65,5 +65,6 @@ SMALL = {
     "final_losses": 2,
     "final_seeds": 2,
     "finalist_seeds": 1,
+    "max_draws": 20_000,
     "progress": False,
 }

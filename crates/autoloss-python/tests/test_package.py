@@ -82,3 +82,19 @@ def test_docstrings_of_rust():
         runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
         assert runner.run(test).failed == 0, name
     assert examples >= 15
+
+
+def test_stubs_name_what_the_native_part_has():
+    import ast
+
+    tree = ast.parse((Path(al.__file__).parent / "_core.pyi").read_text())
+    stubs = {node.name: node for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
+    public = {name for name in vars(_core) if not name.startswith("__")}
+    assert set(stubs) == public
+    for name, node in stubs.items():
+        if isinstance(node, ast.ClassDef) and not issubclass(getattr(_core, name), BaseException):
+            own = {f.name for f in node.body if isinstance(f, ast.FunctionDef)} - {"__init__", "__eq__", "__hash__"}
+            there = {
+                m for m in vars(getattr(_core, name)) if not m.startswith("__") or m in ("__call__", "__getitem__")
+            }
+            assert own - {"__name__"} == there - {"__reduce__"}, name

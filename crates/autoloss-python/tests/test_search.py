@@ -62,6 +62,20 @@ def test_a_resumed_search_goes_on_where_it_was(tmp_path):
     assert formulas(run) == whole
 
 
+def test_operators_that_change_nothing_are_not_searched(tmp_path):
+    def operators(name, **settings):
+        text = searched(tmp_path, name=name, evaluations=1, final_losses=0, **settings)._store.info()["settings"]
+        return text.split("operators = [")[1].split("]")[0]
+
+    # Samples of (64, 3): neighbours there are none, channels and samples there are.
+    found = operators("own")
+    assert "max_pool" not in found
+    assert "min_pool" not in found
+    assert "mean_c" in found
+    assert "mean_nhw" in found
+    assert operators("given", operators=["mul", "log", "neg", "max_pool"]) == '"mul", "log", "neg", "max_pool"'
+
+
 def test_trainings_are_asked_for_the_right_sets_and_schedules(tmp_path):
     seen = []
 

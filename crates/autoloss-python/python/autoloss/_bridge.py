@@ -53,7 +53,7 @@ class DerivedInputs:
         """The derived inputs at a prediction (N, C, spatial), float64."""
         return [self._checked(d.name, d.value(yhat, self.y), yhat) for d in self.derived]
 
-    def pull_back(self, yhat: np.ndarray, gradients: list[np.ndarray | None]) -> np.ndarray:
+    def pull_back(self, yhat: np.ndarray, gradients: Sequence[np.ndarray | None]) -> np.ndarray:
         """The gradient for the prediction from those of the derived inputs."""
         total = np.zeros_like(yhat)
         for derived, gradient in zip(self.derived, gradients, strict=True):
@@ -148,7 +148,7 @@ class Bridge:
             stored = _samples.stored(place, branch, prediction, target, sample.from_logits)
             targets[branch.name] = stored.given
             derived = DerivedInputs(place, branch.derived, stored.target) if branch.derived else None
-            score = branch.metric
+            score: Any = branch.metric
             if score is not None and not isinstance(score, Metric):
                 score = Scorer(f"Branch('{branch.name}').metric", branch.metric, None, stored.given)
             branches.append(StoredBranch(stored, derived, score))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from autoloss._bridge import Bridge
 
-Crew = tuple[str, list[str], list[str], "float | None", bool]
+Crew = tuple[str, list[str], list[str], float | None, bool]
 
 
 @contextmanager
