@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing.spawn
 import os
 import pickle
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -28,6 +26,8 @@ def crew(
     if count == 1 and time_limit is None:
         yield None
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="autoloss-") as folder:
         path = os.path.join(folder, "task.pickle")
         with open(path, "wb") as file:
@@ -47,7 +47,9 @@ def _pickled(bridge: Bridge) -> bytes:
             f"search: the task {bridge.owner} cannot be pickled, which processes need ({error}); define it and its "
             "functions at the top of a module, not in a function or as a lambda, or use workers=1"
         ) from error
-    preparation = multiprocessing.spawn.get_preparation_data("autoloss worker")
+    from multiprocessing import spawn
+
+    preparation = spawn.get_preparation_data("autoloss worker")
     # A secret between processes that talk through multiprocessing, which these do not.
     preparation.pop("authkey", None)
     return pickle.dumps((preparation, task))
@@ -58,7 +60,9 @@ def _open(settings: str) -> Bridge:
     given = json.loads(settings)
     with open(given["task"], "rb") as file:
         preparation, task = pickle.load(file)
-    multiprocessing.spawn.prepare(preparation)
+    from multiprocessing import spawn
+
+    spawn.prepare(preparation)
     return Bridge(pickle.loads(task), given["device"])
 
 

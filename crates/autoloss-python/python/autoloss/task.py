@@ -84,9 +84,9 @@ class Sample:
     """Stored predictions of the untrained network and their targets, by which losses are screened.
 
     `prediction` is an array or tensor of shape (N, C, spatial) with up to two spatial dimensions, float; `target`
-    holds class numbers of shape (N, spatial), integers, or numbers of the prediction's shape. A task of several branches gives
-    dictionaries by branch. `from_logits=True` says that class predictions are logits; else they are probabilities.
-    For classification a sample is a batch of, say, 64: a metric of one prediction means little.
+    holds class numbers of shape (N, spatial), integers, or numbers of the prediction's shape. A task of several
+    branches gives dictionaries by branch. `from_logits=True` says that class predictions are logits; else they are
+    probabilities. For classification a sample is a batch of, say, 64: a metric of one prediction means little.
     """
 
     prediction: np.ndarray | torch.Tensor | Mapping[str, Any]
