@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use autoloss_expr::Loss;
 use autoloss_search::{
-    BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Reporter, Role, Sample, Settings,
-    Task, TaskError, resolve, seed::samples_seed,
+    BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Reporter, Role, Sample, Schedule,
+    Settings, Task, TaskError, resolve, seed::samples_seed,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -264,5 +264,18 @@ impl Task for PyTask {
 
     fn baselines(&self) -> Vec<(String, Loss)> {
         self.baselines.clone()
+    }
+
+    fn expected_seconds(&self, schedule: Schedule) -> Result<Option<f64>, TaskError> {
+        let name = match schedule {
+            Schedule::Proxy => "proxy",
+            Schedule::Full => "full",
+        };
+        Python::attach(|py| {
+            let bridge = self.bridge.bind(py);
+            let seconds = bridge.call_method1("expected_seconds", (name,));
+            let seconds = seconds.and_then(|seconds| seconds.extract());
+            seconds.map_err(|error| TaskError::Failed(with_traceback(py, &error)))
+        })
     }
 }

@@ -356,6 +356,31 @@ def test_folders_that_hold_runs_or_none_are_named(tmp_path):
         al.open(tmp_path / "run").resume(type("Other", (Linear,), {})(), evaluations=2, progress=False)
 
 
+def test_a_limit_of_time_that_holds_no_training_is_told(tmp_path):
+    class Slow(Linear):
+        def evaluate(self, loss, job):
+            time.sleep(0.2)
+            return super().evaluate(loss, job)
+
+    with pytest.warns(RuntimeWarning, match="held no training of the search"):
+        run = searched(tmp_path, Slow(), evaluations=None, time=0.5)
+    assert run.counts["trained"] == 0
+
+    class Told(Slow):
+        def expected_seconds(self, schedule):
+            return 100.0
+
+    with pytest.raises(ValueError, match="one proxy training and the 6 full trainings at the end, of about 100 s each"):
+        searched(tmp_path, Told(), name="told", evaluations=None, time=0.5)
+
+    class Wrong(Linear):
+        def expected_seconds(self, schedule):
+            return "long"
+
+    with pytest.raises(al.SearchFailed, match="Wrong.expected_seconds returned a str, expected a number"):
+        searched(tmp_path, Wrong(), name="wrong", time=60)
+
+
 def test_a_slow_metric_is_told_with_a_forecast(tmp_path):
     class Slow(Linear):
         def metric(self, prediction, target):

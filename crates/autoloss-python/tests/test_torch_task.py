@@ -112,6 +112,13 @@ def test_workers_train_torch_tasks(tmp_path):
     assert run.counts["failed"] == run.counts["lost"] == 0
 
 
+def test_the_seconds_of_trainings_are_estimated_by_their_steps():
+    task = Squares()
+    proxy, full = task.expected_seconds("proxy"), task.expected_seconds("full")
+    assert 0 < proxy < full < 60
+    assert task.expected_seconds("proxy") == proxy
+
+
 def test_scores_on_the_way_prune(tmp_path):
     run = searched(tmp_path, Squares(), evaluations=8, final_losses=0, rungs=[0.4], rung_share=0.5)
     assert run.counts["trained"] == 8

@@ -223,6 +223,16 @@ class Bridge:
         curve = None if result.curve is None else [(int(step), float(value)) for step, value in result.curve]
         return number(where, result.score), metrics, curve
 
+    def expected_seconds(self, schedule: str) -> float | None:
+        """Seconds that a training is expected to take; None where it is not known."""
+        seconds = self.task.expected_seconds(schedule)
+        if seconds is None:
+            return None
+        found = number(f"{self.owner}.expected_seconds", seconds)
+        if found < 0:
+            raise ValueError(f"{self.owner}.expected_seconds returned {found}, expected at least 0")
+        return found
+
     def warn(self, message: str) -> None:
         """Tells a person of something that does not end the run."""
         warnings.warn(message, RuntimeWarning, stacklevel=2)

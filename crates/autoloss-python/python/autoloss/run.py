@@ -62,7 +62,13 @@ def search(
             Progress(progress, limit, evaluations),
             crew,
         )
-    return Run(folder, task)
+    found = Run(folder, task)
+    if limit is not None and found.counts["trained"] == 0:
+        bridge.warn(
+            f"the limit of time, {limit:.0f} s, held no training of the search beside the full trainings at its end: "
+            "allow more time, or train less at the end (final_seeds, finalist_seeds, final_losses)"
+        )
+    return found
 
 
 def open(run: str | os.PathLike[str]) -> Run:

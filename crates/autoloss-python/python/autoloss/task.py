@@ -145,6 +145,14 @@ class Task:
         """Trains a fresh network with the loss on the training data and scores it on `job.split`."""
         raise NotImplementedError
 
+    def expected_seconds(self, schedule: str) -> float | None:
+        """Estimates the seconds of a training, "proxy" or "full", its scoring included; None where it is not known.
+
+        A search with a limit of time keeps time for the full trainings at its end by this, else by what the first
+        trainings took.
+        """
+        return None
+
     def check(self) -> None:
         """Checks the task before a run begins; raises what is wrong with it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,13 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from autoloss._bridge import number
+from autoloss._core import Loss
 from autoloss.task import Branch, Evaluation, Sample, Task
 
 if TYPE_CHECKING:
-    from autoloss import Job, Loss
+    from autoloss import Job
 
 #: Samples of a stored batch without spatial dimensions, of which a metric of one would mean little.
 STORED = 64
+
+#: Steps that an estimate of a training's seconds makes before it measures, that it measures at most, and for how long.
+WARM, MEASURED, SECONDS = 3, 20, 2.0
 
 #: Updates between two checks of the loss value, each of which waits for the device.
 CHECK = 10
@@ -116,29 +121,64 @@ class TorchTask(Task):
         network = self._network(job.seed, job.device)
         criterion = loss.torch(device=job.device)
         optimizer = self.optimizer(network.parameters())
-        steps = self.steps if job.schedule == "proxy" else self.full_steps or self.steps
+        steps = self._steps(job.schedule)
         network.train()
         for step, batch in enumerate(itertools.islice(self._again(job.seed), steps)):
-            x, target = (torch.as_tensor(each).to(job.device) for each in self._pair("train_batches", batch))
-            value = criterion(self._call(network, x), target)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
+            value = self._step(network, criterion, optimizer, batch, job.device)
             checked = step % CHECK == 0 or step == steps - 1
             if checked:
                 job.check(value)
             job.report(step, value if checked else None, score=lambda: self._score(network, "search", job), of=steps)
         return Evaluation(self._score(network, job.split, job), {})
 
-    def _score(self, network: nn.Module, split: str, job: Job) -> float:
+    def _steps(self, schedule: str) -> int:
+        return self.steps if schedule == "proxy" else self.full_steps or self.steps
+
+    def _step(
+        self, network: nn.Module, criterion: nn.Module, optimizer: torch.optim.Optimizer, batch: Any, device: str
+    ) -> Tensor:
+        x, target = (torch.as_tensor(each).to(device) for each in self._pair("train_batches", batch))
+        value: Tensor = criterion(self._call(network, x), target)
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        optimizer.step()
+        return value
+
+    def expected_seconds(self, schedule: str) -> float:
+        """Estimates the seconds of a training from a few steps and one scoring, which are made once."""
+        if not hasattr(self, "_measured"):
+            self._measured = self._measure(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        step, scoring = self._measured
+        return self._steps(schedule) * step + scoring
+
+    def _measure(self, device: str) -> tuple[float, float]:
+        """Seconds of a step, and of scoring on the search set."""
+        network = self._network(0, device)
+        usual = Loss._make("abs(yhat - y)", ["yhat", "y"], ["output"], tuple(self.branches))
+        criterion, optimizer = usual.torch(device=device), self.optimizer(network.parameters())
+        batches = self._again(0)
+        # The first steps take longer than any later one.
+        for _ in range(WARM):
+            value = self._step(network, criterion, optimizer, next(batches), device)
+        start, made = time.perf_counter(), 0
+        while made < MEASURED and (made == 0 or time.perf_counter() - start < SECONDS):
+            value = self._step(network, criterion, optimizer, next(batches), device)
+            made += 1
+        value.item()
+        step = (time.perf_counter() - start) / made
+        start = time.perf_counter()
+        self._score(network, "search", None, device)
+        return step, time.perf_counter() - start
+
+    def _score(self, network: nn.Module, split: str, job: Job | None, device: str = "") -> float:
         network.eval()
         name = f"{split}_batches"
         predictions, targets = [], []
         for batch in getattr(self, name)():
             _, target = self._pair(name, batch)
-            predictions.append(self._seen(self._predict(network, batch, job.device)))
+            predictions.append(self._seen(self._predict(network, batch, device if job is None else job.device)))
             targets.append(torch.as_tensor(target).cpu().numpy())
-            if job.interrupted:
+            if job is not None and job.interrupted:
                 job.report(0)
         if not predictions:
             raise ValueError(f"{self._owner}.{name} gave no batches, expected at least one")
