@@ -30,6 +30,8 @@ mod _core {
     #[pymodule_export]
     use crate::metrics::{PyMetric, argmax, confusion_matrix};
     #[pymodule_export]
+    use crate::run::compare::compare;
+    #[pymodule_export]
     use crate::run::{SearchFailed, resume, search};
     #[pymodule_export]
     use crate::store::PyStore;

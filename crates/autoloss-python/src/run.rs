@@ -1,24 +1,24 @@
-//! Searches that run in Rust, while the thread that called them shows progress and takes signals.
+//! Searches and comparisons that run in Rust, while the thread that called them shows progress and takes signals.
+
+mod attend;
+pub(crate) mod compare;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
 
 use autoloss_search::{
-    Event, Folder, FolderError, Interrupt, NewRun, Recorder, RunReport, Runner, SearchError,
-    Settings, StoreError, Tally, Workers,
+    Folder, FolderError, NewRun, Recorder, RunReport, Runner, SearchError, Settings, StoreError,
 };
 use pyo3::create_exception;
 use pyo3::exceptions::{
     PyFileExistsError, PyFileNotFoundError, PyOSError, PyRuntimeError, PyValueError,
 };
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
-use crate::guard::{guarded, internal};
+use crate::guard::guarded;
 use crate::settings::of_task;
 use crate::task::PyTask;
-use crate::worker::{Crew, start};
+use crate::worker::{Crew, processes, workers};
+use attend::attended;
 
 create_exception!(
     autoloss,
@@ -26,12 +26,6 @@ create_exception!(
     PyRuntimeError,
     "A search that could not go on; its cause is the exception of the user's code, where there is one."
 );
-
-/// Time between two looks at signals.
-const TICK: Duration = Duration::from_millis(50);
-
-/// Time between two lines of progress.
-const SHOW: Duration = Duration::from_millis(200);
 
 /// Begins a run and searches: the run's folder, and why the search ended.
 ///
@@ -135,109 +129,19 @@ fn drive(
     progress: &Bound<'_, PyAny>,
     crew: Option<Crew>,
 ) -> PyResult<String> {
-    let processes = crew.map(|crew| py.detach(|| start(task, crew))).transpose();
-    let processes = processes.map_err(|error| search_error(py, task, &error))?;
-    let workers = processes
-        .as_ref()
-        .map_or(Workers::Threads(1), Workers::Processes);
-    let progress = progress.clone().unbind();
-    let interrupt = Interrupt::default();
-    let (ended, raised) = py.detach(|| {
-        std::thread::scope(|scope| {
-            let (sender, events) = channel();
-            let (interrupt, recorder) = (&interrupt, &mut recorder);
-            let searching = scope.spawn(move || {
-                let runner = Runner {
-                    task,
-                    workers,
-                    plan: None,
-                    interrupt,
-                };
-                // The other end outlives the search.
-                runner.run(recorder, &mut |event| drop(sender.send(event.clone())))
-            });
-            let raised = attend(&events, interrupt, &progress);
-            (searching.join(), raised)
-        })
-    });
-    let ended = ended.map_err(|panic| internal(&*panic))?;
-    py.detach(|| drop((recorder, processes)));
-    if let Some(remark) = task.remark(py) {
-        task.bridge(py).call_method1("warn", (remark,))?;
-    }
-    progress
-        .bind(py)
-        .call_method1("end", (ended.is_ok() && raised.is_none(),))?;
-    match (raised, ended) {
-        (Some(error), _) => Err(error),
-        (None, Ok(RunReport { end, .. })) => Ok(end.to_string()),
-        (None, Err(error)) => Err(search_error(py, task, &error)),
-    }
-}
-
-/// Shows progress until the search ends; a signal such as Ctrl-C, or an exception of the progress, ends it.
-fn attend(events: &Receiver<Event>, interrupt: &Interrupt, progress: &Py<PyAny>) -> Option<PyErr> {
-    let mut raised = None;
-    let mut tally = Tally::default();
-    let (mut stage, mut shown) = (None, Instant::now());
-    loop {
-        let event = match events.recv_timeout(TICK) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                let last = || Python::attach(|py| show(py, progress, &tally, stage.as_ref()));
-                return raised.or_else(|| last().err());
-            }
+    let processes = processes(py, task, crew)?;
+    let ended = attended(py, task, progress, |interrupt, on_event| {
+        let runner = Runner {
+            task,
+            workers: workers(processes.as_ref()),
+            plan: None,
+            interrupt,
         };
-        if let Some(event) = &event {
-            tally.add(event);
-            if let Event::StageStarted {
-                stage: begun,
-                missing,
-            } = event
-            {
-                stage = Some((begun.to_string(), *missing));
-            }
-        }
-        let due = shown.elapsed() >= SHOW;
-        if event.is_some() && !due {
-            continue;
-        }
-        let attended = Python::attach(|py| {
-            py.check_signals()?;
-            match due && raised.is_none() {
-                true => show(py, progress, &tally, stage.as_ref()),
-                false => Ok(()),
-            }
-        });
-        if due {
-            shown = Instant::now();
-        }
-        if let Err(error) = attended {
-            interrupt.set();
-            raised.get_or_insert(error);
-        }
-    }
-}
-
-fn show(
-    py: Python<'_>,
-    progress: &Py<PyAny>,
-    tally: &Tally,
-    stage: Option<&(String, usize)>,
-) -> PyResult<()> {
-    let counts = PyDict::new(py);
-    counts.set_item("screened", tally.drawn)?;
-    counts.set_item("passed", tally.passed())?;
-    counts.set_item("trained", tally.evaluations)?;
-    counts.set_item("stopped", tally.stopped)?;
-    counts.set_item("failed", tally.failed)?;
-    counts.set_item("lost", tally.lost)?;
-    counts.set_item("best", tally.best.as_ref().map(|best| best.score))?;
-    counts.set_item("reference", tally.reference.clone())?;
-    counts.set_item("stage", stage.cloned())?;
-    progress.bind(py).call_method1("update", (counts,))?;
-    Ok(())
+        runner.run(&mut recorder, &mut |event| on_event(event.clone()))
+    });
+    py.detach(|| drop((recorder, processes)));
+    let RunReport { end, .. } = ended?;
+    Ok(end.to_string())
 }
 
 /// An exception for an error of the search, caused by the last one of the user's code.

@@ -4,23 +4,38 @@ use std::io::{BufReader, Write, stdin};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use autoloss_search::{ProcessSettings, Processes, SearchError, Task};
+use autoloss_search::{ProcessSettings, Processes, SearchError, Task, Workers};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::guard::guarded;
+use crate::run::search_error;
 use crate::task::{PyTask, with_traceback};
 
 /// The processes that a search is to train in: program, arguments, settings of each, seconds that a training may
 /// take, and whether trainings take the cores of this machine.
 pub(crate) type Crew = (PathBuf, Vec<String>, Vec<String>, Option<f64>, bool);
 
-/// Starts the processes.
+/// Starts the processes of a search that is to have some.
 ///
 /// # Errors
 /// If the first of them does not start.
-pub(crate) fn start(task: &PyTask, crew: Crew) -> Result<Processes, SearchError> {
+pub(crate) fn processes(
+    py: Python<'_>,
+    task: &PyTask,
+    crew: Option<Crew>,
+) -> PyResult<Option<Processes>> {
+    let processes = crew.map(|crew| py.detach(|| start(task, crew))).transpose();
+    processes.map_err(|error| search_error(py, task, &error))
+}
+
+/// The processes, or else one thread.
+pub(crate) fn workers(processes: Option<&Processes>) -> Workers<'_> {
+    processes.map_or(Workers::Threads(1), Workers::Processes)
+}
+
+fn start(task: &PyTask, crew: Crew) -> Result<Processes, SearchError> {
     let (program, arguments, settings, limit, shares_cores) = crew;
     Processes::start(ProcessSettings {
         program,

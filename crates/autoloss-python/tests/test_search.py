@@ -76,6 +76,30 @@ def test_operators_that_change_nothing_are_not_searched(tmp_path):
     assert operators("given", operators=["mul", "log", "neg", "max_pool"]) == '"mul", "log", "neg", "max_pool"'
 
 
+def test_a_run_compares_losses_with_fresh_seeds(tmp_path):
+    run = searched(tmp_path, final_losses=0, evaluations=3)
+    found = run.compare(seeds=3, progress=False)
+    assert [each["name"] for each in found] == ["cross_entropy", f"#{run._store.best()[0]}"]
+    seeds = [training["seed"] for training in found[0]["trainings"]]
+    assert len(set(seeds)) == 3
+    assert seeds == [training["seed"] for training in found[1]["trainings"]]
+    assert found[0]["mean"] == pytest.approx(np.mean([t["score"] for t in found[0]["trainings"]]))
+    assert found[1]["difference"] == pytest.approx(found[1]["mean"] - found[0]["mean"])
+    again = al.open(tmp_path / "run")
+    with pytest.raises(TypeError, match="expected task="):
+        again.compare()
+    named = again.compare({"focal": "zoo:focal", "own": run.best}, task=Linear(), seeds=1, seed=5, progress=False)
+    assert [each["name"] for each in named] == ["focal", "own"]
+    assert named[0]["trainings"][0]["seed"] not in seeds
+    for wrong, text in (({"losses": ["yhatt"]}, "unknown input"), ({"seeds": 0}, "0 seeds"), ({"losses": []}, "of 0")):
+        with pytest.raises(ValueError, match=text):
+            run.compare(progress=False, **wrong)
+    failing = Failing(lambda made: made == 2)
+    found = run.compare(["zoo:mse"], task=failing, seeds=2, progress=False)
+    assert len(found[0]["trainings"]) == len(found[0]["failed"]) == 1
+    assert "no data today" in found[0]["failed"][0][1]
+
+
 def test_trainings_are_asked_for_the_right_sets_and_schedules(tmp_path):
     seen = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from autoloss import _core, _run_settings, _worker
@@ -169,6 +169,42 @@ class Run:
         with _worker.crew(bridge, workers, devices, _run_settings.seconds("time_limit", time_limit)) as crew:
             _core.resume(bridge, self.path, evaluations, limit, Progress(progress, None, evaluations), crew)
         return Run(self.path, task)
+
+    def compare(
+        self,
+        losses: Sequence[Loss | str] | Mapping[str, Loss | str] | None = None,
+        *,
+        task: Task | None = None,
+        seeds: int = 5,
+        seed: int = 0,
+        workers: int = 1,
+        device: str | Sequence[str] | None = None,
+        progress: bool = True,
+    ) -> list[dict[str, Any]]:
+        """Trains losses in full with seeds that the search has not seen, and scores them on the test set.
+
+        `losses` are losses, formulas or names of the zoo, or a dictionary of them by name; by default the task's
+        baselines and `best`. The result has the form of `comparisons`, in the order of the losses, each against the
+        first. `seed` chooses the seeds.
+        """
+        task = task or self.task
+        if task is None:
+            raise TypeError("Run.compare: the run was opened from disk and knows no task, expected task=...")
+        devices = [device] if isinstance(device, str) or device is None else list(device)
+        bridge = Bridge(task, devices[0])
+        if losses is None:
+            named = dict(bridge.baselines)
+            best = self._store.best()
+            if best is not None:
+                named[f"#{best[0]}"] = best[2]
+        elif isinstance(losses, Mapping):
+            named = {name: str(loss) for name, loss in losses.items()}
+        else:
+            named = {str(loss): str(loss) for loss in losses}
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1 or not named:
+            raise ValueError(f"Run.compare: {seeds!r} seeds of {len(named)} losses, expected at least one of each")
+        with _worker.crew(bridge, workers, devices, None) as crew:
+            return _core.compare(bridge, list(named.items()), (seed, seeds), Progress(progress), crew)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draws scores against trainings: each candidate, the best so far, and the task's usual loss."""
