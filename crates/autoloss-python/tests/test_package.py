@@ -55,7 +55,7 @@ def test_a_panic_is_an_ordinary_exception():
         _core._panic("no such thing")
 
 
-MODULES = ["autoloss", "autoloss.metrics", "autoloss.task", "autoloss._run_settings"]
+MODULES = ["autoloss", "autoloss._timed", "autoloss.metrics", "autoloss.task", "autoloss._run_settings"]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -99,3 +99,8 @@ def test_stubs_name_what_the_native_part_has():
                 m for m in vars(getattr(_core, name)) if not m.startswith("__") or m in ("__call__", "__getitem__")
             }
             assert own - {"__name__"} == there - {"__reduce__"}, name
+
+
+def test_the_readme_shows_the_first_example_whole():
+    example = (CRATE / "examples" / "digits.py").read_text()
+    assert f"```python\n{example}```" in (CRATE.parent.parent / "README.md").read_text()

@@ -299,6 +299,7 @@ BAD_TASKS = {
     "baseline": (changed(baselines=["cross_entrpy"]), ValueError, "Changed.baselines: .*did you mean"),
     "baselines": (changed(baselines="focal"), TypeError, "Changed.baselines is a str"),
     "metric input": (changed(metric_input="logits"), ValueError, "Changed.metric_input is 'logits'"),
+    "timeout": (changed(metric_timeout=0), ValueError, "Changed.metric_timeout is 0, expected seconds above 0"),
     "samples none": (changed(screening_samples=nothing), TypeError, "screening_samples returned a NoneType"),
     "samples few": (changed(screening_samples=lambda s, c, d: []), ValueError, "returned 0 samples, expected 2"),
     "sample": (changed(screening_samples=lambda s, c, d: [1, 2]), TypeError, "sample 0 is a int, expected autoloss.S"),
@@ -431,6 +432,33 @@ def test_a_metric_that_fails_in_screening_rejects_and_is_told(tmp_path):
     with pytest.warns(RuntimeWarning, match=r"the metric or a derived input failed for \d+ predictions"):
         run = searched(tmp_path, Fragile(), evaluations=3, final_losses=0)
     assert any("the metric is NaN" in (row["reason"] or "") for row in run._store.candidates())
+
+
+def test_a_metric_that_sleeps_for_ever_is_left_to_itself(tmp_path):
+    calls = []
+
+    class Sleepy(Linear):
+        metric_timeout = 0.2
+
+        def metric(self, prediction, target):
+            calls.append(1)
+            if len(calls) == 9:
+                time.sleep(1000)
+            return super().metric(prediction, target)
+
+        def evaluate(self, loss, job):
+            return Linear().evaluate(loss, job)
+
+    with pytest.warns(RuntimeWarning, match="Sleepy.metric took longer than metric_timeout = 0.2 s"):
+        run = searched(tmp_path, Sleepy(), evaluations=3, final_losses=0)
+    assert run.counts["trained"] == 3
+
+    class Asleep(Sleepy):
+        def metric(self, prediction, target):
+            time.sleep(1000)
+
+    with pytest.raises(TimeoutError, match="Asleep.metric took longer"):
+        searched(tmp_path, Asleep(), name="asleep")
 
 
 # Ends.

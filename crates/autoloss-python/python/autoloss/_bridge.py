@@ -13,6 +13,7 @@ import numpy as np
 
 from autoloss import _run_settings, _samples
 from autoloss._core import Loss, Metric
+from autoloss._timed import Timed
 from autoloss.task import METRIC_INPUTS, Branch, Derived, Evaluation, Task
 
 #: Calls of the metric for 100,000 random losses, from few to many that get so far in screening.
@@ -100,6 +101,10 @@ class Bridge:
         self.metric_input = task.metric_input
         if self.metric_input not in METRIC_INPUTS:
             raise ValueError(f"{self.owner}.metric_input is {self.metric_input!r}, expected one of {METRIC_INPUTS}")
+        limit = task.metric_timeout
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0):
+            raise ValueError(f"{self.owner}.metric_timeout is {limit!r}, expected seconds above 0 or None")
+        self.timed: dict[str, Timed] = {}
         for method, arguments in (("screening_samples", 2), ("metric", 2), ("evaluate", 2)):
             _check_method(task, method, arguments)
         self.of_task = _run_settings.without_functions(self.branch_list)
@@ -150,7 +155,7 @@ class Bridge:
             derived = DerivedInputs(place, branch.derived, stored.target) if branch.derived else None
             score: Any = branch.metric
             if score is not None and not isinstance(score, Metric):
-                score = Scorer(f"Branch('{branch.name}').metric", branch.metric, None, stored.given)
+                score = self._python_scorer(f"Branch('{branch.name}').metric", branch.metric, None, stored.given)
             branches.append(StoredBranch(stored, derived, score))
         return StoredSample(branches, self._scorer(targets))
 
@@ -164,7 +169,12 @@ class Bridge:
         by_branch = self.task._by_branch or len(targets) > 1
         names = list(targets) if by_branch else None
         target = targets if by_branch else next(iter(targets.values()))
-        return Scorer(f"{self.owner}.{name}", metric, names, target)
+        return self._python_scorer(f"{self.owner}.{name}", metric, names, target)
+
+    def _python_scorer(self, where: str, metric: Any, names: list[str] | None, target: Any) -> Scorer:
+        if self.task.metric_timeout is not None:
+            metric = self.timed.setdefault(where, Timed(where, metric, self.task.metric_timeout))
+        return Scorer(where, metric, names, target)
 
     def check(self, count: int, seed: int) -> str | None:
         """Tries the task's methods before the run begins; a remark on a slow metric."""

@@ -119,6 +119,8 @@ class Task:
       (N, spatial)). Scores of equal labels are computed once.
     - `screening_metric`: a metric for screening alone, such as `autoloss.metrics.bf1`, which is computed without
       Python; by default `metric`.
+    - `metric_timeout`: seconds that a call of the metric in screening may take; a prediction whose score takes longer
+      counts as one that cannot be scored.
     - `device`: the device of `Job.device`; by default "cuda" where torch finds one, else "cpu".
     """
 
@@ -128,6 +130,7 @@ class Task:
     baselines: Sequence[str] = ()
     metric_input: str = "probabilities"
     screening_metric: Callable[[Any, Any], float] | None = None
+    metric_timeout: float | None = None
     device: str | None = None
 
     #: Whether the metric sees dictionaries by branch.
