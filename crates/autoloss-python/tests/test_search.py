@@ -554,6 +554,19 @@ def test_tasks_that_cannot_be_pickled_are_named(tmp_path):
         searched(tmp_path, task, workers=2)
 
 
+def test_tasks_of_a_prompt_are_named_before_processes_start(tmp_path):
+    code = f"""
+import sys; sys.path.insert(0, {str(HERE)!r})
+import autoloss as al
+from tasks import SMALL, Linear
+class Own(Linear): pass
+al.search(Own(), evaluations=2, workers=2, run={str(tmp_path / "run")!r}, **SMALL)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert "the class Own is defined in a notebook or a prompt" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_scripts_with_several_workers_need_no_module_of_their_own(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
@@ -573,6 +586,50 @@ def test_scripts_with_several_workers_need_no_module_of_their_own(tmp_path):
     )
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
     assert result.stdout.strip() == "3 Own", result.stderr
+
+
+def test_ctrl_c_ends_the_processes_too(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(f"""
+        import os, sys, time
+        sys.path.insert(0, {str(HERE)!r})
+        import autoloss as al
+        from tasks import SMALL, Linear
+
+        class Endless(Linear):
+            def evaluate(self, loss, job):
+                open(os.path.join({str(tmp_path)!r}, f"{{os.getpid()}}.pid"), "w").close()
+                while True:
+                    time.sleep(0.01)
+
+        if __name__ == "__main__":
+            al.search(Endless(), evaluations=3, workers=2, run={str(tmp_path / "run")!r}, **SMALL)
+        """)
+    )
+    search = subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    begun = time.monotonic()
+    while len(list(tmp_path.glob("*.pid"))) < 2 and time.monotonic() - begun < 60:
+        time.sleep(0.05)
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    assert len(workers) == 2
+    # As a terminal does: to the search and its workers.
+    os.killpg(search.pid, signal.SIGINT)
+    _, errors = search.communicate(timeout=30)
+    assert "KeyboardInterrupt" in errors
+    assert search.returncode != 0
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+    assert al.open(tmp_path / "run").counts["trained"] == 0
+
+
+def test_searches_run_in_other_threads(tmp_path):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(searched(tmp_path, evaluations=2, final_losses=0)))
+    thread.start()
+    thread.join(120)
+    assert found[0].counts["trained"] == 2
 
 
 # Several branches and derived inputs.

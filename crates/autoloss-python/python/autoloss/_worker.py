@@ -40,6 +40,12 @@ def crew(
 
 def _pickled(bridge: Bridge) -> bytes:
     """The task, and what a new interpreter needs to find its class."""
+    main = sys.modules["__main__"]
+    if type(bridge.task).__module__ == "__main__" and not hasattr(main, "__file__"):
+        raise TypeError(
+            f"search: the class {bridge.owner} is defined in a notebook or a prompt, where processes do not find it; "
+            "define it in a module and import it, or use workers=1"
+        )
     try:
         task = pickle.dumps(bridge.task)
     except Exception as error:
