@@ -42,8 +42,9 @@ def search(
     `time_limit` is the longest time of one training, for which it needs a process of its own.
 
     `settings` are those of the search (`operators`, `population`, `depth`, `start`, `final_seeds`, ...) and of the
-    screening (`samples`, `steps`, `threshold`, ...); the file of defaults, `autoloss-search/src/default.toml`, explains each. Screening counts what share of
-    the possible gain a loss reaches (`normalise=True`), as metrics of one's own begin anywhere.
+    screening (`samples`, `steps`, `threshold`, ...); the file of defaults, `autoloss-search/src/default.toml`,
+    explains each. Screening counts what share of the possible gain a loss reaches (`normalise=True`), as metrics of
+    one's own begin anywhere.
 
     Ctrl-C ends the search in order and raises `KeyboardInterrupt`; `autoloss.open(folder).resume(task)` goes on.
     """
