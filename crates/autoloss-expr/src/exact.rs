@@ -35,12 +35,12 @@ impl<'a> Exact<'a> {
     ///
     /// # Panics
     /// If an input that the program uses does not have the shape's number of elements.
-    pub fn descend(&mut self, inputs: &[Vec<f64>]) -> f64 {
+    pub fn descend<V: AsRef<[f64]>>(&mut self, inputs: &[V]) -> f64 {
         for (i, node) in self.program.nodes.iter().enumerate() {
             let (before, rest) = self.values.split_at_mut(i);
             let out = &mut rest[0];
             match node {
-                Node::Input(input) => out.copy_from_slice(&inputs[*input]),
+                Node::Input(input) => out.copy_from_slice(inputs[*input].as_ref()),
                 Node::Constant(c) => out.fill(*c),
                 Node::Apply(op, [a, b]) => {
                     let (a, b) = (&before[*a], &before[*b]);

@@ -137,6 +137,20 @@ impl Confusion {
         self.pixels(class)?.accuracy()
     }
 
+    /// 2 TP / (2 TP + FP + FN) of a class, or none where the class is in neither
+    /// target nor prediction.
+    #[must_use]
+    pub fn f1(&self, class: u8) -> Option<f64> {
+        self.iou(class).map(|iou| 2.0 * iou / (1.0 + iou))
+    }
+
+    /// Macro F1: mean of F1 over the classes that are in target or prediction.
+    #[must_use]
+    pub fn macro_f1(&self) -> f64 {
+        let classes = (0..self.classes).filter_map(|class| self.f1(class as u8));
+        mean(classes)
+    }
+
     /// Mean of the `IoU` over the classes that are in target or prediction.
     #[must_use]
     pub fn miou(&self) -> f64 {
@@ -249,6 +263,11 @@ mod tests {
         ));
         assert!(close(confusion.gacc(), 3.0 / 6.0));
         assert!(close(confusion.macc(), (2.0 / 3.0 + 1.0 / 2.0) / 3.0));
+        // F1 of class 0: 4 / (4 + 1), of class 1: 2 / (2 + 3).
+        assert!(close(confusion.f1(0).unwrap(), 4.0 / 5.0));
+        assert!(close(confusion.f1(1).unwrap(), 2.0 / 5.0));
+        assert_eq!(confusion.f1(3), None);
+        assert!(close(confusion.macro_f1(), (4.0 / 5.0 + 2.0 / 5.0) / 3.0));
     }
 
     /// Class 1 is only predicted: it counts in mIoU, as 0, and not in mAcc.

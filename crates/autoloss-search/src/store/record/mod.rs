@@ -201,11 +201,12 @@ impl Recorder {
         self.store.sql(changed).map(|_| ())
     }
 
-    /// Forgets the candidates and counts of proposals without outcome, which will be made again.
+    /// Forgets the candidates and counts of proposals without outcome, which a study restored from the record
+    /// makes again, see [`Study::restore`](crate::study::Study::restore).
     ///
     /// # Errors
     /// As [`Recorder::record`].
-    pub(crate) fn discard_unfinished(&mut self) -> Result<(), StoreError> {
+    pub fn discard_unfinished(&mut self) -> Result<(), StoreError> {
         const UNFINISHED: &str = "proposal NOT IN \
             (SELECT proposal FROM candidate WHERE joined IS NOT NULL OR fate IN ('failed', 'lost', 'pruned'))";
         let discarded = self.store.connection.execute_batch(&format!(

@@ -1,0 +1,330 @@
+//! Value and gradient of a loss at given arrays, without the interpreter's lock.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+use autoloss_expr::{
+    Branch, Exact, NativeFields, NativeLoss, Operator, Program, Shape, Tree, Workspace,
+};
+use numpy::ndarray::{ArrayD, IxDyn};
+use numpy::{Element, IntoPyArray, PyReadonlyArrayDyn};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::fields::{BranchInputs, Inputs};
+use super::has;
+use crate::arrays::{MayBeNan, Place, no_nan};
+
+/// A branch, ready to be computed.
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) tree: Tree,
+    /// The inputs that the tree uses: `yhat` and `y` first.
+    pub(super) inputs: Vec<String>,
+    /// Value, and gradient for `yhat`; none of a native loss.
+    program: Option<Program>,
+    /// Whether it looks at neighbours, so that the positions' arrangement counts.
+    pub(super) pools: bool,
+}
+
+impl Part {
+    pub(super) fn new(branch: &Branch) -> PyResult<Self> {
+        let Branch { name, tree } = branch;
+        let mut inputs: Vec<String> = tree.inputs().into_iter().map(str::to_owned).collect();
+        inputs.sort_by_key(|input| match input.as_str() {
+            "yhat" => 0,
+            "y" => 1,
+            _ => 2,
+        });
+        if inputs.is_empty() {
+            return Err(PyValueError::new_err(format!(
+                "Loss: `{tree}` uses no input, expected a formula over `yhat` and `y`"
+            )));
+        }
+        let pooling = |op| matches!(op, Operator::MaxPool | Operator::MinPool);
+        let mut part = Self {
+            name: name.clone(),
+            pools: tree.native().is_some() || has(tree, pooling),
+            tree: tree.clone(),
+            inputs,
+            program: None,
+        };
+        if part.tree.native().is_none() {
+            part.program = Some(part.differentiated("yhat")?);
+        }
+        Ok(part)
+    }
+
+    fn differentiated(&self, of: &str) -> PyResult<Program> {
+        let inputs: Vec<(&str, bool)> = self
+            .inputs
+            .iter()
+            .map(|name| (name.as_str(), name == of))
+            .collect();
+        Program::new(&self.tree, &inputs).map_err(|e| PyValueError::new_err(format!("Loss: {e}")))
+    }
+
+    /// The program with the gradient for one input.
+    ///
+    /// # Errors
+    /// A native loss, which has none.
+    pub(super) fn program(&self, of: &str) -> PyResult<Cow<'_, Program>> {
+        match &self.program {
+            None => Err(PyTypeError::new_err(format!(
+                "Loss: `{}` is a native loss, no tree of operators",
+                self.tree
+            ))),
+            Some(program) if of == "yhat" => Ok(Cow::Borrowed(program)),
+            Some(_) => self.differentiated(of).map(Cow::Owned),
+        }
+    }
+
+    /// Number of an input to differentiate by.
+    fn place(&self, call: &str, of: &str) -> PyResult<usize> {
+        let known = match self.tree.native() {
+            Some(_) => &self.inputs[..1],
+            None => &self.inputs[..],
+        };
+        known.iter().position(|name| name == of).ok_or_else(|| {
+            let place = Place { call, name: "of" };
+            let expected = format!("one of the inputs {}", known.join(", "));
+            place.wrong_value(&format!("is '{of}'"), &expected)
+        })
+    }
+}
+
+/// Numbers that losses are computed in.
+trait Number: Element + MayBeNan {
+    /// Loss value.
+    fn value(part: &Part, shape: Shape, inputs: &[&[Self]]) -> f64;
+
+    /// Loss value, and the gradient for the input at a place.
+    fn gradient(
+        part: &Part,
+        program: Option<&Program>,
+        at: (Shape, usize),
+        inputs: &[&[Self]],
+    ) -> (f64, Vec<Self>);
+}
+
+thread_local! {
+    /// Buffers that stay from call to call.
+    static WORKSPACE: RefCell<Workspace> = RefCell::new(Workspace::new());
+}
+
+impl Number for f32 {
+    fn value(part: &Part, shape: Shape, inputs: &[&[Self]]) -> f64 {
+        match (&part.program, part.tree.native()) {
+            (Some(program), _) => WORKSPACE.with_borrow_mut(|ws| program.value(ws, shape, inputs)),
+            (None, Some(native)) => native.at_single(shape, inputs[0], inputs[1]).0,
+            (None, None) => unreachable!("a tree is a program or native"),
+        }
+    }
+
+    fn gradient(
+        part: &Part,
+        program: Option<&Program>,
+        (shape, place): (Shape, usize),
+        inputs: &[&[Self]],
+    ) -> (f64, Vec<Self>) {
+        match (program, part.tree.native()) {
+            (Some(program), _) => {
+                let mut gradients = vec![Vec::new(); inputs.len()];
+                let value = WORKSPACE
+                    .with_borrow_mut(|ws| program.gradient(ws, shape, inputs, &mut gradients));
+                (value, gradients.swap_remove(place))
+            }
+            (None, Some(native)) => native.at_single(shape, inputs[0], inputs[1]),
+            (None, None) => unreachable!("a tree is a program or native"),
+        }
+    }
+}
+
+impl Number for f64 {
+    fn value(part: &Part, shape: Shape, inputs: &[&[Self]]) -> f64 {
+        match (&part.program, part.tree.native()) {
+            (Some(program), _) => Exact::new(program, shape).descend(inputs),
+            (None, Some(native)) => at(native, shape, inputs).0,
+            (None, None) => unreachable!("a tree is a program or native"),
+        }
+    }
+
+    fn gradient(
+        part: &Part,
+        program: Option<&Program>,
+        (shape, place): (Shape, usize),
+        inputs: &[&[Self]],
+    ) -> (f64, Vec<Self>) {
+        match (program, part.tree.native()) {
+            (Some(program), _) => {
+                let mut exact = Exact::new(program, shape);
+                let value = exact.descend(inputs);
+                let gradient = exact.gradient(place).map(<[f64]>::to_vec);
+                (value, gradient.unwrap_or_else(|| vec![0.0; shape.len()]))
+            }
+            (None, Some(native)) => at(native, shape, inputs),
+            (None, None) => unreachable!("a tree is a program or native"),
+        }
+    }
+}
+
+fn at(native: &NativeLoss, shape: Shape, inputs: &[&[f64]]) -> (f64, Vec<f64>) {
+    let (yhat, y) = (inputs[0], inputs[1]);
+    let at = native.at(&NativeFields { shape, yhat, y });
+    (at.loss_value, at.gradient)
+}
+
+/// Loss value, summed over the branches.
+///
+/// # Errors
+/// NaN among the inputs.
+pub(super) fn value(py: Python<'_>, parts: &[Part], given: &Inputs<'_, '_>) -> PyResult<f64> {
+    let mut total = 0.0;
+    for (part, inputs) in parts.iter().zip(&given.branches) {
+        total += match inputs.double {
+            true => part_value::<f64>(py, given.call, part, inputs)?,
+            false => part_value::<f32>(py, given.call, part, inputs)?,
+        };
+    }
+    Ok(total)
+}
+
+fn part_value<T: Number>(
+    py: Python<'_>,
+    call: &str,
+    part: &Part,
+    inputs: &BranchInputs<'_>,
+) -> PyResult<f64> {
+    let reading = read::<T>(call, part, inputs)?;
+    let fields = slices(&reading)?;
+    let (shape, dims) = (inputs.shape, inputs.fields[0].dims());
+    py.detach(|| {
+        check(call, part, dims, &fields)?;
+        Ok(T::value(part, shape, &fields))
+    })
+}
+
+/// Loss value, summed over the branches, and the gradient for an input: an array, or a dictionary of arrays.
+///
+/// # Errors
+/// NaN among the inputs, an input that the loss does not use.
+pub(super) fn gradient<'py>(
+    py: Python<'py>,
+    parts: &[Part],
+    given: &Inputs<'_, 'py>,
+    of: &str,
+) -> PyResult<(f64, Bound<'py, PyAny>)> {
+    let mut total = 0.0;
+    let mut gradients = Vec::with_capacity(parts.len());
+    for (part, inputs) in parts.iter().zip(&given.branches) {
+        let (value, gradient) = match inputs.double {
+            true => part_gradient::<f64>(py, given.call, part, inputs, of)?,
+            false => part_gradient::<f32>(py, given.call, part, inputs, of)?,
+        };
+        total += value;
+        gradients.push(gradient);
+    }
+    if !given.by_branch {
+        return Ok((total, gradients.swap_remove(0)));
+    }
+    let dict = PyDict::new(py);
+    for (part, gradient) in parts.iter().zip(gradients) {
+        dict.set_item(&part.name, gradient)?;
+    }
+    Ok((total, dict.into_any()))
+}
+
+fn part_gradient<'py, T: Number>(
+    py: Python<'py>,
+    call: &str,
+    part: &Part,
+    inputs: &BranchInputs<'py>,
+    of: &str,
+) -> PyResult<(f64, Bound<'py, PyAny>)> {
+    let place = part.place(call, of)?;
+    let program = match part.tree.native() {
+        Some(_) => None,
+        None => Some(part.program(of)?),
+    };
+    let reading = read::<T>(call, part, inputs)?;
+    let fields = slices(&reading)?;
+    let (shape, dims) = (inputs.shape, inputs.fields[0].dims());
+    let (value, gradient) = py.detach(|| {
+        check(call, part, dims, &fields)?;
+        PyResult::Ok(T::gradient(
+            part,
+            program.as_deref(),
+            (shape, place),
+            &fields,
+        ))
+    })?;
+    let gradient = ArrayD::from_shape_vec(IxDyn(dims), gradient)
+        .map_err(|e| PyValueError::new_err(format!("{call}: {e}")))?;
+    Ok((value, gradient.into_pyarray(py).into_any()))
+}
+
+fn read<'py, T: Element>(
+    call: &str,
+    part: &Part,
+    inputs: &BranchInputs<'py>,
+) -> PyResult<Vec<PyReadonlyArrayDyn<'py, T>>> {
+    let fields = inputs.fields.iter().zip(&part.inputs);
+    fields
+        .map(|(field, name)| field.read(Place { call, name }))
+        .collect()
+}
+
+fn slices<'a, T: Element>(reading: &'a [PyReadonlyArrayDyn<'_, T>]) -> PyResult<Vec<&'a [T]>> {
+    let slice = |array: &'a PyReadonlyArrayDyn<'_, T>| {
+        array
+            .as_slice()
+            .map_err(|e| PyValueError::new_err(e.to_string()))
+    };
+    reading.iter().map(slice).collect()
+}
+
+fn check<T: Number>(call: &str, part: &Part, dims: &[usize], fields: &[&[T]]) -> PyResult<()> {
+    for (name, values) in part.inputs.iter().zip(fields) {
+        no_nan(Place { call, name }, dims, values)?;
+    }
+    Ok(())
+}
+
+/// Whether the loss of a batch is more than the mean of its parts' losses. Trees are judged by their operators,
+/// native losses by trying them.
+pub(super) fn couples_batch(tree: &Tree) -> bool {
+    match tree.native() {
+        Some(native) => native_couples(native),
+        None => has(tree, |op| op == Operator::MeanNhw),
+    }
+}
+
+fn native_couples(native: &NativeLoss) -> bool {
+    let one = Shape::new(1, 3, 8, 8);
+    let both = Shape { n: 2, ..one };
+    let pixels = one.h * one.w;
+    // Two different samples: other shares of the classes and other certainties.
+    let class = |n: usize, pixel: usize| (pixel / (5 + 3 * n) + n) % one.c;
+    let (mut yhat, mut y) = (Vec::new(), Vec::new());
+    for n in 0..both.n {
+        for c in 0..one.c {
+            for pixel in 0..pixels {
+                let right = class(n, pixel) == c;
+                let certainty = 0.4 + 0.5 * ((pixel * (7 + n)) % 11) as f64 / 11.0;
+                yhat.push(if right {
+                    certainty
+                } else {
+                    (1.0 - certainty) / 2.0
+                });
+                y.push(f64::from(u8::from(right)));
+            }
+        }
+    }
+    let value =
+        |shape, from: usize, to: usize| at(native, shape, &[&yhat[from..to], &y[from..to]]).0;
+    let len = one.len();
+    let whole = value(both, 0, 2 * len);
+    let parts = (value(one, 0, len) + value(one, len, 2 * len)) / 2.0;
+    (whole - parts).abs() > 1e-9 * whole.abs().max(1e-3)
+}

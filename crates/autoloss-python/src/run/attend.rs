@@ -1,0 +1,116 @@
+//! The thread that called a search: it shows progress and takes signals, while others work.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use autoloss_search::{Event, Interrupt, SearchError, Tally};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::search_error;
+use crate::guard::internal;
+use crate::task::PyTask;
+
+/// Time between two looks at signals.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Time between two lines of progress.
+const SHOW: Duration = Duration::from_millis(200);
+
+/// Result of work on another thread, which tells events and ends early when the interrupt is set.
+///
+/// # Errors
+/// Those of the work; a signal such as Ctrl-C, or an exception of the progress, which end it.
+pub(super) fn attended<T: Send>(
+    py: Python<'_>,
+    task: &PyTask,
+    progress: &Bound<'_, PyAny>,
+    work: impl FnOnce(&Interrupt, &dyn Fn(Event)) -> Result<T, SearchError> + Send,
+) -> PyResult<T> {
+    let shown = progress.clone().unbind();
+    let interrupt = Interrupt::default();
+    let (ended, raised) = py.detach(|| {
+        std::thread::scope(|scope| {
+            let (sender, events) = channel();
+            let interrupt = &interrupt;
+            // The other end outlives the work.
+            let working = scope.spawn(move || work(interrupt, &|event| drop(sender.send(event))));
+            let raised = attend(&events, interrupt, &shown);
+            (working.join(), raised)
+        })
+    });
+    let ended = ended.map_err(|panic| internal(&*panic))?;
+    if let Some(remark) = task.remark(py) {
+        task.bridge(py).call_method1("warn", (remark,))?;
+    }
+    progress.call_method1("end", (ended.is_ok() && raised.is_none(),))?;
+    match raised {
+        Some(error) => Err(error),
+        None => ended.map_err(|error| search_error(py, task, &error)),
+    }
+}
+
+/// Shows progress until the search ends; a signal such as Ctrl-C, or an exception of the progress, ends it.
+fn attend(events: &Receiver<Event>, interrupt: &Interrupt, progress: &Py<PyAny>) -> Option<PyErr> {
+    let mut raised = None;
+    let mut tally = Tally::default();
+    let (mut stage, mut shown) = (None, Instant::now());
+    loop {
+        let event = match events.recv_timeout(TICK) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                let last = || Python::attach(|py| show(py, progress, &tally, stage.as_ref()));
+                return raised.or_else(|| last().err());
+            }
+        };
+        if let Some(event) = &event {
+            tally.add(event);
+            if let Event::StageStarted {
+                stage: begun,
+                missing,
+            } = event
+            {
+                stage = Some((begun.to_string(), *missing));
+            }
+        }
+        let due = shown.elapsed() >= SHOW;
+        if event.is_some() && !due {
+            continue;
+        }
+        let attended = Python::attach(|py| {
+            py.check_signals()?;
+            match due && raised.is_none() {
+                true => show(py, progress, &tally, stage.as_ref()),
+                false => Ok(()),
+            }
+        });
+        if due {
+            shown = Instant::now();
+        }
+        if let Err(error) = attended {
+            interrupt.set();
+            raised.get_or_insert(error);
+        }
+    }
+}
+
+fn show(
+    py: Python<'_>,
+    progress: &Py<PyAny>,
+    tally: &Tally,
+    stage: Option<&(String, usize)>,
+) -> PyResult<()> {
+    let counts = PyDict::new(py);
+    counts.set_item("screened", tally.drawn)?;
+    counts.set_item("passed", tally.passed())?;
+    counts.set_item("trained", tally.evaluations)?;
+    counts.set_item("stopped", tally.stopped)?;
+    counts.set_item("failed", tally.failed)?;
+    counts.set_item("lost", tally.lost)?;
+    counts.set_item("best", tally.best.as_ref().map(|best| best.score))?;
+    counts.set_item("reference", tally.reference.clone())?;
+    counts.set_item("stage", stage.cloned())?;
+    progress.bind(py).call_method1("update", (counts,))?;
+    Ok(())
+}

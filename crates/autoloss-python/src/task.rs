@@ -1,0 +1,281 @@
+//! A task whose network, data and metric are Python: the search's trait over the user's object.
+
+mod derived;
+mod job;
+mod sample;
+mod scorer;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use autoloss_expr::Loss;
+use autoloss_search::{
+    BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Reporter, Role, Sample, Schedule,
+    Settings, Task, TaskError, resolve, seed::samples_seed,
+};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::loss::PyLoss;
+pub(crate) use job::{Interrupted, NotFinite, PyJob};
+pub(crate) use scorer::Faults;
+
+/// A user's task behind its bridge, the object that checks what the user's methods return.
+pub(crate) struct PyTask {
+    bridge: Py<PyAny>,
+    name: String,
+    metric: String,
+    device: String,
+    branches: Vec<BranchSpec>,
+    baselines: Vec<(String, Loss)>,
+    labels: bool,
+    /// The last exception of a training.
+    last_error: Mutex<Option<PyErr>>,
+    /// Exceptions of the metric during screening.
+    faults: Faults,
+}
+
+impl PyTask {
+    /// Takes a bridge.
+    ///
+    /// # Errors
+    /// What the bridge finds wrong with the task; a baseline that cannot be read.
+    pub(crate) fn new(bridge: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let branches: Vec<(String, usize, bool, Vec<String>)> =
+            bridge.getattr("branches")?.extract()?;
+        let branches = branches
+            .into_iter()
+            .map(|(name, _, softmax, derived)| BranchSpec {
+                name,
+                inputs: inputs(softmax, &derived),
+            });
+        let mut task = Self {
+            name: bridge.getattr("name")?.extract()?,
+            metric: bridge.getattr("metric_name")?.extract()?,
+            device: bridge.getattr("device")?.extract()?,
+            labels: bridge.getattr("metric_input")?.extract::<String>()? == "labels",
+            branches: branches.collect(),
+            baselines: Vec::new(),
+            bridge: bridge.clone().unbind(),
+            last_error: Mutex::default(),
+            faults: Faults::default(),
+        };
+        let baselines: Vec<(String, String)> = bridge.getattr("baselines")?.extract()?;
+        for (name, text) in baselines {
+            let named = resolve::resolve(&text, &task).map_err(|error| {
+                PyValueError::new_err(format!("{}.baselines: {error}", task.name))
+            })?;
+            task.baselines.push((name, named.loss));
+        }
+        Ok(task)
+    }
+
+    /// Tries the task's methods with the samples that a search asks for, and tells a person of a slow metric.
+    ///
+    /// # Errors
+    /// What they return that cannot be used, and their own exceptions.
+    pub(crate) fn check(&self, py: Python<'_>, settings: &Settings) -> PyResult<()> {
+        let seed = samples_seed(settings.search.seed);
+        let bridge = self.bridge.bind(py);
+        let remark = bridge.call_method1("check", (settings.screening.samples, seed))?;
+        if !remark.is_none() {
+            bridge.call_method1("warn", (remark,))?;
+        }
+        Ok(())
+    }
+
+    /// The bridge to the user's object.
+    pub(crate) fn bridge<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.bridge.bind(py)
+    }
+
+    /// The exception of the training that failed last.
+    pub(crate) fn take_error(&self) -> Option<PyErr> {
+        let mut error = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        error.take().or_else(|| self.faults.take())
+    }
+
+    /// A remark on exceptions of the metric during screening.
+    pub(crate) fn remark(&self, py: Python<'_>) -> Option<String> {
+        self.faults.remark(py)
+    }
+
+    /// A loss of the task as the user sees it.
+    ///
+    /// # Errors
+    /// Never of losses of the task.
+    pub(crate) fn loss(&self, py: Python<'_>, loss: &Loss) -> PyResult<PyLoss> {
+        let mut offered: Vec<String> = Vec::new();
+        for input in self.branches.iter().flat_map(|branch| &branch.inputs) {
+            if !offered.contains(&input.name) {
+                offered.push(input.name.clone());
+            }
+        }
+        let of_task = self.bridge.bind(py).getattr("of_task")?;
+        PyLoss::new(loss.clone(), offered, Some(of_task.unbind()))
+    }
+
+    /// An exception of a training; the two of ours are no failures.
+    fn failed(&self, py: Python<'_>, error: PyErr) -> Ended {
+        if error.is_instance_of::<Interrupted>(py) {
+            return Ended::Failed(TaskError::Interrupted);
+        }
+        if error.is_instance_of::<NotFinite>(py) {
+            return Ended::NotFinite(error.value(py).to_string());
+        }
+        let text = with_traceback(py, &error);
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some(error);
+        Ended::Failed(TaskError::Failed(text))
+    }
+}
+
+/// The end of a training by an exception.
+enum Ended {
+    /// By the loss value, in words.
+    NotFinite(String),
+    /// By anything else.
+    Failed(TaskError),
+}
+
+/// An exception as Python prints it.
+pub(crate) fn with_traceback(py: Python<'_>, error: &PyErr) -> String {
+    let format = || -> PyResult<String> {
+        let traceback = py.import("traceback")?;
+        let parts = (error.get_type(py), error.value(py), error.traceback(py));
+        let lines = traceback.call_method1("format_exception", parts)?;
+        Ok(lines
+            .extract::<Vec<String>>()?
+            .concat()
+            .trim_end()
+            .to_owned())
+    };
+    format().unwrap_or_else(|_| error.to_string())
+}
+
+fn inputs(softmax: bool, derived: &[String]) -> Vec<InputSpec> {
+    let mut inputs = match softmax {
+        true => InputSpec::probabilities_and_target(),
+        false => InputSpec::numbers_and_target(),
+    };
+    inputs.extend(
+        derived
+            .iter()
+            .map(|name| InputSpec::new(name, Role::Derived)),
+    );
+    inputs
+}
+
+/// What a bridge makes of a training: score, metrics, and the curve where the user gave one.
+type Trained = (f64, BTreeMap<String, f64>, Option<Vec<(usize, f64)>>);
+
+impl Task for PyTask {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn metric(&self) -> &str {
+        &self.metric
+    }
+
+    fn branches(&self) -> &[BranchSpec] {
+        &self.branches
+    }
+
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        Python::attach(|py| {
+            let make = || -> PyResult<Vec<Sample>> {
+                let stored = self
+                    .bridge
+                    .bind(py)
+                    .call_method1("samples", (count, seed))?;
+                let stored = stored.cast::<PyList>()?;
+                let make = |sample| sample::stored(&sample, self.labels, &self.faults);
+                stored.iter().map(make).collect()
+            };
+            make().map_err(|error| TaskError::Failed(with_traceback(py, &error)))
+        })
+    }
+
+    fn evaluate_reporting(
+        &self,
+        loss: &Loss,
+        job: &Job,
+        interrupt: &Interrupt,
+        report: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError> {
+        let start = Instant::now();
+        let (state, reports) = job::state(job);
+        let trained = job::relayed(&state, reports, interrupt, report, || {
+            Python::attach(|py| {
+                let train = || -> PyResult<Trained> {
+                    state.begin(py)?;
+                    let job = PyJob::new(job, &self.device, &state);
+                    let loss = self.loss(py, loss)?;
+                    let bridge = self.bridge.bind(py);
+                    let trained = bridge.call_method1("evaluate", (loss, job));
+                    state.end();
+                    trained?.extract()
+                };
+                train().map_err(|error| self.failed(py, error))
+            })
+        });
+        let curve = state.curve();
+        let evaluation = |score, outcome, curve, metrics| Evaluation {
+            score,
+            outcome,
+            curve,
+            metrics,
+            pictures: Vec::new(),
+            seconds: start.elapsed().as_secs_f64(),
+        };
+        match trained {
+            Ok((score, metrics, own)) => {
+                let curve = own.unwrap_or(curve);
+                Ok(evaluation(
+                    score,
+                    Outcome::Finished,
+                    curve,
+                    metrics.into_iter().collect(),
+                ))
+            }
+            Err(Ended::Failed(error)) => Err(error),
+            Err(Ended::NotFinite(what)) => {
+                let update = state.last_step() + 1;
+                let outcome = Outcome::Stopped { update, what };
+                Ok(evaluation(0.0, outcome, curve, Vec::new()))
+            }
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        let branches = self.branches.iter().map(|branch| branch.name.as_str());
+        let branches: Vec<&str> = branches.collect();
+        format!("{} {} {}", self.name, self.metric, branches.join(","))
+    }
+
+    fn baselines(&self) -> Vec<(String, Loss)> {
+        self.baselines.clone()
+    }
+
+    fn expected_seconds(&self, schedule: Schedule) -> Result<Option<f64>, TaskError> {
+        let name = match schedule {
+            Schedule::Proxy => "proxy",
+            Schedule::Full => "full",
+        };
+        Python::attach(|py| {
+            let bridge = self.bridge.bind(py);
+            let seconds = bridge.call_method1("expected_seconds", (name,));
+            let seconds = seconds.and_then(|seconds| seconds.extract());
+            seconds.map_err(|error| TaskError::Failed(with_traceback(py, &error)))
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! Metrics that are Python: each call takes the interpreter's lock, so scores of equal labels are kept.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use autoloss_search::{BranchScorer, Scorer};
+use numpy::ndarray::{Array, ArrayViewD, IxDyn};
+use numpy::{IntoPyArray, ToPyArray};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+/// Exceptions of the user's functions during screening: the candidate counts as invalid, and a person is told.
+#[derive(Clone, Default)]
+pub(crate) struct Faults(Arc<Mutex<(u64, Option<PyErr>)>>);
+
+impl Faults {
+    /// Notes an exception; the first is kept.
+    pub(crate) fn note(&self, error: PyErr) {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.0 += 1;
+        faults.1.get_or_insert(error);
+    }
+
+    /// The first exception.
+    pub(crate) fn take(&self) -> Option<PyErr> {
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.1.take()
+    }
+
+    /// A remark on the exceptions so far, once.
+    pub(crate) fn remark(&self, py: Python<'_>) -> Option<String> {
+        let (count, error) = {
+            let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *faults)
+        };
+        let error = error?;
+        let text = super::with_traceback(py, &error);
+        Some(format!(
+            "the metric or a derived input failed for {count} predictions that screening came to, whose losses \
+             count as invalid; the first time:\n{text}"
+        ))
+    }
+}
+
+/// Extents of a branch's prediction (N, C, spatial).
+#[derive(Clone)]
+pub(super) struct Dims(pub(super) Vec<usize>);
+
+impl Dims {
+    fn samples(&self) -> usize {
+        self.0[0]
+    }
+
+    fn channels(&self) -> usize {
+        self.0[1]
+    }
+
+    fn pixels(&self) -> usize {
+        self.0[2..].iter().product()
+    }
+
+    fn of_labels(&self) -> Vec<usize> {
+        let spatial = self.0[2..].iter().copied();
+        [self.0[0]].into_iter().chain(spatial).collect()
+    }
+
+    /// The largest channel at each position, the first of equal ones.
+    fn argmax(&self, values: &[f32]) -> Vec<i64> {
+        let (channels, pixels) = (self.channels(), self.pixels());
+        let mut labels = Vec::with_capacity(self.samples() * pixels);
+        for sample in values.chunks(channels * pixels) {
+            for pixel in 0..pixels {
+                let at = |c: usize| sample[c * pixels + pixel];
+                let best = (1..channels).fold(0, |best, c| if at(c) > at(best) { c } else { best });
+                labels.push(best.cast_signed() as i64);
+            }
+        }
+        labels
+    }
+}
+
+/// A metric in Python for the predictions of a stored sample.
+pub(super) struct PyScorer {
+    /// Called with a list of arrays, one a branch.
+    function: Py<PyAny>,
+    dims: Vec<Dims>,
+    /// Whether it sees labels instead of class probabilities.
+    labels: bool,
+    /// Scores by the hash of the labels.
+    known: Mutex<HashMap<u128, f64>>,
+    faults: Faults,
+}
+
+impl PyScorer {
+    pub(super) fn new(function: Py<PyAny>, dims: Vec<Dims>, labels: bool, faults: &Faults) -> Self {
+        Self {
+            function,
+            dims,
+            labels,
+            known: Mutex::default(),
+            faults: faults.clone(),
+        }
+    }
+
+    /// As a scorer of all branches.
+    pub(super) fn of_all(self) -> Scorer {
+        Box::new(move |predictions| self.score(predictions))
+    }
+
+    /// As a scorer of a branch by itself.
+    pub(super) fn of_branch(self) -> BranchScorer {
+        Box::new(move |prediction| self.score(&[prediction]))
+    }
+
+    fn score(&self, predictions: &[&[f32]]) -> f64 {
+        if !self.labels {
+            return self.call(|py| {
+                let branches = predictions.iter().zip(&self.dims);
+                let arrays = branches.map(|(values, dims)| {
+                    let view = ArrayViewD::from_shape(IxDyn(&dims.0), values);
+                    let view = view.map_err(|e| PyValueError::new_err(e.to_string()))?;
+                    Ok(view.to_pyarray(py).into_any())
+                });
+                PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
+            });
+        }
+        let labels: Vec<Vec<i64>> = predictions
+            .iter()
+            .zip(&self.dims)
+            .map(|(values, dims)| dims.argmax(values))
+            .collect();
+        let hash = hash(&labels);
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(score) = known().get(&hash) {
+            return *score;
+        }
+        let score = self.call(|py| {
+            let arrays = labels.into_iter().zip(&self.dims).map(|(labels, dims)| {
+                let array = Array::from_shape_vec(IxDyn(&dims.of_labels()), labels);
+                let array = array.map_err(|e| PyValueError::new_err(e.to_string()))?;
+                Ok(array.into_pyarray(py).into_any())
+            });
+            PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
+        });
+        known().insert(hash, score);
+        score
+    }
+
+    /// The function's result; not a number if it fails, so that the candidate counts as invalid.
+    fn call(&self, arrays: impl FnOnce(Python<'_>) -> PyResult<Bound<'_, PyList>>) -> f64 {
+        Python::attach(|py| {
+            let call = || {
+                self.function
+                    .bind(py)
+                    .call1((arrays(py)?,))?
+                    .extract::<f64>()
+            };
+            call().unwrap_or_else(|error| {
+                self.faults.note(error);
+                f64::NAN
+            })
+        })
+    }
+}
+
+/// 128 bits of hash: no two label maps of a run share one.
+fn hash(labels: &[Vec<i64>]) -> u128 {
+    let half = |begin: u64| {
+        let mut hasher = DefaultHasher::new();
+        begin.hash(&mut hasher);
+        labels.hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
+}

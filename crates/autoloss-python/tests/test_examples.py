@@ -1,0 +1,21 @@
+"""The examples, cut short."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.mark.parametrize(("name", "usual"), [("digits", "cross_entropy"), ("diabetes", "mse")])
+def test_examples_run_and_compare(tmp_path, name, usual):
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    command = [sys.executable, EXAMPLES / f"{name}.py", "--evaluations", "2", "--run", tmp_path / "run"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert "2 trained" in result.stdout
+    assert f"{usual}: 0." in result.stdout
+    assert "recommended: " in result.stdout
