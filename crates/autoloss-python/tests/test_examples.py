@@ -9,7 +9,7 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-@pytest.mark.parametrize(("name", "usual"), [("digits", "cross_entropy"), ("diabetes", "mse")])
+@pytest.mark.parametrize(("name", "usual"), [("digits", "cross_entropy"), ("diabetes", "mse"), ("vessels", "cross_entropy"), ("clicks", "cross_entropy")])
 def test_examples_run_and_compare(tmp_path, name, usual):
     pytest.importorskip("torch")
     pytest.importorskip("sklearn")

@@ -112,8 +112,8 @@ fn of_plan(
 ) -> Result<Output> {
     searches::run_all(&plan.searches, out, workers, interrupt)?;
     let trained = trainings::train(plan, out, workers, interrupt)?;
-    if sheet == Sheet::Parts {
-        return parts::output(plan, &trained[0], out);
+    if matches!(sheet, Sheet::Parts | Sheet::Half) {
+        return parts::output(parts::arms(sheet), plan, &trained[0], out);
     }
     let several = plan.setups.len() > 1;
     let columns = plan.setups.iter().flat_map(|setup| {

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use autoloss_search::{EvaluationSet, Paired, Settings, Store, parse_toml};
 use toml::{Table, Value};
 
 use super::output::{Cell, Output};
-use super::plan::{Data, Plan, Row, Scale, Search, Setup, paper_proxy, searched_in};
+use super::plan::{Data, Plan, Row, Scale, Search, Setup, Sheet, paper_proxy, searched_in};
 use super::searches::folder;
 use super::trainings::OfSetup;
 use crate::config::Config;
@@ -20,9 +20,11 @@ const RUN_SEEDS: usize = 5;
 const TRAININGS: usize = 2;
 
 /// A search with one thing changed.
-struct Arm {
+pub(super) struct Arm {
     key: &'static str,
     name: &'static str,
+    /// Share of the time of the others.
+    time: f64,
     /// Differences from the task's settings, as `--set` takes them.
     settings: &'static [&'static str],
 }
@@ -31,9 +33,13 @@ const fn arm(key: &'static str, name: &'static str, settings: &'static [&'static
     Arm {
         key,
         name,
+        time: 1.0,
         settings,
     }
 }
+
+/// Key of the setting that limits the time of a search.
+const TIME: &str = "search.time";
 
 /// Key of the arm that the others are compared with.
 const DEFAULTS: &str = "defaults";
@@ -41,11 +47,24 @@ const DEFAULTS: &str = "defaults";
 /// Key of the arm with the published configuration.
 const PAPER: &str = "paper";
 
-const ARMS: [Arm; 10] = [
+/// Key of the arm that is compared with the published configuration.
+const HALF: &str = "half";
+
+/// The first three are those of the table of halves.
+const ARMS: [Arm; 12] = [
     arm(DEFAULTS, "the defaults", &[]),
+    Arm {
+        time: 0.5,
+        ..arm(HALF, "the defaults in half of the time", &[])
+    },
     arm(PAPER, "the paper's configuration (--preset paper)", &[]),
     arm("random", "random search", &["search.strategy=random"]),
     arm("unpredicted", "without predictions", &["search.choices=1"]),
+    arm(
+        "tournament",
+        "with parents from smaller tournaments",
+        &["search.tournament=0.05"],
+    ),
     arm(
         "rungs",
         "with rungs at 1/4 and 1/2",
@@ -70,10 +89,35 @@ const ARMS: [Arm; 10] = [
     ),
 ];
 
-/// Searches and trainings of all arms.
-pub(super) fn plan(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Plan> {
+/// The arms of a table.
+pub(super) fn arms(sheet: Sheet) -> &'static [Arm] {
+    match sheet {
+        Sheet::Half => &ARMS[..3],
+        _ => &ARMS,
+    }
+}
+
+/// Searches and trainings of arms.
+///
+/// # Errors
+/// A time among the user's own settings that is no number.
+pub(super) fn plan(
+    arms: &[Arm],
+    scale: Scale,
+    data: &Data<'_>,
+    own: &[(String, Value)],
+) -> Result<Plan> {
     let mut setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
-    setup.own = own.to_vec();
+    // Each arm has its share of the time.
+    let (own_time, others): (Vec<_>, Vec<_>) =
+        own.iter().cloned().partition(|(key, _)| key == TIME);
+    setup.own = others;
+    let time = match own_time.last() {
+        Some((_, Value::Float(seconds))) => *seconds,
+        Some((_, Value::Integer(seconds))) => *seconds as f64,
+        Some((key, other)) => bail!("{key} is {other}, expected a number of seconds"),
+        None => time(scale),
+    };
     let mut searches = Vec::new();
     let mut rows = vec![
         Row::Written("cross entropy", "zoo:cross_entropy".to_owned()),
@@ -81,13 +125,13 @@ pub(super) fn plan(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Re
     ];
     // Seed by seed, so that an interrupted table has all arms of the first seeds.
     for seed in 0..RUN_SEEDS {
-        for arm in &ARMS {
+        for arm in arms {
             rows.push(Row::Found {
                 name: row_name(arm, seed),
                 search: searches.len(),
                 metric: "",
             });
-            searches.push(search(arm, seed, &setup, scale)?);
+            searches.push(search(arm, seed, &setup, time)?);
         }
     }
     Ok(Plan {
@@ -105,12 +149,16 @@ fn row_name(arm: &Arm, seed: usize) -> String {
     format!("{}, seed {seed}", arm.key)
 }
 
-fn search(arm: &Arm, seed: usize, setup: &Setup, scale: Scale) -> Result<Search> {
-    let time = match scale {
+/// Seconds of a search.
+fn time(scale: Scale) -> f64 {
+    match scale {
         Scale::Tiny => 300.0,
         Scale::Small => 3600.0,
         Scale::Paper => 48.0 * 3600.0,
-    };
+    }
+}
+
+fn search(arm: &Arm, seed: usize, setup: &Setup, time: f64) -> Result<Search> {
     let mut settings = match arm.key == PAPER {
         true => of_paper()?,
         false => Vec::new(),
@@ -120,7 +168,7 @@ fn search(arm: &Arm, seed: usize, setup: &Setup, scale: Scale) -> Result<Search>
     }
     settings.extend([
         ("search.seed".to_owned(), Value::Integer(seed as i64)),
-        ("search.time".to_owned(), Value::Float(time)),
+        (TIME.to_owned(), Value::Float(arm.time * time)),
         // The table itself is the final comparison.
         ("search.final_seeds".to_owned(), Value::Integer(0)),
     ]);
@@ -147,6 +195,7 @@ fn of_paper() -> Result<Vec<(String, Value)>> {
 
 /// Results of an arm, a number a run seed.
 struct Done {
+    key: &'static str,
     name: &'static str,
     /// Mean scores of the losses found, in full training.
     full: Vec<f64>,
@@ -156,7 +205,7 @@ struct Done {
 }
 
 /// The table: a row an arm, means over the run seeds.
-pub(super) fn output(plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Output> {
+pub(super) fn output(arms: &[Arm], plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Output> {
     let written = plan
         .rows
         .iter()
@@ -170,7 +219,7 @@ pub(super) fn output(plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Outpu
         let scores: Vec<f64> = comparison.trainings.iter().map(|t| t.score).collect();
         rows.push((row.name().to_owned(), vec![Cell::of(&scores)]));
     }
-    let arms: Vec<Done> = ARMS
+    let arms: Vec<Done> = arms
         .iter()
         .map(|arm| read(arm, plan, trained, out))
         .collect::<Result<_>>()?;
@@ -207,6 +256,7 @@ pub(super) fn output(plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Outpu
 
 fn read(arm: &Arm, plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Done> {
     let mut done = Done {
+        key: arm.key,
         name: arm.name,
         full: Vec::new(),
         proxy: Vec::new(),
@@ -241,22 +291,31 @@ impl Done {
     }
 }
 
-/// Each arm against the defaults, over the run seeds.
+/// Each arm against the defaults, and half of the defaults' time against the published configuration.
 fn notes(arms: &[Done]) -> Vec<String> {
-    let Some((first, others)) = arms.split_first() else {
-        return Vec::new();
-    };
-    let note = |done: &Done| {
-        let paired = Paired::of(&done.less(first))?;
-        let p = paired
-            .p
-            .map_or_else(String::new, |p| format!(", paired t-test p = {p:.3}"));
-        Some(format!(
-            "{}: {:+.4} against the defaults over {} run seeds{p}.",
-            done.name, paired.difference, paired.seeds
-        ))
-    };
-    others.iter().filter_map(note).collect()
+    let of = |key: &str| arms.iter().find(|done| done.key == key);
+    let mut notes = Vec::new();
+    if let Some(first) = of(DEFAULTS) {
+        let others = arms.iter().filter(|done| done.key != DEFAULTS);
+        notes.extend(others.filter_map(|done| note(done, first)));
+    }
+    notes.extend(
+        of(HALF)
+            .zip(of(PAPER))
+            .and_then(|(half, paper)| note(half, paper)),
+    );
+    notes
+}
+
+fn note(done: &Done, other: &Done) -> Option<String> {
+    let paired = Paired::of(&done.less(other))?;
+    let p = paired
+        .p
+        .map_or_else(String::new, |p| format!(", paired t-test p = {p:.3}"));
+    Some(format!(
+        "{}: {:+.4} against {} over {} run seeds{p}.",
+        done.name, paired.difference, other.name, paired.seeds
+    ))
 }
 
 #[cfg(test)]
@@ -269,7 +328,8 @@ mod tests {
             searched: None,
             transfer: None,
         };
-        let plan = plan(Scale::Tiny, &data, &[]).unwrap();
+        let own = [(TIME.to_owned(), Value::Integer(120))];
+        let plan = plan(&ARMS, Scale::Tiny, &data, &own).unwrap();
         assert_eq!(plan.searches.len(), ARMS.len() * RUN_SEEDS);
         let mut seen = std::collections::BTreeSet::new();
         for search in &plan.searches {
@@ -282,24 +342,38 @@ mod tests {
             let paper =
                 config.search.screening.samples == 5 && config.search.search.tournament < 0.1;
             assert_eq!(key.contains(PAPER), paper, "{key}");
+            let time = if key.contains(HALF) { 60.0 } else { 120.0 };
+            assert_eq!(config.search.search.time, Some(time), "{key}");
         }
     }
 
     #[test]
+    fn halves_are_compared_with_the_published_configuration() {
+        let keys: Vec<&str> = arms(Sheet::Half).iter().map(|arm| arm.key).collect();
+        assert_eq!(keys, [DEFAULTS, HALF, PAPER]);
+    }
+
+    #[test]
     fn arms_are_told_by_their_run_seeds() {
-        let done = |name, full: &[f64]| Done {
-            name,
+        let done = |key, full: &[f64]| Done {
+            key,
+            name: key,
             full: full.to_vec(),
             proxy: Vec::new(),
             trainings: Vec::new(),
         };
         let told = notes(&[
-            done("defaults", &[0.1, 0.2, 0.3]),
-            done("more", &[0.2, 0.2, 0.5]),
+            done(DEFAULTS, &[0.1, 0.2, 0.3]),
+            done(HALF, &[0.2, 0.2, 0.5]),
+            done(PAPER, &[0.1, 0.2, 0.3]),
         ]);
         assert_eq!(
             told,
-            ["more: +0.1000 against the defaults over 3 run seeds, paired t-test p = 0.225."]
+            [
+                "half: +0.1000 against defaults over 3 run seeds, paired t-test p = 0.225.",
+                "paper: +0.0000 against defaults over 3 run seeds.",
+                "half: +0.1000 against paper over 3 run seeds, paired t-test p = 0.225.",
+            ]
         );
     }
 }

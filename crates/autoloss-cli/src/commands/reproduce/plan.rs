@@ -62,6 +62,8 @@ pub(crate) enum Sheet {
     Figure4,
     /// Losses found with and without each part of the search that the paper does not have, in full training.
     Parts,
+    /// Losses found in half of the time of the paper's configuration, in full training.
+    Half,
 }
 
 /// A task with settings, written as `--set` takes them.
@@ -197,7 +199,7 @@ impl Plan {
             Sheet::Table5 => detection_transfer(scale, data),
             Sheet::Table6 => instances(scale, data),
             Sheet::Table7 => pose(scale, data),
-            Sheet::Parts => parts::plan(scale, data, own),
+            Sheet::Parts | Sheet::Half => return parts::plan(parts::arms(sheet), scale, data, own),
             Sheet::Table8 | Sheet::Figure4 => {
                 anyhow::bail!("an ablation trains nothing after its searches")
             }
