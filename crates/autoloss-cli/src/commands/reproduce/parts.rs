@@ -169,7 +169,8 @@ fn search(arm: &Arm, seed: usize, setup: &Setup, time: f64) -> Result<Search> {
     settings.extend([
         ("search.seed".to_owned(), Value::Integer(seed as i64)),
         (TIME.to_owned(), Value::Float(arm.time * time)),
-        // The table itself is the final comparison.
+        // The table itself is the final comparison, and trainings of finalists would take most of a short search.
+        ("search.finalist_seeds".to_owned(), Value::Integer(0)),
         ("search.final_seeds".to_owned(), Value::Integer(0)),
     ]);
     Ok(Search {
