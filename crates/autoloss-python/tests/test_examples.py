@@ -19,3 +19,13 @@ def test_examples_run_and_compare(tmp_path, name, usual):
     assert "2 trained" in result.stdout
     assert f"{usual}: 0." in result.stdout
     assert "recommended: " in result.stdout
+
+
+def test_a_found_loss_is_taken_home():
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    command = [sys.executable, EXAMPLES / "take_home.py"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr
+    scores = [float(line.rsplit(" ", 1)[1]) for line in result.stdout.splitlines() if ": accuracy " in line]
+    assert scores and min(scores) > 0.8, result.stdout
