@@ -112,6 +112,10 @@ pub(crate) enum Command {
 /// Which task, with which settings.
 #[derive(Args, Clone)]
 pub(crate) struct TaskArguments {
+    /// Program that is the task: it trains with losses and scores by a metric of its own, in any language; docs/worker.md
+    /// tells what it reads and writes. No shell runs the command.
+    #[arg(long, value_name = "CMD", conflicts_with_all = ["task", "metric", "data", "classes", "label_map", "colors", "net"])]
+    pub(crate) evaluator: Option<String>,
     /// Task: digits, digits-detection, digits-instances or figures-pose (embedded data); voc,
     /// cityscapes, coco-detection, coco-instances or coco-pose (with --data).
     #[arg(long, value_name = "NAME")]

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use anyhow::Result;
-use autoloss_search::{RunInfo, Settings, key_value, parse_toml, set_key};
+use autoloss_program::ProgramSettings;
+use autoloss_search::{RunInfo, Settings, Task, key_value, parse_toml, set_key};
 use autoloss_vision::data::DataError;
 use autoloss_vision::device;
-use autoloss_vision::tasks::{Configuration, SetupError, TaskName, TaskSettings, VisionTask, utf8};
+use autoloss_vision::tasks::{SetupError, TaskName, TaskSettings, VisionTask, utf8};
 use toml::{Table, Value};
 
 use crate::args::{Preset, TaskArguments, WorkerArguments};
+use crate::choice::{TaskChoice, open_program};
 use crate::crew::Crew;
 use crate::exit::usage;
 use crate::formula;
@@ -18,7 +20,7 @@ use crate::output::say;
 /// Everything a run is made of.
 pub(crate) struct Config {
     pub(crate) search: Settings,
-    pub(crate) task: TaskSettings,
+    pub(crate) task: TaskChoice,
 }
 
 impl Config {
@@ -55,8 +57,11 @@ impl Config {
             Some(path) => Some(Value::String(utf8(path).map_err(usage)?.to_owned())),
             None => None,
         };
+        let program = arguments.evaluator.as_ref();
+        let program = program.map(|_| Value::String(ProgramSettings::NAME.to_owned()));
         let of_task = [
-            ("task.name", text(&arguments.task)),
+            ("task.name", program.or_else(|| text(&arguments.task))),
+            ("task.command", text(&arguments.evaluator)),
             ("task.label_map", text(&arguments.label_map)),
             ("task.colors", colors),
             ("task.metric", text(&arguments.metric)),
@@ -121,16 +126,13 @@ impl Config {
         })?;
         Ok(Self {
             search: info.settings.clone(),
-            task: TaskSettings::from_table(&table)?,
+            task: TaskChoice::from_table(&table)?,
         })
     }
 
     fn from_table(table: Table, preset: Option<Preset>) -> Result<Self> {
-        let all = Configuration::from_table(table, preset.map(Preset::toml)).map_err(usage)?;
-        Ok(Self {
-            search: all.search,
-            task: all.task,
-        })
+        let (task, search) = TaskChoice::configured(table, preset.map(Preset::toml))?;
+        Ok(Self { search, task })
     }
 
     /// The flags `--fix BRANCH=LOSS` as settings.
@@ -181,19 +183,22 @@ impl Config {
     }
 
     /// The workers for trainings of the opened task.
-    pub(crate) fn crew(&self, task: &dyn VisionTask) -> Result<Crew> {
+    pub(crate) fn crew(&self, task: &dyn Task) -> Result<Crew> {
         Crew::new(&self.search.search, &self.task, task)
     }
 
     /// The task, with its data opened and checked.
-    pub(crate) fn open_task(&self) -> Result<Box<dyn VisionTask>> {
-        open_task(self.task.clone())
+    pub(crate) fn open_task(&self) -> Result<Box<dyn Task>> {
+        match &self.task {
+            TaskChoice::Vision(settings) => Ok(open_vision(settings.clone())?),
+            TaskChoice::Program(settings) => open_program(settings),
+        }
     }
 }
 
 /// Opens a task and says what was read: a line a set, and warnings. What is wrong with a name or a
 /// setting is a usage error.
-pub(crate) fn open_task(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
+fn open_vision(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
     let task = open_silently(settings)?;
     if let Some(note) = task.note() {
         say!("{note}");
@@ -208,7 +213,7 @@ pub(crate) fn open_task(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
     Ok(task)
 }
 
-/// Opens a task as [`open_task`] does, without a word.
+/// Opens a task without a word.
 pub(crate) fn open_silently(settings: TaskSettings) -> Result<Box<dyn VisionTask>> {
     let device = device::named(settings.device()).map_err(usage)?;
     settings.open(&device).map_err(|error| match error {
@@ -289,7 +294,7 @@ mod tests {
             let config = Config::from_table(table, None).unwrap();
             let want = Settings::from_toml(task.search_settings()).unwrap();
             assert_eq!(config.search, want);
-            assert_eq!(config.task.name(), task);
+            assert_eq!(config.task.vision().unwrap().name(), task);
         }
     }
 

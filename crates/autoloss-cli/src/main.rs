@@ -7,6 +7,7 @@
 )]
 
 mod args;
+mod choice;
 mod commands;
 mod config;
 mod crew;
@@ -14,7 +15,6 @@ mod exit;
 mod files;
 mod formula;
 mod kept;
-mod npy;
 mod output;
 mod plot;
 mod progress;

@@ -11,6 +11,9 @@ use serde_json::Value;
 
 #[path = "cli/data.rs"]
 mod data;
+#[cfg(unix)]
+#[path = "cli/evaluator.rs"]
+mod evaluator;
 #[path = "cli/export.rs"]
 mod export;
 #[path = "cli/fidelity.rs"]

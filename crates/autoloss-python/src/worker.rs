@@ -40,6 +40,7 @@ fn start(task: &PyTask, crew: Crew) -> Result<Processes, SearchError> {
     Processes::start(ProcessSettings {
         program,
         arguments: arguments.into_iter().map(Into::into).collect(),
+        folder: None,
         settings,
         fingerprint: task.fingerprint(),
         limit: limit.map(Duration::from_secs_f64),

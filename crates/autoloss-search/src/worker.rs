@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::executor::protocol::{Reply, Request, VERSION, line};
+use crate::executor::protocol::{Order, Reply, Request, VERSION, line};
 use crate::executor::train;
 use crate::study::{Trial, TrialId};
 use crate::task::{Interrupt, Report, Task};
@@ -32,7 +32,13 @@ pub fn serve(
         Ok(task) => task,
         Err(reason) => return put(&output, &Reply::Refused { reason }),
     };
-    put(&output, &Reply::Ready { version: VERSION })?;
+    put(
+        &output,
+        &Reply::Ready {
+            version: VERSION,
+            forms: Vec::new(),
+        },
+    )?;
     let wanted = Wanted::default();
     let (orders, receiver) = channel();
     std::thread::scope(|scope| {
@@ -89,7 +95,7 @@ fn read(
 ) -> io::Result<()> {
     for text in lines {
         match serde_json::from_str(&text?) {
-            Ok(Request::Train(trial)) => {
+            Ok(Request::Train(Order { trial, .. })) => {
                 let interrupt = Arc::new(Interrupt::default());
                 lock(wanted).push((trial.id, interrupt.clone()));
                 // The trainer ends after this thread, unless its output is gone.
@@ -191,19 +197,26 @@ mod tests {
         let trial = |id, loss: &str| {
             let loss = loss.to_owned();
             let (attempt, job) = (0, Job::default());
-            line(&Request::Train(Trial {
+            let trial = Trial {
                 id,
                 attempt,
                 loss,
                 job,
-            }))
+            };
+            line(&Request::Train(Order::new(trial, &Toy::new(), &[])))
         };
         let own = Toy::new().fingerprint();
         let input = hello(VERSION, &own) + &trial(4, "-(y * log(yhat))") + &trial(5, "yhat -");
         let [ready, first, second] = &replies(&input)[..] else {
             panic!("three replies");
         };
-        assert_eq!(*ready, Reply::Ready { version: VERSION });
+        assert!(matches!(
+            ready,
+            Reply::Ready {
+                version: VERSION,
+                ..
+            }
+        ));
         let Reply::Done { id: 4, outcome } = first else {
             panic!("{first:?}");
         };

@@ -63,24 +63,28 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         &mut tell,
     )?;
     let comparisons = summarise(trainings);
-    let settings = &config.task;
     if arguments.json {
         print_json(&json!({
-            "task": settings.name().name(),
-            "metric": settings.metric(),
+            "task": task.name(),
+            "metric": task.metric(),
             "schedule": schedule,
             "set": EvaluationSet::Validation,
             "comparisons": comparisons_json(&comparisons),
         }))?;
         return complete(&comparisons, total);
     }
+    let training = config.task.vision().map_or_else(String::new, |settings| {
+        let (steps, network) = (
+            settings.training(schedule).steps,
+            settings.network(schedule),
+        );
+        format!(", {steps} updates with {network}")
+    });
     print(&format!(
-        "task {}, {schedule}, {} on the {}, {} updates with {}\n\n{}",
-        settings.name(),
-        settings.metric(),
+        "task {}, {schedule}, {} on the {}{training}\n\n{}",
+        task.name(),
+        task.metric(),
         EvaluationSet::Validation,
-        settings.training(schedule).steps,
-        settings.network(schedule),
         comparisons_text(&comparisons, None)
     ))?;
     complete(&comparisons, total)

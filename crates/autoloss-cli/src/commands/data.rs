@@ -11,8 +11,9 @@ use crate::table::Table;
 
 pub(crate) fn data(arguments: &Data) -> Result<()> {
     let config = Config::read(&arguments.task, Vec::new())?;
-    let name = config.task.name();
-    let task = open_silently(config.task)?;
+    let settings = config.task.need_vision("data")?;
+    let name = settings.name();
+    let task = open_silently(settings.clone())?;
     let summary = task.summary()?;
     if arguments.json {
         return print_json(&json!({

@@ -2,14 +2,41 @@
 
 use std::path::Path;
 
-use anyhow::Result;
-use autoloss_expr::{Program, Workspace};
+use anyhow::{Context, Result};
+use autoloss_expr::{Program, Shape, Workspace};
+use autoloss_program::npy::{self, NpyError};
 use serde_json::json;
 
 use super::{print, print_json};
 use crate::args::Eval;
 use crate::exit::usage;
-use crate::{formula, npy};
+use crate::files::write_aside;
+use crate::formula;
+
+/// A field read from a file.
+struct Field {
+    shape: Shape,
+    values: Vec<f32>,
+}
+
+/// Reads an array (N, C, H, W).
+fn field(path: &Path) -> Result<Field> {
+    let array = npy::read(path).map_err(|error| match error {
+        NpyError::Content { .. } => usage(error),
+        NpyError::Unreadable { .. } => error.into(),
+    })?;
+    let &[n, c, h, w] = array.shape.as_slice() else {
+        return Err(usage(format!(
+            "{}: an array of shape {:?}, expected four extents (N, C, H, W)",
+            path.display(),
+            array.shape
+        )));
+    };
+    Ok(Field {
+        shape: Shape::new(n, c, h, w),
+        values: array.values,
+    })
+}
 
 pub(crate) fn eval(arguments: &Eval) -> Result<()> {
     let mut names = vec!["yhat", "y"];
@@ -25,10 +52,7 @@ pub(crate) fn eval(arguments: &Eval) -> Result<()> {
         paths.push(Path::new(path));
     }
     let tree = formula::tree(&arguments.loss, &names)?;
-    let fields = paths
-        .into_iter()
-        .map(npy::read)
-        .collect::<Result<Vec<_>>>()?;
+    let fields = paths.into_iter().map(field).collect::<Result<Vec<_>>>()?;
     let shape = fields[0].shape;
     for (name, field) in names.iter().zip(&fields) {
         if field.shape != shape {
@@ -57,7 +81,9 @@ pub(crate) fn eval(arguments: &Eval) -> Result<()> {
         .sqrt();
 
     if let Some(path) = &arguments.grad {
-        npy::write(path, shape, &gradient)?;
+        let extents = [shape.n, shape.c, shape.h, shape.w];
+        write_aside(path, |file| Ok(npy::write(file, &extents, &gradient)?))
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     if arguments.json {
         // JSON has no numbers that are not finite.

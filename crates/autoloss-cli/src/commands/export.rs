@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use anyhow::Result;
-use autoloss_expr::{Export, ExportInput, Format, InputMeaning};
-use autoloss_search::{BranchSpec, InputSpec, Role};
+use autoloss_expr::{Export, Format};
+use autoloss_search::BranchSpec;
 use autoloss_vision::tasks::TaskName;
 
 use super::print;
@@ -39,17 +39,6 @@ fn read(arguments: &args::Export) -> Result<Export> {
     let task: TaskName = task.parse().map_err(usage)?;
     let branches = task.family().branches();
     let loss = formula::of_branches(&arguments.loss, &branches)?;
-    let inputs = |branch: &BranchSpec| branch.inputs.iter().map(input).collect();
-    let inputs = branches.iter().map(inputs).collect();
+    let inputs = branches.iter().map(BranchSpec::export_inputs).collect();
     Export::with_inputs(loss, inputs).map_err(usage)
-}
-
-fn input(spec: &InputSpec) -> ExportInput {
-    let meaning = match spec.role {
-        Role::Prediction { softmax: true } => InputMeaning::Probabilities,
-        Role::Prediction { softmax: false } => InputMeaning::Numbers,
-        Role::Target => InputMeaning::Target,
-        Role::Derived | Role::Constant => InputMeaning::Further,
-    };
-    ExportInput::new(&spec.name, meaning)
 }

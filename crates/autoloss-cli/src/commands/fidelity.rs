@@ -67,10 +67,11 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
         }
     };
     let measured = Measured {
-        settings: &config.task,
+        task: (task.name(), task.metric()),
+        settings: config.task.vision(),
         report: &report,
         fidelity,
-        by_metric: report.by_metric(config.task.metric()),
+        by_metric: report.by_metric(task.metric()),
         seeds,
     };
     if let Some(dir) = &arguments.out {

@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use autoloss_expr::Loss;
 use autoloss_search::{
     Ended, Entry, EvaluationSet, Folder, Interrupt, Job, Keeping, News, Report, SEARCH_SCORE,
-    Schedule, TaskError, train_all,
+    Schedule, Task, TaskError, train_all,
 };
-use autoloss_vision::tasks::VisionTask;
+use autoloss_vision::tasks::TaskSettings;
 use serde_json::{Map, Value, json};
 
 use super::{check_seeds, interrupt_on_ctrl_c, print, print_json};
@@ -42,6 +42,7 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
         ))
     })?;
     let config = Config::read(&arguments.task, Config::of_workers(&arguments.workers)?)?;
+    let settings = config.task.need_vision("retrain")?;
     let task = config.open_task()?;
     let named = for_task(&arguments.loss, &*task)?;
     let dir = &arguments.out;
@@ -49,6 +50,7 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
     let training = Retraining {
         arguments,
         config: &config,
+        settings,
         loss: &named.loss,
     };
     let interrupt = interrupt_on_ctrl_c("go on with --resume")?;
@@ -167,6 +169,7 @@ impl OfSeed {
 struct Retraining<'a> {
     arguments: &'a Retrain,
     config: &'a Config,
+    settings: &'a TaskSettings,
     loss: &'a Loss,
 }
 
@@ -175,7 +178,7 @@ impl Retraining<'_> {
     fn run(
         &self,
         seeds: RangeInclusive<u64>,
-        task: &dyn VisionTask,
+        task: &dyn Task,
         interrupt: &Interrupt,
     ) -> Result<Vec<Value>> {
         let of_seeds = seeds.map(|seed| self.of_seed(seed));
@@ -239,7 +242,7 @@ impl Retraining<'_> {
     }
 
     fn entry(&self, of_seed: &OfSeed) -> Entry {
-        let steps = self.config.task.training(Schedule::Full).steps;
+        let steps = self.settings.training(Schedule::Full).steps;
         let every = self.arguments.checkpoint_every;
         Entry {
             name: format!("seed {}", of_seed.seed),

@@ -28,7 +28,10 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     flags.extend(Config::fixed(&arguments.fix)?);
     let config = Config::read(&arguments.task, flags)?;
     let task: Box<dyn Task> = match arguments.made_up {
-        Some(shape) => Box::new(MadeUp::new(shape, config.task.metric()).map_err(usage)?),
+        Some(shape) => {
+            let metric = config.task.need_vision("screen --made-up")?.metric();
+            Box::new(MadeUp::new(shape, metric).map_err(usage)?)
+        }
         None => config.open_task()?,
     };
     Space::new(&config.search.search, task.branches()).map_err(usage)?;

@@ -8,7 +8,7 @@ use autoloss_search::{
     Earlier, End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Runner,
     SearchError, Space, StoreError, Task, start_losses,
 };
-use autoloss_vision::tasks::{TaskName, TaskSettings};
+use autoloss_vision::tasks::TaskName;
 use toml::Value;
 
 use super::{interrupt_on_ctrl_c, print, show};
@@ -51,14 +51,14 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
     let crew = config.crew(&*task)?;
     let folder = match &arguments.run {
         Some(dir) => Folder::claim(dir).map_err(StoreError::Folder)?,
-        None => free_folder(&config.task)?,
+        None => free_folder(&*task)?,
     };
     let dir = folder.path().to_owned();
     let mut recorder = Recorder::create_in(
         folder,
         &NewRun {
-            task: config.task.name().name(),
-            metric: config.task.metric(),
+            task: task.name(),
+            metric: task.metric(),
             settings: &settings,
             task_settings: &config.task.to_toml(),
         },
@@ -195,6 +195,9 @@ fn go_on(
     };
     let report = runner.run(&mut recorder, &mut |event| progress.on_event(event));
     progress.finish(report.is_ok());
+    if let Some(remark) = task.remark() {
+        say!("warning: {remark}");
+    }
     let report = report?;
     let store = recorder.store();
     let top = search.shown_losses();
@@ -227,10 +230,16 @@ fn ended(dir: &Path, report: &RunReport) -> Result<()> {
     show::ensure_scored(&report.comparisons)
 }
 
+/// Whether a character of a program's names has no place in that of a folder.
+fn unsafe_in_names(c: char) -> bool {
+    !(c.is_alphanumeric() || "-_.".contains(c))
+}
+
 /// The first folder `runs/TASK-METRIC-N` that is not there yet, made and claimed.
-fn free_folder(task: &TaskSettings) -> Result<Folder> {
+fn free_folder(task: &dyn Task) -> Result<Folder> {
     for number in 1..100_000 {
-        let name = format!("runs/{}-{}-{number}", task.name(), task.metric());
+        let name = format!("{}-{}", task.name(), task.metric()).replace(unsafe_in_names, "-");
+        let name = format!("runs/{name}-{number}");
         match Folder::claim_new(Path::new(&name)) {
             // Taken by another process before or at this moment.
             Err(FolderError::Exists(_) | FolderError::InUse(_)) => {}

@@ -14,6 +14,7 @@ mod onnx;
 mod proto;
 mod python;
 mod pytorch;
+mod steps;
 mod term;
 
 use crate::text::nearest;
@@ -212,6 +213,7 @@ pub const FORMATS: &[Format] = &[
     onnx::FORMAT,
     latex::FORMAT,
     dot::FORMAT,
+    steps::FORMAT,
 ];
 
 impl Format {

@@ -46,6 +46,43 @@ pub(super) enum Infix {
     Div,
 }
 
+impl Word {
+    /// Name in lists of steps.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Neg => "neg",
+            Self::Abs => "abs",
+            Self::Sign => "sign",
+            Self::Recip => "recip",
+            Self::Exp => "exp",
+            Self::Ln => "ln",
+            Self::Tanh => "tanh",
+            Self::Sqrt => "sqrt",
+            Self::Sin => "sin",
+            Self::Cos => "cos",
+            Self::Atan => "atan",
+            Self::Erf => "erf",
+            Self::MeanNhw => "mean_nhw",
+            Self::MeanC => "mean_c",
+            Self::MaxPool => "max_pool",
+            Self::MinPool => "min_pool",
+            Self::SoftmaxC => "softmax_c",
+        }
+    }
+}
+
+impl Infix {
+    /// Name in lists of steps.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Sub => "sub",
+            Self::Mul => "mul",
+            Self::Div => "div",
+        }
+    }
+}
+
 /// A constant, told from others by its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Number(u64);

@@ -147,7 +147,7 @@ fn native_losses_and_unknown_formats_are_named() {
     let error = Format::from_name("torch").err().unwrap().to_string();
     assert_eq!(
         error,
-        "unknown format `torch`; did you mean `pytorch`? known: pytorch, jax, onnx, latex, dot"
+        "unknown format `torch`; did you mean `pytorch`? known: pytorch, jax, onnx, latex, dot, steps"
     );
 }
 

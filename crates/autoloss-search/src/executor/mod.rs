@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use batch::{News, train_all};
 pub use process::{ProcessSettings, Processes};
+pub use protocol::{VERSION as WORKER_VERSION, hello};
 pub use threads::train;
 pub(crate) use threads::{Threads, pool};
 
@@ -76,7 +77,7 @@ impl<'a> Workers<'a> {
         let most = most.max(1);
         match self {
             Self::Threads(count) => Box::new(Threads::new(scope, task, (*count).min(most), inbox)),
-            Self::Processes(processes) => Box::new(processes.stage(most, inbox)),
+            Self::Processes(processes) => Box::new(processes.stage(task, most, inbox)),
         }
     }
 }

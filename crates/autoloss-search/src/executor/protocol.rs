@@ -2,15 +2,19 @@
 //!
 //! The search begins with [`Request::Hello`], which the worker answers with [`Reply::Ready`] or
 //! [`Reply::Refused`]. Each [`Request::Train`] is answered with one [`Reply::Done`]. A worker ends when its
-//! input ends.
+//! input ends. `docs/worker.md` describes the messages for those who write workers.
 
+use std::collections::BTreeMap;
+
+use autoloss_expr::{Export, Format};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::study::{Trial, TrialId, TrialOutcome};
-use crate::task::Report;
+use crate::task::{BranchSpec, Report, Task, parse_loss};
 
 /// Version of the messages. A worker of another version is refused.
-pub(crate) const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A message to a worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,9 +30,37 @@ pub(crate) enum Request {
         fingerprint: String,
     },
     /// A training to make.
-    Train(Trial),
+    Train(Order),
     /// A training to end before its time.
     Cancel(TrialId),
+}
+
+/// A training to make, with its loss in the forms that the worker asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    #[serde(flatten)]
+    pub(crate) trial: Trial,
+    /// The loss by the names of [`autoloss_expr::FORMATS`]: text, or JSON where the format is JSON.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) forms: BTreeMap<String, Value>,
+}
+
+impl Order {
+    /// A trial of a task with its loss in these forms. A form that the loss cannot have, such as code of a native
+    /// loss, is left out.
+    pub(crate) fn new(trial: Trial, task: &dyn Task, forms: &[String]) -> Self {
+        let written = |name: &String| {
+            let loss = parse_loss(task, &trial.loss).ok()?;
+            let inputs = task.branches().iter().map(BranchSpec::export_inputs);
+            let export = Export::with_inputs(loss, inputs.collect()).ok()?;
+            let text = Format::from_name(name).ok()?.write(&export).ok()?;
+            let text = String::from_utf8(text).ok()?;
+            let json = serde_json::from_str(&text);
+            Some((name.clone(), json.unwrap_or(Value::String(text))))
+        };
+        let forms = forms.iter().filter_map(written).collect();
+        Self { trial, forms }
+    }
 }
 
 /// A message from a worker.
@@ -39,6 +71,9 @@ pub(crate) enum Reply {
     Ready {
         /// Version of the messages.
         version: u32,
+        /// Forms of losses that it wants beside the formula: names of text formats.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        forms: Vec<String>,
     },
     /// The worker cannot work for this search.
     Refused {
@@ -61,6 +96,17 @@ pub(crate) enum Reply {
     },
 }
 
+/// The first line to a worker: settings of its task, and [`Task::fingerprint`](crate::Task::fingerprint) of the
+/// search's own, empty where that is not known yet.
+#[must_use]
+pub fn hello(settings: &str, fingerprint: &str) -> String {
+    line(&Request::Hello {
+        version: VERSION,
+        settings: settings.to_owned(),
+        fingerprint: fingerprint.to_owned(),
+    })
+}
+
 /// A message as its line.
 pub(crate) fn line<T: Serialize>(message: &T) -> String {
     let text = serde_json::to_string(message);
@@ -74,6 +120,7 @@ mod tests {
     use crate::event::Fate;
     use crate::study::{Failure, Trained};
     use crate::task::Job;
+    use crate::toy::Toy;
 
     #[test]
     fn messages_are_single_lines_that_are_read_as_they_were() {
@@ -102,12 +149,25 @@ mod tests {
             assert_eq!(text.matches('\n').count(), 1, "{text}");
             assert_eq!(serde_json::from_str::<Reply>(&text).unwrap(), reply);
         }
-        let request = Request::Train(Trial {
+        let trial = Trial {
             id: 3,
             attempt: 1,
             loss: "-(y * log(yhat))".to_owned(),
-            job: Job::default(),
-        });
+            job: Job {
+                reports: vec![0.1, 1.0 / 3.0],
+                ..Job::default()
+            },
+        };
+        let forms = ["pytorch", "steps"].map(str::to_owned);
+        let order = Order::new(trial, &Toy::default(), &forms);
+        assert!(
+            order.forms["pytorch"]
+                .as_str()
+                .unwrap()
+                .contains("import torch")
+        );
+        assert_eq!(order.forms["steps"]["branches"][0]["steps"][0][0], "input");
+        let request = Request::Train(order);
         assert_eq!(
             serde_json::from_str::<Request>(&line(&request)).unwrap(),
             request

@@ -29,21 +29,29 @@ pub struct Trial {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trained {
     /// [`Fate::Scored`] or [`Fate::Stopped`].
+    #[serde(default = "scored")]
     pub fate: Fate,
     /// The task's metric; 0 where the training was stopped.
     pub score: f64,
     /// Why it was stopped.
+    #[serde(default)]
     pub reason: Option<String>,
-    /// Seconds.
+    /// Seconds; 0 where a worker leaves it to the search to measure them.
+    #[serde(default)]
     pub seconds: f64,
     /// (update, loss value).
-    #[serde(deserialize_with = "numbers::pairs")]
+    #[serde(default, deserialize_with = "numbers::pairs")]
     pub curve: Vec<(usize, f64)>,
     /// Further metrics by name.
-    #[serde(deserialize_with = "numbers::pairs")]
+    #[serde(default, deserialize_with = "numbers::pairs")]
     pub metrics: Vec<(String, f64)>,
     /// Pictures of the network's work as PNG files.
+    #[serde(default)]
     pub pictures: Vec<Vec<u8>>,
+}
+
+const fn scored() -> Fate {
+    Fate::Scored
 }
 
 impl Trained {
@@ -71,6 +79,7 @@ pub struct Failure {
     /// The error.
     pub message: String,
     /// Seconds until then.
+    #[serde(default)]
     pub seconds: f64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoloss_expr::Shape;
+use autoloss_expr::{ExportInput, InputMeaning, Shape};
 
 /// What an input of a branch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,21 @@ impl BranchSpec {
     pub fn derived(&self) -> impl Iterator<Item = usize> {
         let inputs = self.inputs.iter().enumerate();
         inputs.filter_map(|(place, input)| (input.role == Role::Derived).then_some(place))
+    }
+
+    /// The inputs as exporters of losses want them.
+    #[must_use]
+    pub fn export_inputs(&self) -> Vec<ExportInput> {
+        let input = |spec: &InputSpec| {
+            let meaning = match spec.role {
+                Role::Prediction { softmax: true } => InputMeaning::Probabilities,
+                Role::Prediction { softmax: false } => InputMeaning::Numbers,
+                Role::Target => InputMeaning::Target,
+                Role::Derived | Role::Constant => InputMeaning::Further,
+            };
+            ExportInput::new(&spec.name, meaning)
+        };
+        self.inputs.iter().map(input).collect()
     }
 
     /// The inputs' names and whether they are differentiable, as programs want them.

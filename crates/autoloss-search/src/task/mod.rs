@@ -83,6 +83,11 @@ pub trait Task: Send + Sync {
         None
     }
 
+    /// Trouble of the task with what screening asked of it, in words for a person; `None` where there was none.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// Expected seconds of one training by a schedule, its scoring included, for budgets; `None` where
     /// unknown.
     ///

@@ -62,6 +62,7 @@ fn processes(count: usize, behaviour: &Behaviour) -> ProcessSettings {
     ProcessSettings {
         program: std::env::current_exe().unwrap(),
         arguments: vec!["worker".into()],
+        folder: None,
         settings: vec![behaviour.to_text(); count],
         fingerprint: Trivial::new(Behaviour::default()).fingerprint(),
         limit: None,

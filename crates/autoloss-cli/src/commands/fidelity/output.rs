@@ -15,7 +15,10 @@ use crate::table::Table;
 
 /// The fidelity of a task's proxy, by all metrics.
 pub(super) struct Measured<'a> {
-    pub(super) settings: &'a TaskSettings,
+    /// Names of task and metric.
+    pub(super) task: (&'a str, &'a str),
+    /// Settings of a task of ours.
+    pub(super) settings: Option<&'a TaskSettings>,
     pub(super) report: &'a Report,
     /// By the searched metric.
     pub(super) fidelity: Fidelity,
@@ -27,7 +30,7 @@ pub(super) struct Measured<'a> {
 
 impl Measured<'_> {
     fn task(&self) -> String {
-        format!("{} for {}", self.settings.name(), self.settings.metric())
+        format!("{} for {}", self.task.0, self.task.1)
     }
 
     /// A schedule in words.
@@ -36,14 +39,14 @@ impl Measured<'_> {
             Schedule::Proxy => (EvaluationSet::Search, self.seeds.0),
             Schedule::Full => (EvaluationSet::Validation, self.seeds.1),
         };
-        let training = self.settings.training(schedule);
-        format!(
-            "{schedule}: {} updates of {} examples with {}, scored on the {set}, {seeds} seed{}",
-            training.steps,
-            training.batch,
-            self.settings.network(schedule),
-            if seeds == 1 { "" } else { "s" }
-        )
+        let training = self.settings.map_or_else(String::new, |settings| {
+            let training = settings.training(schedule);
+            let (steps, batch) = (training.steps, training.batch);
+            let network = settings.network(schedule);
+            format!("{steps} updates of {batch} examples with {network}, ")
+        });
+        let plural = if seeds == 1 { "" } else { "s" };
+        format!("{schedule}: {training}scored on the {set}, {seeds} seed{plural}")
     }
 }
 
@@ -208,9 +211,9 @@ pub(super) fn as_json(measured: &Measured<'_>) -> Value {
     let (report, settings) = (measured.report, measured.settings);
     let schedule = |schedule: Schedule, set: EvaluationSet, seeds: usize| {
         json!({
-            "network": settings.network(schedule),
-            "updates": settings.training(schedule).steps,
-            "batch": settings.training(schedule).batch,
+            "network": settings.map(|settings| settings.network(schedule)),
+            "updates": settings.map(|settings| settings.training(schedule).steps),
+            "batch": settings.map(|settings| settings.training(schedule).batch),
             "set": set,
             "seeds": seeds,
             "seconds": report.seconds(schedule),
@@ -230,8 +233,8 @@ pub(super) fn as_json(measured: &Measured<'_>) -> Value {
     let mut value = agreement(&measured.fidelity);
     let proxy = report.seconds(Schedule::Proxy).filter(|s| *s > 0.0);
     let more = json!({
-        "task": settings.name().name(),
-        "metric": settings.metric(),
+        "task": measured.task.0,
+        "metric": measured.task.1,
         "proxy": schedule(Schedule::Proxy, EvaluationSet::Search, measured.seeds.0),
         "full": schedule(Schedule::Full, EvaluationSet::Validation, measured.seeds.1),
         "losses": report.losses.iter().map(loss_json).collect::<Vec<Value>>(),
@@ -322,11 +325,8 @@ pub(super) fn plot(measured: &Measured<'_>) -> Plot {
     }
     Plot {
         title: format!("Full training over the proxy, task {}", measured.task()),
-        x: format!(
-            "{} of the proxy on the search set",
-            measured.settings.metric()
-        ),
-        y: format!("{} in full training", measured.settings.metric()),
+        x: format!("{} of the proxy on the search set", measured.task.1),
+        y: format!("{} in full training", measured.task.1),
         series,
     }
 }

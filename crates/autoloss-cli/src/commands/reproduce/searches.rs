@@ -65,8 +65,8 @@ fn run_one(
         false => Recorder::create(
             &dir,
             &NewRun {
-                task: config.task.name().name(),
-                metric: config.task.metric(),
+                task: task.name(),
+                metric: task.metric(),
                 settings: &config.search,
                 task_settings: &config.task.to_toml(),
             },
@@ -82,7 +82,7 @@ fn run_one(
         "{}: was made with other settings; name another folder with --out, or delete it",
         dir.display()
     );
-    let metric = config.task.metric().to_owned();
+    let metric = task.metric().to_owned();
     let learns = config.search.search.strategy == Strategy::Evolution;
     if learns && recorder.store().candidates()?.is_empty() {
         let mut made = Vec::new();

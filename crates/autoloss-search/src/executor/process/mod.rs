@@ -10,11 +10,12 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::protocol::{Request, VERSION, line};
+use super::protocol::{Order, Request, hello, line};
 use super::{Executor, Inbox, Message};
 use crate::error::SearchError;
 use crate::study::{Trial, TrialId, TrialOutcome};
-use output::{Mailbox, State, keep, listen, lock};
+use crate::task::Task;
+use output::{Answer, Mailbox, State, keep, listen, lock};
 
 /// Time for a training to end that is no longer wanted.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -26,6 +27,8 @@ pub struct ProcessSettings {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// The folder that it runs in; `None`: that of this process.
+    pub folder: Option<PathBuf>,
     /// Settings of the task for each process.
     pub settings: Vec<String>,
     /// [`Task::fingerprint`](crate::Task::fingerprint) of the search's own task.
@@ -53,13 +56,14 @@ impl Processes {
         let mut pool = Pool {
             workers: settings.settings.iter().map(|_| None).collect(),
             about: settings,
+            forms: Vec::new(),
             mailbox: Mailbox::default(),
         };
         let (ready, answer) = channel();
         if count > 0 {
             pool.workers[0] = Some(pool.start(0, Some(ready))?);
             match answer.recv() {
-                Ok(Ok(())) => {}
+                Ok(Ok(forms)) => pool.forms = forms,
                 Ok(Err(reason)) => return Err(SearchError::Worker(reason)),
                 Err(_) => return Err(SearchError::Worker("a worker process ended".to_owned())),
             }
@@ -76,11 +80,12 @@ impl Processes {
     }
 
     /// The processes as the executor of one stage, with at most so many trials side by side.
-    pub(crate) fn stage(&self, most: usize, inbox: &Inbox) -> Stage<'_> {
+    pub(crate) fn stage<'a>(&'a self, task: &'a dyn Task, most: usize, inbox: &Inbox) -> Stage<'a> {
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.mailbox.is_for(Some(inbox.clone()));
         Stage {
             slots: self.count.min(most),
+            task,
             pool,
         }
     }
@@ -91,8 +96,7 @@ struct Running {
     child: Child,
     input: ChildStdin,
     state: Arc<Mutex<State>>,
-    /// When the trial was given out, and when it was cancelled.
-    since: Instant,
+    /// When the trial was cancelled.
     cancelled: Option<Instant>,
 }
 
@@ -100,19 +104,21 @@ struct Running {
 struct Pool {
     about: ProcessSettings,
     workers: Vec<Option<Running>>,
+    /// Forms of losses that the workers want.
+    forms: Vec<String>,
     mailbox: Mailbox,
 }
 
 impl Pool {
     /// Starts a process; its first answer goes to `ready`, or, if there is none, to the mailbox.
-    fn start(
-        &self,
-        slot: usize,
-        ready: Option<Sender<Result<(), String>>>,
-    ) -> Result<Running, SearchError> {
+    fn start(&self, slot: usize, ready: Option<Sender<Answer>>) -> Result<Running, SearchError> {
         let program = self.about.program.display();
         let broken = |error| SearchError::Worker(format!("{program} cannot be started: {error}"));
-        let mut child = Command::new(&self.about.program)
+        let mut command = Command::new(&self.about.program);
+        if let Some(folder) = &self.about.folder {
+            command.current_dir(folder);
+        }
+        let mut child = command
             .args(&self.about.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -124,13 +130,9 @@ impl Pool {
         else {
             unreachable!("all three were asked for");
         };
-        let hello = Request::Hello {
-            version: VERSION,
-            settings: self.about.settings[slot].clone(),
-            fingerprint: self.about.fingerprint.clone(),
-        };
+        let hello = hello(&self.about.settings[slot], &self.about.fingerprint);
         // A process that has ended already says so by its output.
-        let _ = input.write_all(line(&hello).as_bytes());
+        let _ = input.write_all(hello.as_bytes());
         let state = Arc::new(Mutex::new(State::default()));
         let (shared, mailbox) = (state.clone(), self.mailbox.clone());
         std::thread::spawn(move || {
@@ -146,7 +148,6 @@ impl Pool {
             child,
             input,
             state,
-            since: Instant::now(),
             cancelled: None,
         })
     }
@@ -192,6 +193,7 @@ impl Running {
 /// The processes during one stage of a run.
 pub(crate) struct Stage<'a> {
     pool: MutexGuard<'a, Pool>,
+    task: &'a dyn Task,
     slots: usize,
 }
 
@@ -205,10 +207,12 @@ impl Executor for Stage<'_> {
     }
 
     fn submit(&mut self, trial: Trial) -> Result<(), SearchError> {
+        let id = trial.id;
+        let order = Order::new(trial, self.task, &self.pool.forms);
         let worker = self.pool.idle()?;
-        lock(&worker.state).trial = Some(trial.id);
-        (worker.since, worker.cancelled) = (Instant::now(), None);
-        worker.send(&Request::Train(trial));
+        lock(&worker.state).begin(id);
+        worker.cancelled = None;
+        worker.send(&Request::Train(order));
         // It may have ended in between, without knowing of the trial.
         let mut state = lock(&worker.state);
         if state.ended
@@ -236,9 +240,9 @@ impl Executor for Stage<'_> {
     fn tick(&mut self) {
         let limit = self.pool.about.limit;
         for worker in self.pool.workers.iter_mut().flatten() {
-            let (trial, ended) = {
+            let (trial, since, ended) = {
                 let state = lock(&worker.state);
-                (state.trial, state.ended)
+                (state.trial, state.since, state.ended)
             };
             if ended {
                 // It may have been left to itself for what it wrote.
@@ -250,7 +254,7 @@ impl Executor for Stage<'_> {
             let over = |since: Instant, limit| since.elapsed() > limit;
             if worker.cancelled.is_some_and(|since| over(since, GRACE)) {
                 worker.kill("it did not end when it was asked to");
-            } else if limit.is_some_and(|limit| over(worker.since, limit)) {
+            } else if limit.is_some_and(|limit| since.is_some_and(|since| over(since, limit))) {
                 worker.kill("it took longer than search.trial_time allows");
             }
         }

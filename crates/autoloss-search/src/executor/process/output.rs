@@ -5,7 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{ChildStderr, ChildStdout};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use autoloss_expr::Format;
 
 use crate::executor::protocol::{Reply, VERSION};
 use crate::executor::{Inbox, Message};
@@ -33,11 +35,16 @@ impl Mailbox {
     }
 }
 
+/// The first answer of a worker: the forms of losses that it wants, or why it cannot work.
+pub(super) type Answer = Result<Vec<String>, String>;
+
 /// A worker process's state, shared with the thread that reads its output.
 #[derive(Default)]
 pub(super) struct State {
     /// The trial in training.
     pub(super) trial: Option<TrialId>,
+    /// When that was given out.
+    pub(super) since: Option<Instant>,
     /// Why the process is being killed.
     pub(super) reason: Option<&'static str>,
     pub(super) ended: bool,
@@ -45,24 +52,56 @@ pub(super) struct State {
     errors: VecDeque<String>,
 }
 
+impl State {
+    /// Takes a trial.
+    pub(super) fn begin(&mut self, trial: TrialId) {
+        (self.trial, self.since) = (Some(trial), Some(Instant::now()));
+    }
+
+    /// Ends the trial; an outcome whose worker did not measure its seconds gets those since it was given out.
+    fn end(&mut self, mut outcome: TrialOutcome) -> TrialOutcome {
+        self.trial = None;
+        let seconds = self
+            .since
+            .map_or(0.0, |since| since.elapsed().as_secs_f64());
+        let measured = match &mut outcome {
+            TrialOutcome::Trained(trained) => Some(&mut trained.seconds),
+            TrialOutcome::Failed(failure) => Some(&mut failure.seconds),
+            TrialOutcome::Interrupted | TrialOutcome::Lost(_) => None,
+        };
+        if let Some(measured) = measured.filter(|measured| **measured == 0.0) {
+            *measured = seconds;
+        }
+        outcome
+    }
+}
+
 /// Reads a process's output to its end.
 pub(super) fn listen(
     output: ChildStdout,
     errors: &Receiver<()>,
     state: &Mutex<State>,
-    mut ready: Option<Sender<Result<(), String>>>,
+    mut ready: Option<Sender<Answer>>,
     mailbox: &Mailbox,
 ) {
     let mut rubbish = None;
     for text in BufReader::new(output).lines() {
         let Ok(text) = text else { break };
         match serde_json::from_str(&text) {
-            Ok(Reply::Ready { version: VERSION }) => {
+            Ok(Reply::Ready {
+                version: VERSION,
+                forms,
+            }) => {
+                if let Some(form) = forms.iter().find(|form| !is_text(form)) {
+                    let reason =
+                        format!("it asks for losses as {form:?}, which is no format of text");
+                    return refuse(&reason, ready, mailbox);
+                }
                 if let Some(ready) = ready.take() {
-                    let _ = ready.send(Ok(()));
+                    let _ = ready.send(Ok(forms));
                 }
             }
-            Ok(Reply::Ready { version }) => {
+            Ok(Reply::Ready { version, .. }) => {
                 let reason = format!("it speaks version {version} of the messages, not {VERSION}");
                 return refuse(&reason, ready, mailbox);
             }
@@ -72,7 +111,7 @@ pub(super) fn listen(
                 let mut state = lock(state);
                 // Of a trial that is not in training there is nothing to tell.
                 if state.trial == Some(id) {
-                    state.trial = None;
+                    let outcome = state.end(outcome);
                     drop(state);
                     mailbox.put(Message::Done(id, outcome));
                 }
@@ -106,8 +145,13 @@ pub(super) fn listen(
     }
 }
 
+/// Whether losses can be given in a form.
+fn is_text(form: &str) -> bool {
+    Format::from_name(form).is_ok_and(Format::is_text)
+}
+
 /// A process that cannot work for this search ends it: another one would not either.
-fn refuse(reason: &str, ready: Option<Sender<Result<(), String>>>, mailbox: &Mailbox) {
+fn refuse(reason: &str, ready: Option<Sender<Answer>>, mailbox: &Mailbox) {
     let text = format!("a worker process refuses to work: {reason}");
     match ready {
         Some(ready) => {

@@ -68,7 +68,8 @@ fn settings() -> TaskSettings {
 fn with_measured(check: impl FnOnce(&Measured<'_>)) {
     let (report, settings) = (report(), settings());
     check(&Measured {
-        settings: &settings,
+        task: ("digits", "miou"),
+        settings: Some(&settings),
         fidelity: report.fidelity().unwrap(),
         by_metric: report.by_metric("miou"),
         report: &report,

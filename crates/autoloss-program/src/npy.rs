@@ -1,65 +1,89 @@
 //! Arrays in NumPy's file format, read as `numpy.load` reads them.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
-
-use anyhow::{Context, Result};
-use autoloss_expr::Shape;
-
-use crate::exit::usage;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// A field read from a file.
-pub(crate) struct Field {
-    pub(crate) shape: Shape,
-    pub(crate) values: Vec<f32>,
+/// An array of real numbers in 32 bits, the last index fastest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Its extents.
+    pub shape: Vec<usize>,
+    /// Its elements.
+    pub values: Vec<f32>,
 }
 
-/// Reads an array (N, C, H, W) of real numbers of any type and byte order, which are rounded to 32 bits.
-pub(crate) fn read(path: &Path) -> Result<Field> {
-    let bytes =
-        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let wrong = |what: String| usage(format!("{}: {what}", path.display()));
-    let (header, data) = split(&bytes).map_err(wrong)?;
-    let header = Header::parse(header).map_err(wrong)?;
-    let &[n, c, h, w] = header.shape.as_slice() else {
-        return Err(wrong(format!(
-            "an array of shape {:?}, expected four extents (N, C, H, W)",
-            header.shape
-        )));
-    };
+/// Why an array cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NpyError {
+    /// The file system's error.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+    /// The content of the file.
+    #[error("{}: {reason}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        reason: String,
+    },
+}
+
+/// Reads an array of real numbers of any type and byte order, which are rounded to 32 bits.
+///
+/// # Errors
+/// A file that cannot be read, is no array, has no elements, or is cut off.
+pub fn read(path: &Path) -> Result<Array, NpyError> {
+    let bytes = std::fs::read(path).map_err(|source| NpyError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&bytes).map_err(|reason| NpyError::Content {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+/// The array in the bytes of a file.
+fn parse(bytes: &[u8]) -> Result<Array, String> {
+    let (header, data) = split(bytes)?;
+    let header = Header::parse(header)?;
     let length = header
         .shape
         .iter()
         .try_fold(1_usize, |l, n| l.checked_mul(*n));
     if length == Some(0) {
-        return Err(wrong(format!(
-            "an array of shape {} has no elements",
-            Shape::new(n, c, h, w)
-        )));
+        return Err(format!(
+            "an array of shape {:?}, which has no elements",
+            header.shape
+        ));
     }
     let size = header.element.size;
     // Nothing is made in the size that a header claims.
     let elements = length.and_then(|length| data.get(..length.checked_mul(size)?));
     let elements = elements.ok_or_else(|| {
-        wrong(format!(
+        format!(
             "{} bytes of elements, expected {size} for each of shape {:?}; the file is cut off",
             data.len(),
             header.shape
-        ))
+        )
     })?;
     let values: Vec<f32> = elements
         .chunks_exact(size)
         .map(|bytes| header.element.value(bytes))
         .collect();
     let values = match header.by_column {
-        true => by_row(&values, [n, c, h, w]),
+        true => by_row(&values, &header.shape),
         false => values,
     };
-    Ok(Field {
-        shape: Shape::new(n, c, h, w),
+    Ok(Array {
+        shape: header.shape,
         values,
     })
 }
@@ -90,13 +114,22 @@ fn split(bytes: &[u8]) -> Result<(&str, &[u8]), String> {
 }
 
 /// The elements of an array whose first index runs fastest, the last index fastest.
-fn by_row(values: &[f32], [n, c, h, w]: [usize; 4]) -> Vec<f32> {
-    let mut rows = Vec::with_capacity(values.len());
-    for i in 0..values.len() {
-        let (x, y, z, s) = (i % w, i / w % h, i / (w * h) % c, i / (w * h * c));
-        rows.push(values[s + n * (z + c * (y + h * x))]);
-    }
-    rows
+fn by_row(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    let place = |mut i: usize| {
+        let mut place = 0;
+        let mut strides = shape.iter().scan(1, |stride, extent| {
+            let own = *stride;
+            *stride *= extent;
+            Some((own, *extent))
+        });
+        let strides: Vec<(usize, usize)> = strides.by_ref().collect();
+        for (stride, extent) in strides.into_iter().rev() {
+            place += stride * (i % extent);
+            i /= extent;
+        }
+        place
+    };
+    (0..values.len()).map(|i| values[place(i)]).collect()
 }
 
 /// What a file says of its array.
@@ -226,28 +259,35 @@ fn half(bits: u16) -> f32 {
     if bits >> 15 == 1 { -size } else { size }
 }
 
-/// Writes a field; the file appears whole or not at all.
-pub(crate) fn write(path: &Path, shape: Shape, values: &[f32]) -> Result<()> {
-    let Shape { n, c, h, w, .. } = shape;
-    let header =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, {c}, {h}, {w}), }}");
-    // The elements begin at a multiple of 64 bytes; four extents fit one line of 64 to 192.
+/// Writes an array of 32-bit floats.
+///
+/// # Errors
+/// Those of `out`.
+///
+/// # Panics
+/// If there are not as many values as the shape says.
+pub fn write(out: &mut impl Write, shape: &[usize], values: &[f32]) -> io::Result<()> {
+    assert_eq!(shape.iter().product::<usize>(), values.len(), "elements");
+    let extents: String = shape.iter().map(|extent| format!("{extent}, ")).collect();
+    let extents = match shape.len() {
+        1 => extents.trim_end(),
+        _ => extents.trim_end_matches(", "),
+    };
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({extents}), }}");
+    // The elements begin at a multiple of 64 bytes.
     let begin = (MAGIC.len() + 4 + header.len() + 1).next_multiple_of(64);
     let length = begin - MAGIC.len() - 4;
-    let write = |file: &mut File| -> Result<()> {
-        let mut out = BufWriter::new(file);
-        out.write_all(MAGIC)?;
-        out.write_all(&[1, 0])?;
-        out.write_all(&u16::try_from(length)?.to_le_bytes())?;
-        writeln!(out, "{header:<width$}", width = length - 1)?;
-        for value in values {
-            out.write_all(&value.to_le_bytes())?;
-        }
-        out.flush()?;
-        Ok(())
-    };
-    crate::files::write_aside(path, write)
-        .with_context(|| format!("{}: cannot be written", path.display()))
+    out.write_all(MAGIC)?;
+    out.write_all(&[1, 0])?;
+    let length_in_file = u16::try_from(length).map_err(io::Error::other)?;
+    out.write_all(&length_in_file.to_le_bytes())?;
+    writeln!(out, "{header:<width$}", width = length - 1)?;
+    let bytes: Vec<u8> = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    out.write_all(&bytes)?;
+    out.flush()
 }
 
 #[cfg(test)]
@@ -255,16 +295,13 @@ mod tests {
     use super::*;
 
     /// A file with that header, unpadded, and those bytes.
-    fn file(header: &str, data: &[u8]) -> Result<Vec<f32>> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.npy");
+    fn file(header: &str, data: &[u8]) -> Result<Vec<f32>, String> {
         let length = u16::try_from(header.len()).unwrap().to_le_bytes();
         let bytes = [MAGIC, &[1, 0], &length, header.as_bytes(), data].concat();
-        std::fs::write(&path, bytes).unwrap();
-        read(&path).map(|field| field.values)
+        parse(&bytes).map(|array| array.values)
     }
 
-    fn row(descr: &str, count: usize, data: &[u8]) -> Result<Vec<f32>> {
+    fn row(descr: &str, count: usize, data: &[u8]) -> Result<Vec<f32>, String> {
         let header =
             format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (1, 1, 1, {count})}}");
         file(&header, data)
@@ -301,7 +338,7 @@ mod tests {
         for descr in [
             "<c8", "|O", "|S4", "<U3", "<M8[s]", "<f16", "f4", "", "é", ">",
         ] {
-            let said = row(descr, 1, &[0; 64]).unwrap_err().to_string();
+            let said = row(descr, 1, &[0; 64]).unwrap_err();
             assert!(said.contains("expected real numbers"), "{descr}: {said}");
         }
     }
@@ -344,24 +381,35 @@ mod tests {
                 "no shape",
             ),
         ] {
-            let said = of(header).unwrap_err().to_string();
+            let said = of(header).unwrap_err();
             assert!(said.contains(expected), "{header}: {said}");
         }
     }
 
     #[test]
-    fn a_written_field_is_read_back() {
+    fn a_written_array_is_read_back() {
+        let values = [0.5, -1.0, f32::INFINITY, 3.0];
+        for shape in [vec![1, 2, 2, 1], vec![2, 2], vec![4]] {
+            let mut bytes = Vec::new();
+            write(&mut bytes, &shape, &values).unwrap();
+            assert_eq!(bytes.len() % 64, 16);
+            assert_eq!(bytes[bytes.len() - 17], b'\n');
+            let array = parse(&bytes).unwrap();
+            assert_eq!((array.shape, &array.values[..]), (shape, &values[..]));
+        }
+    }
+
+    #[test]
+    fn files_are_named_in_errors() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.npy");
-        let values = [0.5, -1.0, f32::INFINITY, 3.0];
-        write(&path, Shape::new(1, 2, 2, 1), &values).unwrap();
-        let field = read(&path).unwrap();
-        assert_eq!(
-            (field.shape, field.values),
-            (Shape::new(1, 2, 2, 1), values.to_vec())
+        let missing = read(&path).unwrap_err().to_string();
+        assert!(missing.contains("a.npy: cannot be read"), "{missing}");
+        std::fs::write(&path, b"PK\x03\x04").unwrap();
+        let archive = read(&path).unwrap_err().to_string();
+        assert!(
+            archive.contains("a.npy: ") && archive.contains(".npz"),
+            "{archive}"
         );
-        let bytes = std::fs::read(&path).unwrap();
-        assert_eq!(bytes.len() % 64, 16);
-        assert_eq!(bytes[bytes.len() - 17], b'\n');
     }
 }

@@ -1,0 +1,262 @@
+//! The task of a program.
+
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
+
+use autoloss_expr::Loss;
+use autoloss_search::{
+    BranchSample, BranchScorer, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Reporter,
+    Sample, Schedule, Scorer, Task, TaskError, resolve,
+};
+
+use crate::child::{Child, Start};
+use crate::message::{Activation, BranchDescription, Description, GivenSample};
+use crate::sample::{self, Fields};
+use crate::scores::{Faults, Question, Restart, Scoring, ask};
+use crate::settings::{ProgramError, ProgramSettings};
+
+/// A task whose network, data and metric are another program's. Its trainings are made by worker processes of the same
+/// command, not by [`Task::evaluate`].
+pub struct ProgramTask {
+    settings: ProgramSettings,
+    about: Description,
+    branches: Vec<BranchSpec>,
+    baselines: Vec<(String, Loss)>,
+    /// The process that described the task, until it gives samples.
+    child: Mutex<Option<Child>>,
+    faults: Faults,
+}
+
+impl ProgramTask {
+    /// Starts the program and takes its description.
+    ///
+    /// # Errors
+    /// A program that does not start or answer; a description that is no task.
+    pub fn open(settings: &ProgramSettings) -> Result<Self, ProgramError> {
+        let broken = |reason| ProgramError::Program {
+            command: settings.command.clone(),
+            reason,
+        };
+        let (child, about) = Start::of(settings)?.begin("").map_err(&broken)?;
+        check(&about).map_err(&broken)?;
+        let mut task = Self {
+            branches: about.branches.iter().map(spec).collect(),
+            baselines: Vec::new(),
+            about,
+            child: Mutex::new(Some(child)),
+            faults: Faults::default(),
+            settings: settings.clone(),
+        };
+        for text in &task.about.baselines {
+            let named = resolve::resolve(text, &task);
+            let named = named.map_err(|error| broken(format!("its baselines: {error}")))?;
+            task.baselines.push((named.name, named.loss));
+        }
+        Ok(task)
+    }
+
+    fn broken(&self, reason: &str) -> TaskError {
+        TaskError::Failed(format!("the program `{}`: {reason}", self.settings.command))
+    }
+
+    /// The samples, and the process that gave them.
+    fn given(&self, count: usize, seed: u64) -> Result<(Child, Vec<Vec<Fields>>), String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let known = self
+            .child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let mut child = match known {
+            Some(child) => child,
+            None => self.start().begin(&self.about.fingerprint)?.0,
+        };
+        let given = child.samples(count, seed, folder.path())?;
+        let mut samples = Vec::with_capacity(count);
+        for (number, sample) in given.iter().enumerate() {
+            samples.push(
+                self.fields(folder.path(), sample)
+                    .map_err(|error| format!("sample {number}: {error}"))?,
+            );
+        }
+        Ok((child, samples))
+    }
+
+    fn fields(&self, folder: &Path, given: &GivenSample) -> Result<Vec<Fields>, String> {
+        if given.branches.len() != self.about.branches.len() {
+            return Err(format!(
+                "{} branches, expected {}",
+                given.branches.len(),
+                self.about.branches.len()
+            ));
+        }
+        let both = self.about.branches.iter().zip(&given.branches);
+        both.map(|(branch, given)| {
+            sample::read(folder, branch, given)
+                .map_err(|error| format!("branch `{}`: {error}", branch.name))
+        })
+        .collect()
+    }
+
+    /// The start of the program; its command was read when the task was opened.
+    fn start(&self) -> Start {
+        Start::of(&self.settings).expect("the command was read before")
+    }
+
+    /// A sample of the search, scored by questions to the program.
+    fn sample(&self, number: usize, fields: Vec<Fields>, questions: &Sender<Question>) -> Sample {
+        let extents: Vec<Vec<usize>> = fields.iter().map(|field| field.extents.clone()).collect();
+        let branches = self
+            .about
+            .branches
+            .iter()
+            .zip(fields)
+            .map(|(branch, fields)| {
+                let scorer = branch.scored.then(|| {
+                    let (questions, name) = (questions.clone(), branch.name.clone());
+                    let extents = fields.extents.clone();
+                    let scorer = move |prediction: &[f32]| {
+                        let fields = vec![(extents.clone(), prediction.to_vec())];
+                        ask(&questions, number, Some(&name), fields)
+                    };
+                    Box::new(scorer) as BranchScorer
+                });
+                BranchSample {
+                    shape: fields.shape,
+                    inputs: vec![fields.prediction, fields.target],
+                    derived: None,
+                    scorer,
+                }
+            });
+        let questions = questions.clone();
+        let scorer: Scorer = Box::new(move |predictions| {
+            let fields = extents.iter().zip(predictions);
+            let fields = fields.map(|(extents, values)| (extents.clone(), values.to_vec()));
+            ask(&questions, number, None, fields.collect())
+        });
+        Sample {
+            branches: branches.collect(),
+            scorer,
+        }
+    }
+}
+
+/// Refuses a description that is no task.
+fn check(about: &Description) -> Result<(), String> {
+    if about.branches.is_empty() {
+        return Err("its task has no branches, expected at least one".to_owned());
+    }
+    for (place, branch) in about.branches.iter().enumerate() {
+        let name = &branch.name;
+        let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty()
+            || !name.chars().all(letters)
+            || name.starts_with(|c: char| c.is_ascii_digit())
+        {
+            return Err(format!(
+                "the branch {name:?}: expected a name of letters, digits and `_`, as formulas use it"
+            ));
+        }
+        if about.branches[..place]
+            .iter()
+            .any(|other| other.name == *name)
+        {
+            return Err(format!(
+                "two branches are named `{name}`, expected distinct names"
+            ));
+        }
+        if branch.channels == 0 {
+            return Err(format!("branch `{name}`: 0 channels, expected at least 1"));
+        }
+    }
+    let unscored = about.branches.iter().find(|branch| !branch.scored);
+    match unscored.filter(|_| about.branches.len() > 1) {
+        Some(branch) => Err(format!(
+            "branch `{}`: expected `scored`: true, as each of several branches is screened by itself",
+            branch.name
+        )),
+        None => Ok(()),
+    }
+}
+
+fn spec(branch: &BranchDescription) -> BranchSpec {
+    BranchSpec {
+        name: branch.name.clone(),
+        inputs: match branch.activation {
+            Activation::Softmax => InputSpec::probabilities_and_target(),
+            Activation::None => InputSpec::numbers_and_target(),
+        },
+    }
+}
+
+impl Task for ProgramTask {
+    fn name(&self) -> &str {
+        &self.about.name
+    }
+
+    fn metric(&self) -> &str {
+        &self.about.metric
+    }
+
+    fn branches(&self) -> &[BranchSpec] {
+        &self.branches
+    }
+
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
+        let (child, samples) = self
+            .given(count, seed)
+            .map_err(|reason| self.broken(&reason))?;
+        let about = Restart {
+            start: self.start(),
+            fingerprint: self.about.fingerprint.clone(),
+            samples: (count, seed),
+        };
+        let scoring = Scoring::new(child, about, self.faults.clone())
+            .map_err(|error| self.broken(&format!("no folder for predictions: {error}")))?;
+        let (sender, questions) = channel();
+        // It ends with the last scorer.
+        std::thread::spawn(move || scoring.serve(&questions));
+        let samples = samples.into_iter().enumerate();
+        let sample = |(number, fields)| self.sample(number, fields, &sender);
+        Ok(samples.map(sample).collect())
+    }
+
+    fn evaluate_reporting(
+        &self,
+        _: &Loss,
+        _: &Job,
+        _: &Interrupt,
+        _: Reporter<'_>,
+    ) -> Result<Evaluation, TaskError> {
+        Err(self.broken(
+            "its trainings are made by processes of their own: set search.executor to \"processes\"",
+        ))
+    }
+
+    fn fingerprint(&self) -> String {
+        match self.about.fingerprint.as_str() {
+            "" => {
+                let names = self.branches.iter().map(|branch| branch.name.as_str());
+                let names: Vec<&str> = names.collect();
+                format!("{} {} {}", self.name(), self.metric(), names.join(","))
+            }
+            own => own.to_owned(),
+        }
+    }
+
+    fn baselines(&self) -> Vec<(String, Loss)> {
+        self.baselines.clone()
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.faults.remark()
+    }
+
+    fn expected_seconds(&self, schedule: Schedule) -> Result<Option<f64>, TaskError> {
+        Ok(match schedule {
+            Schedule::Proxy => self.about.seconds.proxy,
+            Schedule::Full => self.about.seconds.full,
+        })
+    }
+}
