@@ -37,6 +37,11 @@ impl TaskChoice {
             // The trainings of a program are made by processes of its own.
             search.insert("executor".to_owned(), Value::try_from(Place::Processes)?);
         }
+        if preset.is_none() {
+            // Its metric may begin anywhere.
+            let normalise = Table::from_iter([("normalise".to_owned(), true.into())]);
+            defaults.insert("screening".to_owned(), normalise.into());
+        }
         for (section, values) in table {
             match (defaults.get_mut(&section), values) {
                 (Some(Value::Table(defaults)), Value::Table(values)) => defaults.extend(values),

@@ -21,6 +21,8 @@ use crate::output::say;
 pub(crate) struct Config {
     pub(crate) search: Settings,
     pub(crate) task: TaskChoice,
+    /// Keys of the search that follow from the task's samples, see [`Settings::fit`].
+    fitted: Vec<&'static str>,
 }
 
 impl Config {
@@ -127,12 +129,26 @@ impl Config {
         Ok(Self {
             search: info.settings.clone(),
             task: TaskChoice::from_table(&table)?,
+            fitted: Vec::new(),
         })
     }
 
     fn from_table(table: Table, preset: Option<Preset>) -> Result<Self> {
+        let is_given = |key: &&'static str| {
+            let mut sections = table.values().filter_map(Value::as_table);
+            sections.any(|section| section.contains_key(*key))
+        };
+        let fitted = Settings::FITTED.into_iter().filter(|key| !is_given(key));
+        let fitted: Vec<&str> = fitted.collect();
         let (task, search) = TaskChoice::configured(table, preset.map(Preset::toml))?;
-        Ok(Self { search, task })
+        Ok(Self {
+            fitted: match task {
+                TaskChoice::Vision(_) => Vec::new(),
+                TaskChoice::Program(_) => fitted,
+            },
+            search,
+            task,
+        })
     }
 
     /// The flags `--fix BRANCH=LOSS` as settings.
@@ -193,6 +209,16 @@ impl Config {
             TaskChoice::Vision(settings) => Ok(open_vision(settings.clone())?),
             TaskChoice::Program(settings) => open_program(settings),
         }
+    }
+
+    /// The task, opened for screening: settings that follow from its samples are fitted to them.
+    pub(crate) fn open_to_screen(&mut self) -> Result<Box<dyn Task>> {
+        let task = self.open_task()?;
+        if !self.fitted.is_empty() {
+            self.search.fit(&*task, |key| !self.fitted.contains(&key))?;
+            self.search.validate().map_err(usage)?;
+        }
+        Ok(task)
     }
 }
 

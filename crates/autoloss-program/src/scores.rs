@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tempfile::TempDir;
+
 use crate::child::{Child, Start, unexpected};
 use crate::message::{Answer, Ask, Predicted};
 use crate::npy;
-use tempfile::TempDir;
 
 /// Predictions of one message at most.
 const BATCH: usize = 64;
@@ -15,13 +16,19 @@ const BATCH: usize = 64;
 /// Times in a row that the program may fail before it is asked nothing more.
 const FAILURES: u32 = 5;
 
-/// A prediction to score.
-pub(crate) struct Question {
+/// A prediction for a sample.
+pub(crate) struct Prediction {
     pub(crate) sample: usize,
+    /// The branch to score by itself; `None`: all of them.
     pub(crate) branch: Option<String>,
     /// Extents and values of each branch.
     pub(crate) fields: Vec<(Vec<usize>, Vec<f32>)>,
-    pub(crate) reply: Sender<f64>,
+}
+
+/// A prediction to score.
+pub(crate) struct Question {
+    prediction: Prediction,
+    reply: Sender<f64>,
 }
 
 /// Failures of the program during screening.
@@ -127,28 +134,53 @@ impl Scoring {
             None => self.about.begin(self.folder.path())?,
         };
         self.asked += 1;
-        let question = Ask::Score {
-            id: self.asked,
-            predictions: write(batch, self.folder.path())?,
-        };
-        match child.ask(&question)? {
-            Answer::Scores { id, scores } if id == self.asked && scores.len() == batch.len() => {
-                self.child = Some(child);
-                Ok(scores)
-            }
-            Answer::Scores { id, scores } => Err(format!(
-                "it gave {} scores for message {id}, expected {} for message {}",
-                scores.len(),
-                batch.len(),
-                self.asked
-            )),
-            // It lives, and has no score.
-            Answer::Error { message } => {
-                self.child = Some(child);
-                Err(message)
-            }
-            other => Err(unexpected(&other, "scores")),
+        let predictions: Vec<&Prediction> = batch.iter().map(|q| &q.prediction).collect();
+        let scored = scores(&mut child, self.asked, &predictions, self.folder.path());
+        if !matches!(scored, Err(Unscored::Broken(_))) {
+            self.child = Some(child);
         }
+        scored.map_err(Unscored::reason)
+    }
+}
+
+/// Why there are no scores.
+pub(crate) enum Unscored {
+    /// The program says so, and goes on.
+    Said(String),
+    /// It ended, did not answer, or answered something else.
+    Broken(String),
+}
+
+impl Unscored {
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Said(reason) | Self::Broken(reason) => reason,
+        }
+    }
+}
+
+/// Asks the program for the scores of predictions, whose files go into the folder; `None` of one that has none.
+pub(crate) fn scores(
+    child: &mut Child,
+    id: u64,
+    predictions: &[&Prediction],
+    folder: &Path,
+) -> Result<Vec<Option<f64>>, Unscored> {
+    let question = Ask::Score {
+        id,
+        predictions: write(predictions, folder).map_err(Unscored::Said)?,
+    };
+    match child.ask(&question).map_err(Unscored::Broken)? {
+        Answer::Scores { id: of, scores } if of == id && scores.len() == predictions.len() => {
+            Ok(scores)
+        }
+        Answer::Scores { id: of, scores } => Err(Unscored::Broken(format!(
+            "it gave {} scores for message {of}, expected {} for message {id}",
+            scores.len(),
+            predictions.len()
+        ))),
+        Answer::Error { message } => Err(Unscored::Said(message)),
+        other => Err(Unscored::Broken(unexpected(&other, "scores"))),
     }
 }
 
@@ -162,8 +194,8 @@ impl Restart {
     }
 }
 
-/// Writes the predictions of a batch.
-fn write(batch: &[Question], folder: &Path) -> Result<Vec<Predicted>, String> {
+/// Writes predictions into files of the folder.
+fn write(predictions: &[&Prediction], folder: &Path) -> Result<Vec<Predicted>, String> {
     let file = |name: String, (extents, values): &(Vec<usize>, Vec<f32>)| {
         let path = folder.join(name);
         let written = std::fs::File::create(&path)
@@ -171,33 +203,22 @@ fn write(batch: &[Question], folder: &Path) -> Result<Vec<Predicted>, String> {
         written.map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
         Ok(path)
     };
-    let predicted = |(number, question): (usize, &Question)| {
-        let files = question.fields.iter().enumerate();
+    let predicted = |(number, prediction): (usize, &&Prediction)| {
+        let files = prediction.fields.iter().enumerate();
         let files = files.map(|(branch, field)| file(format!("{number}-{branch}.npy"), field));
         Ok(Predicted {
-            sample: question.sample,
-            branch: question.branch.clone(),
+            sample: prediction.sample,
+            branch: prediction.branch.clone(),
             files: files.collect::<Result<Vec<PathBuf>, String>>()?,
         })
     };
-    batch.iter().enumerate().map(predicted).collect()
+    predictions.iter().enumerate().map(predicted).collect()
 }
 
 /// Asks for the score of a prediction and waits for it; not a number where it has none.
-pub(crate) fn ask(
-    questions: &Sender<Question>,
-    sample: usize,
-    branch: Option<&str>,
-    fields: Vec<(Vec<usize>, Vec<f32>)>,
-) -> f64 {
+pub(crate) fn ask(questions: &Sender<Question>, prediction: Prediction) -> f64 {
     let (reply, score) = channel();
-    let question = Question {
-        sample,
-        branch: branch.map(str::to_owned),
-        fields,
-        reply,
-    };
-    match questions.send(question) {
+    match questions.send(Question { prediction, reply }) {
         Ok(()) => score.recv().unwrap_or(f64::NAN),
         Err(_) => f64::NAN,
     }

@@ -13,7 +13,7 @@ use autoloss_search::{
 use crate::child::{Child, Start};
 use crate::message::{Activation, BranchDescription, Description, GivenSample};
 use crate::sample::{self, Fields};
-use crate::scores::{Faults, Question, Restart, Scoring, ask};
+use crate::scores::{Faults, Prediction, Question, Restart, Scoring, Unscored, ask, scores};
 use crate::settings::{ProgramError, ProgramSettings};
 
 /// A task whose network, data and metric are another program's. Its trainings are made by worker processes of the same
@@ -75,12 +75,53 @@ impl ProgramTask {
         let given = child.samples(count, seed, folder.path())?;
         let mut samples = Vec::with_capacity(count);
         for (number, sample) in given.iter().enumerate() {
-            samples.push(
-                self.fields(folder.path(), sample)
-                    .map_err(|error| format!("sample {number}: {error}"))?,
-            );
+            let of_sample = |error| format!("sample {number}: {error}");
+            samples.push(self.fields(folder.path(), sample).map_err(of_sample)?);
         }
+        self.check_metric(&mut child, &samples, folder.path())?;
         Ok((child, samples))
+    }
+
+    /// Refuses a metric that is not at most 1, or not higher for the targets than for the untrained network.
+    fn check_metric(
+        &self,
+        child: &mut Child,
+        samples: &[Vec<Fields>],
+        folder: &Path,
+    ) -> Result<(), String> {
+        let of = |values: fn(&Fields) -> &Vec<f32>| {
+            let samples = samples.iter().enumerate();
+            samples.map(move |(sample, fields)| Prediction {
+                sample,
+                branch: None,
+                fields: fields
+                    .iter()
+                    .map(|f| (f.extents.clone(), values(f).clone()))
+                    .collect(),
+            })
+        };
+        let all: Vec<Prediction> = of(|f| &f.prediction).chain(of(|f| &f.target)).collect();
+        let all: Vec<&Prediction> = all.iter().collect();
+        let scores = scores(child, 0, &all, folder).map_err(Unscored::reason)?;
+        let (before, perfect) = scores.split_at(samples.len());
+        for (sample, scores) in before.iter().zip(perfect).enumerate() {
+            match scores {
+                (Some(before), Some(perfect)) if perfect < before => {
+                    return Err(format!(
+                        "its metric is {perfect} for the targets of sample {sample} as predictions and {before} for the \
+                         untrained network's, expected more for the targets: higher is better"
+                    ));
+                }
+                (Some(score), _) | (_, Some(score)) if *score > 1.0 => {
+                    return Err(format!(
+                        "its metric is {score} for sample {sample}, expected at most 1; an error e can be given as \
+                         1 / (1 + e)"
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn fields(&self, folder: &Path, given: &GivenSample) -> Result<Vec<Fields>, String> {
@@ -105,41 +146,52 @@ impl ProgramTask {
     }
 
     /// A sample of the search, scored by questions to the program.
-    fn sample(&self, number: usize, fields: Vec<Fields>, questions: &Sender<Question>) -> Sample {
+    fn sample(&self, sample: usize, fields: Vec<Fields>, questions: &Sender<Question>) -> Sample {
         let extents: Vec<Vec<usize>> = fields.iter().map(|field| field.extents.clone()).collect();
-        let branches = self
-            .about
-            .branches
-            .iter()
-            .zip(fields)
-            .map(|(branch, fields)| {
-                let scorer = branch.scored.then(|| {
-                    let (questions, name) = (questions.clone(), branch.name.clone());
-                    let extents = fields.extents.clone();
-                    let scorer = move |prediction: &[f32]| {
-                        let fields = vec![(extents.clone(), prediction.to_vec())];
-                        ask(&questions, number, Some(&name), fields)
-                    };
-                    Box::new(scorer) as BranchScorer
-                });
-                BranchSample {
-                    shape: fields.shape,
-                    inputs: vec![fields.prediction, fields.target],
-                    derived: None,
-                    scorer,
-                }
-            });
+        let both = self.about.branches.iter().zip(fields);
+        let branches = both.map(|(branch, fields)| BranchSample {
+            scorer: branch
+                .scored
+                .then(|| of_branch(sample, branch, &fields, questions)),
+            shape: fields.shape,
+            inputs: vec![fields.prediction, fields.target],
+            derived: None,
+        });
         let questions = questions.clone();
         let scorer: Scorer = Box::new(move |predictions| {
             let fields = extents.iter().zip(predictions);
             let fields = fields.map(|(extents, values)| (extents.clone(), values.to_vec()));
-            ask(&questions, number, None, fields.collect())
+            let prediction = Prediction {
+                sample,
+                branch: None,
+                fields: fields.collect(),
+            };
+            ask(&questions, prediction)
         });
         Sample {
             branches: branches.collect(),
             scorer,
         }
     }
+}
+
+/// The metric of one branch of a sample by itself.
+fn of_branch(
+    sample: usize,
+    branch: &BranchDescription,
+    fields: &Fields,
+    questions: &Sender<Question>,
+) -> BranchScorer {
+    let (questions, name) = (questions.clone(), branch.name.clone());
+    let extents = fields.extents.clone();
+    Box::new(move |values| {
+        let prediction = Prediction {
+            sample,
+            branch: Some(name.clone()),
+            fields: vec![(extents.clone(), values.to_vec())],
+        };
+        ask(&questions, prediction)
+    })
 }
 
 /// Refuses a description that is no task.

@@ -31,8 +31,8 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
     check_number("--losses", arguments.losses as u64, LEAST as u64)?;
     check_number("--proxy-seeds", arguments.proxy_seeds as u64, 1)?;
     check_seeds(arguments.seeds as u64)?;
-    let config = Config::read(&arguments.task, Config::of_workers(&arguments.workers)?)?;
-    let task = config.open_task()?;
+    let mut config = Config::read(&arguments.task, Config::of_workers(&arguments.workers)?)?;
+    let task = config.open_to_screen()?;
     let given = given(arguments, &*task)?;
     let interrupt = interrupt_on_ctrl_c(match arguments.out {
         Some(_) => "the same command goes on",

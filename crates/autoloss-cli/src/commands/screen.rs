@@ -26,13 +26,13 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
         Config::workers(arguments.workers)?,
     ];
     flags.extend(Config::fixed(&arguments.fix)?);
-    let config = Config::read(&arguments.task, flags)?;
+    let mut config = Config::read(&arguments.task, flags)?;
     let task: Box<dyn Task> = match arguments.made_up {
         Some(shape) => {
             let metric = config.task.need_vision("screen --made-up")?.metric();
             Box::new(MadeUp::new(shape, metric).map_err(usage)?)
         }
-        None => config.open_task()?,
+        None => config.open_to_screen()?,
     };
     Space::new(&config.search.search, task.branches()).map_err(usage)?;
     let interrupt = interrupt_on_ctrl_c("what was screened is printed")?;

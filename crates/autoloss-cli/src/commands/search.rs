@@ -32,9 +32,9 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
             .unwrap_or(TaskName::Digits.name());
         return print(&default_file(name.parse().map_err(usage)?));
     }
-    let config = Config::read_with(&arguments.task, arguments.preset, flags(arguments)?)?;
+    let mut config = Config::read_with(&arguments.task, arguments.preset, flags(arguments)?)?;
+    let task = config.open_to_screen()?;
     let mut settings = config.search.clone();
-    let task = config.open_task()?;
     Space::new(&settings.search, task.branches()).map_err(usage)?;
     start_losses(&settings.search, &*task).map_err(usage)?;
     let earlier = match &arguments.learn_from {

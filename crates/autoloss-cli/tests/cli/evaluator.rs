@@ -17,6 +17,7 @@ files='{"branches":[{"prediction":"'$PWD'/p.npy","target":"'$PWD'/t.npy"}]}'
 while read -r line; do case $line in
 *'"hello"'*) echo '{"ready":{"version":3,"task":{"name":"a task","metric":"b","branches":[{"name":"out","channels":2}],"baselines":["zoo:cross_entropy"]}}}';;
 *'"samples"'*) echo '{"samples":['$files,$files,$files,$files,$files']}';;
+*'"score"'*) id=${line#*'"id":'}; echo '{"scores":{"id":'${id%%,*}',"scores":[0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5]}}';;
 *'"train"'*) id=${line#*'"id":'}; echo '{"done":{"id":'${id%%,*}',"outcome":{"trained":{"score":0.5}}}}';;
 esac; done
 "#;

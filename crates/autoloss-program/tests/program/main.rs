@@ -247,6 +247,13 @@ fn refused() {
         error.contains("it gave 2 screening samples, expected 3"),
         "{error}"
     );
+    let downwards = Behaviour {
+        lower_is_better: true,
+        ..Behaviour::default()
+    };
+    let error = open(&downwards).unwrap().samples(3, 0).err().unwrap();
+    let error = error.to_string();
+    assert!(error.contains("higher is better"), "{error}");
     for (command, expected) in [
         ("no-such-program --x", "no-such-program cannot be started"),
         ("", "expected a program"),

@@ -28,8 +28,10 @@ pub(crate) struct Behaviour {
     pub(crate) rubbish_at_score: u64,
     pub(crate) hangs_at_score: u64,
     pub(crate) scores_twice: bool,
-    /// Scores no prediction, with an error.
+    /// Scores no prediction after the first message, with an error.
     pub(crate) refuses_scores: bool,
+    /// Gives targets a score of 0.
+    pub(crate) lower_is_better: bool,
     pub(crate) trains_twice: bool,
     pub(crate) dies_at_training: u64,
     pub(crate) form: String,
@@ -51,6 +53,7 @@ impl Default for Behaviour {
             hangs_at_score: 0,
             scores_twice: false,
             refuses_scores: false,
+            lower_is_better: false,
             trains_twice: false,
             dies_at_training: 0,
             form: "steps".to_owned(),
@@ -149,11 +152,15 @@ fn scores(behaviour: &Behaviour, asked: &Value, count: u64) {
     if now(behaviour.hangs_at_score, count) {
         std::thread::sleep(Duration::from_secs(3600));
     }
-    if behaviour.refuses_scores {
+    if behaviour.refuses_scores && count > 1 {
         return say(&json!({"error": {"message": "no score today"}}));
     }
     let predictions = asked["predictions"].as_array().unwrap();
-    let scores: Vec<f64> = predictions.iter().map(certainty).collect();
+    let score = |predicted: &Value| match behaviour.lower_is_better {
+        true => 1.0 - certainty(predicted),
+        false => certainty(predicted),
+    };
+    let scores: Vec<f64> = predictions.iter().map(score).collect();
     let answer = json!({"scores": {"id": asked["id"], "scores": scores}});
     say(&answer);
     if behaviour.scores_twice {

@@ -4,6 +4,7 @@
 
 mod check;
 mod error;
+mod fit;
 mod screening;
 mod search;
 #[cfg(test)]
