@@ -398,8 +398,16 @@ mod tests {
             set(&mut table, key, key_value(&format!("={text}")).unwrap().1).unwrap();
         }
         let config = Config::from_table(table.clone(), None).unwrap();
-        assert_eq!(config.task.training(Schedule::Proxy).steps, 7);
-        assert_eq!(config.task.metric(), "bf1");
+        assert_eq!(
+            config
+                .task
+                .vision()
+                .unwrap()
+                .training(Schedule::Proxy)
+                .steps,
+            7
+        );
+        assert_eq!(config.task.vision().unwrap().metric(), "bf1");
         assert_eq!(config.search.screening.threshold, 0.5);
         assert!(set(&mut table, "task.metric.x", Value::Integer(1)).is_err());
         assert!(Config::from_table(toml::from_str("typo = 1").unwrap(), None).is_err());

@@ -165,10 +165,8 @@ pub(crate) fn resume(arguments: &Resume) -> Result<()> {
     if settings != info.settings {
         recorder.change_settings(&settings)?;
     }
-    let config = Config {
-        search: settings,
-        ..Config::of_run(&arguments.dir, &info)?
-    };
+    let mut config = Config::of_run(&arguments.dir, &info)?;
+    config.search = settings;
     let task = config.open_task()?;
     let crew = config.crew(&*task)?;
     let task = (&*task as &dyn Task, None);
