@@ -13,7 +13,6 @@ mod settings;
 mod store;
 mod study;
 mod task;
-mod trace;
 mod worker;
 
 use pyo3::prelude::*;

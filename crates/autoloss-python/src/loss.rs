@@ -1,5 +1,6 @@
 //! The class `Loss`: a formula, and its value and gradient on numpy arrays.
 
+mod code;
 mod compute;
 mod fields;
 mod latex;
@@ -11,10 +12,9 @@ use std::hash::{Hash, Hasher};
 use autoloss_expr::{Loss, Operator, Tree, ZooLoss};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::guard::guarded;
-use crate::trace::{Step, steps};
 use compute::{Part, couples_batch};
 use fields::Inputs;
 
@@ -135,8 +135,57 @@ impl PyLoss {
         slf: &Bound<'py, Self>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let module = slf.py().import("autoloss.torch")?;
-        module.getattr("module")?.call((slf,), options)
+        made_by(slf, "autoloss.torch", "module", options)
+    }
+
+    /// The loss in another language, which needs nothing of this package.
+    ///
+    /// `target` is "pytorch" or "jax" (the text of a module of Python with a function `loss` of arrays (N, C) with up
+    /// to three spatial dimensions), "onnx" (the bytes of a model of fields (N, C, H, W)), "latex" or "dot" (Graphviz).
+    /// `simplify=True` writes the simplified form, see `simplified`.
+    ///
+    /// >>> import autoloss as al
+    /// >>> loss = al.Loss("-(y * log(yhat))")
+    /// >>> print(loss.code("latex"))
+    /// \mathcal{L} = \frac{1}{N H W} \sum_{n, c, h, w} \left(-y \cdot \log \hat{y}\right)
+    /// <BLANKLINE>
+    /// >>> print(loss.code("pytorch").splitlines()[-1].strip())
+    /// return elements.sum(dim=1).mean()
+    /// >>> type(loss.code("onnx"))
+    /// <class 'bytes'>
+    /// >>> al.Loss("--y * yhat").code("dot", simplify=True).count("neg")
+    /// 0
+    #[pyo3(signature = (target="pytorch", *, simplify=false))]
+    fn code<'py>(
+        &self,
+        py: Python<'py>,
+        target: &str,
+        simplify: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        guarded(|| match simplify {
+            true => code::code(py, &self.simplified(py)?, target),
+            false => code::code(py, self, target),
+        })
+    }
+
+    /// The shortest form found whose value and gradients agree within 1e-5, for people who read it; the loss itself
+    /// where none is shorter. Constants are rounded, so that trainings keep the loss as it is.
+    ///
+    /// >>> import autoloss as al
+    /// >>> al.Loss("-(y * -log(exp(yhat))) + (1 - 1)").simplified
+    /// Loss('y * yhat')
+    #[getter]
+    fn simplified(&self, py: Python<'_>) -> PyResult<Self> {
+        guarded(|| {
+            let mut loss = py.detach(|| self.loss.simplified());
+            for (found, given) in loss.branches.iter_mut().zip(&self.loss.branches) {
+                // A formula without inputs has no arrays to be computed on.
+                if found.tree.inputs().is_empty() {
+                    found.tree = given.tree.clone();
+                }
+            }
+            Self::new(loss, self.offered.clone(), self._of_task(py))
+        })
     }
 
     /// Loss value: the mean over samples and positions, summed over the channels and the branches.
@@ -298,28 +347,26 @@ impl PyLoss {
         Ok(native.map(|loss| (loss.name(), loss.parameters().to_vec())))
     }
 
-    /// The steps of a branch, operands before operators, and the number of the last: `("input", name)`,
-    /// `("constant", number)` or `(word, numbers of earlier steps)`.
-    #[pyo3(signature = (branch=None))]
-    fn _steps<'py>(
-        &self,
-        py: Python<'py>,
-        branch: Option<&str>,
-    ) -> PyResult<(Bound<'py, PyList>, usize)> {
+    /// Code of a function of a branch that gives its elements, and the names of the function's arguments after `yhat`
+    /// and `y`.
+    #[pyo3(signature = (target, branch=None))]
+    fn _elements(&self, target: &str, branch: Option<&str>) -> PyResult<(String, Vec<&str>)> {
         guarded(|| {
             let part = self.part(branch)?;
-            let (steps, last) = steps(part.program("yhat")?.as_ref(), &part.inputs);
-            let list = PyList::empty(py);
-            for step in steps {
-                match step {
-                    Step::Input(name) => list.append(("input", name))?,
-                    Step::Constant(c) => list.append(("constant", c))?,
-                    Step::Apply(word, operands) => list.append((word, operands))?,
-                }
-            }
-            Ok((list, last))
+            Ok((code::elements(part, target)?, part.further().collect()))
         })
     }
+}
+
+/// What a function of a module of the package makes of a loss.
+fn made_by<'py>(
+    loss: &Bound<'py, PyLoss>,
+    module: &str,
+    function: &str,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let module = loss.py().import(module)?;
+    module.getattr(function)?.call((loss,), options)
 }
 
 /// Whether an operator occurs in a tree.
