@@ -138,6 +138,24 @@ impl PyLoss {
         made_by(slf, "autoloss.torch", "module", options)
     }
 
+    /// The loss as a function for JAX of prediction and target; see `autoloss.jax.function` for the options.
+    #[pyo3(signature = (**options))]
+    fn jax<'py>(
+        slf: &Bound<'py, Self>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        made_by(slf, "autoloss.jax", "function", options)
+    }
+
+    /// The loss as a `compute_loss_func` of the trainer of Hugging Face; see `autoloss.hf.function` for the options.
+    #[pyo3(signature = (**options))]
+    fn hf<'py>(
+        slf: &Bound<'py, Self>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        made_by(slf, "autoloss.hf", "function", options)
+    }
+
     /// The loss in another language, which needs nothing of this package.
     ///
     /// `target` is "pytorch" or "jax" (the text of a module of Python with a function `loss` of arrays (N, C) with up

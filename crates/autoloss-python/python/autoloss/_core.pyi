@@ -7,6 +7,8 @@ from typing import Any, BinaryIO, Literal, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from autoloss.hf import ComputeLoss
+from autoloss.jax import BranchFunction, SumFunction
 from autoloss.task import Branch
 from autoloss.torch import BranchLoss, TorchLoss
 
@@ -60,6 +62,23 @@ class Loss:
         normalize: bool | float = False,
         device: Any = None,
     ) -> BranchLoss | TorchLoss: ...
+    def jax(
+        self,
+        *,
+        num_classes: int | None = None,
+        from_logits: bool = True,
+        ignore_index: int | None = None,
+        weight: Any = None,
+        reduction: str = "mean",
+    ) -> BranchFunction | SumFunction: ...
+    def hf(
+        self,
+        *,
+        channel_dim: int = -1,
+        ignore_index: int | None = None,
+        weight: Any = None,
+        normalize: bool | float = False,
+    ) -> ComputeLoss: ...
     @overload
     def code(
         self, target: Literal["pytorch", "jax", "latex", "dot"] = "pytorch", *, simplify: bool = False
