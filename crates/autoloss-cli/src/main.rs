@@ -16,7 +16,6 @@ mod formula;
 mod kept;
 mod npy;
 mod output;
-mod plot;
 mod progress;
 mod shell;
 mod table;
