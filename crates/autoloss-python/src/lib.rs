@@ -31,6 +31,8 @@ mod _core {
     #[pymodule_export]
     use crate::run::compare::compare;
     #[pymodule_export]
+    use crate::run::fidelity::fidelity;
+    #[pymodule_export]
     use crate::run::{SearchFailed, resume, search};
     #[pymodule_export]
     use crate::store::PyStore;

@@ -2,6 +2,7 @@
 
 mod code;
 mod compute;
+mod curves;
 mod fields;
 mod latex;
 mod read;
@@ -127,83 +128,6 @@ impl PyLoss {
     #[getter]
     fn _of_task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.of_task.as_ref().map(|branches| branches.clone_ref(py))
-    }
-
-    /// The loss as a `torch.nn.Module` of prediction and target; see `autoloss.torch.module` for the options.
-    #[pyo3(signature = (**options))]
-    fn torch<'py>(
-        slf: &Bound<'py, Self>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        made_by(slf, "autoloss.torch", "module", options)
-    }
-
-    /// The loss as a function for JAX of prediction and target; see `autoloss.jax.function` for the options.
-    #[pyo3(signature = (**options))]
-    fn jax<'py>(
-        slf: &Bound<'py, Self>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        made_by(slf, "autoloss.jax", "function", options)
-    }
-
-    /// The loss as a `compute_loss_func` of the trainer of Hugging Face; see `autoloss.hf.function` for the options.
-    #[pyo3(signature = (**options))]
-    fn hf<'py>(
-        slf: &Bound<'py, Self>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        made_by(slf, "autoloss.hf", "function", options)
-    }
-
-    /// The loss in another language, which needs nothing of this package.
-    ///
-    /// `target` is "pytorch" or "jax" (the text of a module of Python with a function `loss` of arrays (N, C) with up
-    /// to three spatial dimensions), "onnx" (the bytes of a model of fields (N, C, H, W)), "latex" or "dot" (Graphviz).
-    /// `simplify=True` writes the simplified form, see `simplified`.
-    ///
-    /// >>> import autoloss as al
-    /// >>> loss = al.Loss("-(y * log(yhat))")
-    /// >>> print(loss.code("latex"))
-    /// \mathcal{L} = \frac{1}{N H W} \sum_{n, c, h, w} \left(-y \cdot \log \hat{y}\right)
-    /// <BLANKLINE>
-    /// >>> print(loss.code("pytorch").splitlines()[-1].strip())
-    /// return elements.sum(dim=1).mean()
-    /// >>> type(loss.code("onnx"))
-    /// <class 'bytes'>
-    /// >>> al.Loss("--y * yhat").code("dot", simplify=True).count("neg")
-    /// 0
-    #[pyo3(signature = (target="pytorch", *, simplify=false))]
-    fn code<'py>(
-        &self,
-        py: Python<'py>,
-        target: &str,
-        simplify: bool,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        guarded(|| match simplify {
-            true => code::code(py, &self.simplified(py)?, target),
-            false => code::code(py, self, target),
-        })
-    }
-
-    /// The shortest form found whose value and gradients agree within 1e-5, for people who read it; the loss itself
-    /// where none is shorter. Constants are rounded, so that trainings keep the loss as it is.
-    ///
-    /// >>> import autoloss as al
-    /// >>> al.Loss("-(y * -log(exp(yhat))) + (1 - 1)").simplified
-    /// Loss('y * yhat')
-    #[getter]
-    fn simplified(&self, py: Python<'_>) -> PyResult<Self> {
-        guarded(|| {
-            let mut loss = py.detach(|| self.loss.simplified());
-            for (found, given) in loss.branches.iter_mut().zip(&self.loss.branches) {
-                // A formula without inputs has no arrays to be computed on.
-                if found.tree.inputs().is_empty() {
-                    found.tree = given.tree.clone();
-                }
-            }
-            Self::new(loss, self.offered.clone(), self._of_task(py))
-        })
     }
 
     /// Loss value: the mean over samples and positions, summed over the channels and the branches.
@@ -364,27 +288,6 @@ impl PyLoss {
         let native = self.part(branch)?.tree.native();
         Ok(native.map(|loss| (loss.name(), loss.parameters().to_vec())))
     }
-
-    /// Code of a function of a branch that gives its elements, and the names of the function's arguments after `yhat`
-    /// and `y`.
-    #[pyo3(signature = (target, branch=None))]
-    fn _elements(&self, target: &str, branch: Option<&str>) -> PyResult<(String, Vec<&str>)> {
-        guarded(|| {
-            let part = self.part(branch)?;
-            Ok((code::elements(part, target)?, part.further().collect()))
-        })
-    }
-}
-
-/// What a function of a module of the package makes of a loss.
-fn made_by<'py>(
-    loss: &Bound<'py, PyLoss>,
-    module: &str,
-    function: &str,
-    options: Option<&Bound<'py, PyDict>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let module = loss.py().import(module)?;
-    module.getattr(function)?.call((loss,), options)
 }
 
 /// Whether an operator occurs in a tree.

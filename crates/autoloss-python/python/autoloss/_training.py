@@ -49,9 +49,7 @@ class BranchOptions:
         if len(shape) != 1:
             raise ValueError(f"{self.where}: `weight` has shape {shape}, expected one number a channel")
         if self.classes is not None and shape[0] != self.classes:
-            raise ValueError(
-                f"{self.where}: `weight` has {shape[0]} numbers, expected {self.classes}, one a channel"
-            )
+            raise ValueError(f"{self.where}: `weight` has {shape[0]} numbers, expected {self.classes}, one a channel")
 
     def check(self, prediction: Array, target: Array) -> None:
         """Raises what is wrong with the arguments of a call."""

@@ -52,17 +52,17 @@ def function(
     ).values()
     if options.numbers:
         raise ValueError(f"Loss.hf: `{loss}` is a loss of numbers, expected one of classes")
-    if options.ignore_index is None:
-        options = replace(options, ignore_index=UNCOUNTED)
-    return ComputeLoss(BranchLoss(options, normalize), channel_dim)
+    ignored = UNCOUNTED if options.ignore_index is None else options.ignore_index
+    return ComputeLoss(BranchLoss(replace(options, ignore_index=ignored), normalize), channel_dim, ignored)
 
 
 class ComputeLoss:
     """A loss of the outputs of a model; `autoloss.hf.function` makes it."""
 
-    def __init__(self, criterion: BranchLoss, channel_dim: int) -> None:
+    def __init__(self, criterion: BranchLoss, channel_dim: int, ignored: int) -> None:
         self.criterion = criterion
         self.channel_dim = channel_dim
+        self.ignored = ignored
 
     def __call__(self, outputs: Any, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """The loss of a batch, or its share of that of several batches with so many items."""
@@ -73,11 +73,11 @@ class ComputeLoss:
         self.criterion.to(logits.device)
         value: Tensor = self.criterion(logits.movedim(self.channel_dim, 1), labels)
         if not self.criterion.native:
-            kept = labels != self.criterion.options.ignore_index
+            kept = labels.ne(self.ignored)
             value = torch.where(kept, value, 0).sum() / kept.sum().clamp(min=1)
         if num_items_in_batch is None:
             return value
-        items = (labels != UNCOUNTED).sum()
+        items = labels.ne(UNCOUNTED).sum()
         return value * (items / torch.as_tensor(num_items_in_batch, device=value.device))
 
     def __repr__(self) -> str:
@@ -85,7 +85,7 @@ class ComputeLoss:
 
 
 def _logits(outputs: Any) -> Tensor:
-    """The logits of a model's outputs: an object or dictionary with `logits`, a tuple that begins with them, or they."""
+    """The logits of outputs: of an object or dictionary that has them, or of a tuple that begins with them."""
     if isinstance(outputs, Mapping) and "logits" in outputs:
         outputs = outputs["logits"]
     elif hasattr(outputs, "logits"):
