@@ -1,7 +1,7 @@
 //! `--loss` and `--fix`: losses as people name them, and what was wrong with how they were named.
 
 use anyhow::Result;
-use autoloss_expr::{INPUTS, Loss, ParseError, Tree};
+use autoloss_expr::{Loss, ParseError, Tree};
 use autoloss_search::{BranchSpec, Named, ResolveError, Task, resolve};
 
 use crate::exit::usage;
@@ -39,7 +39,7 @@ pub(crate) fn tree(text: &str, inputs: &[&str]) -> Result<Tree> {
 /// task offer.
 pub(crate) fn of_any_task(text: &str) -> Result<Loss> {
     let (_, formula) = resolve::formula(text).map_err(told)?;
-    read(&formula).map_err(|error| unreadable(&error, &formula))
+    resolve::read(&formula).map_err(|error| unreadable(&error, &formula))
 }
 
 /// The loss for a task with these branches.
@@ -55,31 +55,6 @@ pub(crate) fn of_branches(text: &str, branches: &[BranchSpec]) -> Result<Loss> {
     loss.map_err(|error| unreadable(&error, &formula))
 }
 
-/// Reads a formula of one branch, or one of several that it names.
-pub(crate) fn read(formula: &str) -> Result<Loss, ParseError> {
-    let parts = formula.split(';').filter_map(|part| part.split_once('='));
-    let names: Vec<&str> = parts.map(|(name, _)| name.trim()).collect();
-    match names.is_empty() {
-        true => Tree::parse(formula, &INPUTS).map(|tree| Loss::single("", tree)),
-        false => {
-            let specs: Vec<_> = names.iter().map(|name| (*name, INPUTS.to_vec())).collect();
-            Loss::parse(formula, &specs)
-        }
-    }
-}
-
-/// The simplified form of a formula, where it is shorter.
-pub(crate) fn simplified(formula: &str) -> Option<String> {
-    let loss = read(formula).ok()?;
-    let simplified = loss.simplified();
-    (size(&simplified) < size(&loss)).then(|| simplified.to_string())
-}
-
-/// Number of nodes of a loss.
-pub(crate) fn size(loss: &Loss) -> usize {
-    loss.branches.iter().map(|branch| branch.tree.size()).sum()
-}
-
 fn unreadable(error: &ParseError, formula: &str) -> anyhow::Error {
     usage(format!("--loss {error}\n{}", error.caret(formula)))
 }
@@ -89,34 +64,5 @@ fn told(error: ResolveError) -> anyhow::Error {
     match error.is_of_the_text() {
         true => usage(format!("--loss {error}")),
         false => anyhow::Error::new(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn branches_are_found_in_a_formula() {
-        let names = |formula| {
-            let branches = read(formula).unwrap().branches.into_iter();
-            branches.map(|branch| branch.name).collect::<Vec<_>>()
-        };
-        assert_eq!(names("-(y * log(yhat))"), [""]);
-        assert_eq!(
-            names("rpn_box = 1 - i / u; mask = yhat - y"),
-            ["rpn_box", "mask"]
-        );
-        assert!(read("a = y; b = lgo(y)").is_err());
-    }
-
-    #[test]
-    fn a_simplified_form_is_there_where_it_is_shorter() {
-        assert_eq!(simplified("--y * yhat").as_deref(), Some("y * yhat"));
-        assert_eq!(simplified("yhat * y"), None);
-        assert_eq!(
-            simplified("a = abs(abs(yhat)); b = y").as_deref(),
-            Some("a = abs(yhat); b = y")
-        );
     }
 }

@@ -16,7 +16,6 @@ mod files;
 mod formula;
 mod kept;
 mod output;
-mod plot;
 mod progress;
 mod shell;
 mod table;

@@ -195,6 +195,12 @@ impl Loss {
         }
     }
 
+    /// Number of nodes of all branches, the leaves included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.branches.iter().map(|branch| branch.tree.size()).sum()
+    }
+
     /// The tree of the named branch.
     #[must_use]
     pub fn tree(&self, branch: &str) -> Option<&Tree> {

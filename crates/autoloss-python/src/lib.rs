@@ -13,7 +13,6 @@ mod settings;
 mod store;
 mod study;
 mod task;
-mod trace;
 mod worker;
 
 use pyo3::prelude::*;
@@ -31,6 +30,8 @@ mod _core {
     use crate::metrics::{PyMetric, argmax, confusion_matrix};
     #[pymodule_export]
     use crate::run::compare::compare;
+    #[pymodule_export]
+    use crate::run::fidelity::fidelity;
     #[pymodule_export]
     use crate::run::{SearchFailed, resume, search};
     #[pymodule_export]

@@ -1,6 +1,8 @@
 //! The class `Loss`: a formula, and its value and gradient on numpy arrays.
 
+mod code;
 mod compute;
+mod curves;
 mod fields;
 mod latex;
 mod read;
@@ -11,10 +13,9 @@ use std::hash::{Hash, Hasher};
 use autoloss_expr::{Loss, Operator, Tree, ZooLoss};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::guard::guarded;
-use crate::trace::{Step, steps};
 use compute::{Part, couples_batch};
 use fields::Inputs;
 
@@ -127,16 +128,6 @@ impl PyLoss {
     #[getter]
     fn _of_task(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         self.of_task.as_ref().map(|branches| branches.clone_ref(py))
-    }
-
-    /// The loss as a `torch.nn.Module` of prediction and target; see `autoloss.torch.module` for the options.
-    #[pyo3(signature = (**options))]
-    fn torch<'py>(
-        slf: &Bound<'py, Self>,
-        options: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let module = slf.py().import("autoloss.torch")?;
-        module.getattr("module")?.call((slf,), options)
     }
 
     /// Loss value: the mean over samples and positions, summed over the channels and the branches.
@@ -296,29 +287,6 @@ impl PyLoss {
     fn _native(&self, branch: Option<&str>) -> PyResult<Option<(&'static str, Vec<f64>)>> {
         let native = self.part(branch)?.tree.native();
         Ok(native.map(|loss| (loss.name(), loss.parameters().to_vec())))
-    }
-
-    /// The steps of a branch, operands before operators, and the number of the last: `("input", name)`,
-    /// `("constant", number)` or `(word, numbers of earlier steps)`.
-    #[pyo3(signature = (branch=None))]
-    fn _steps<'py>(
-        &self,
-        py: Python<'py>,
-        branch: Option<&str>,
-    ) -> PyResult<(Bound<'py, PyList>, usize)> {
-        guarded(|| {
-            let part = self.part(branch)?;
-            let (steps, last) = steps(part.program("yhat")?.as_ref(), &part.inputs);
-            let list = PyList::empty(py);
-            for step in steps {
-                match step {
-                    Step::Input(name) => list.append(("input", name))?,
-                    Step::Constant(c) => list.append(("constant", c))?,
-                    Step::Apply(word, operands) => list.append((word, operands))?,
-                }
-            }
-            Ok((list, last))
-        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Searches and comparisons that run in Rust, while the thread that called them shows progress and takes signals.
 
 mod attend;
+mod batch;
 pub(crate) mod compare;
+pub(crate) mod fidelity;
 
 use std::path::PathBuf;
 
@@ -18,7 +20,7 @@ use crate::guard::guarded;
 use crate::settings::of_task;
 use crate::task::PyTask;
 use crate::worker::{Crew, processes, workers};
-use attend::attended;
+use attend::{Told, attended};
 
 create_exception!(
     autoloss,
@@ -48,7 +50,8 @@ pub(crate) fn search(
         let settings = of_task(py, &task, given)?;
         let recorder = py.detach(|| begin(&task, &settings, folder, about));
         let recorder = recorder.map_err(|e| store_error(&e))?;
-        progress.call_method1("begin", (recorder.1.clone(),))?;
+        let forecast = bridge.getattr("forecast")?;
+        progress.call_method1("begin", (recorder.1.clone(), forecast))?;
         let end = drive(py, &task, recorder.0, progress, crew)?;
         Ok((recorder.1, end))
     })
@@ -83,7 +86,7 @@ pub(crate) fn resume(
         });
         let (recorder, settings) = recorder.map_err(|e: StoreError| store_error(&e))?;
         task.check(py, &settings)?;
-        progress.call_method1("begin", (folder,))?;
+        progress.call_method1("begin", (folder, bridge.getattr("forecast")?))?;
         drive(py, &task, recorder, progress, crew)
     })
 }
@@ -130,14 +133,16 @@ fn drive(
     crew: Option<Crew>,
 ) -> PyResult<String> {
     let processes = processes(py, task, crew)?;
-    let ended = attended(py, task, progress, |interrupt, on_event| {
+    let ended = attended(py, task, progress, |interrupt, tell| {
         let runner = Runner {
             task,
             workers: workers(processes.as_ref()),
             plan: None,
             interrupt,
         };
-        runner.run(&mut recorder, &mut |event| on_event(event.clone()))
+        runner.run(&mut recorder, &mut |event| {
+            tell(Told::Event(Box::new(event.clone())));
+        })
     });
     py.detach(|| drop((recorder, processes)));
     let RunReport { end, .. } = ended?;

@@ -69,6 +69,7 @@ impl PyStore {
             dict.set_item("reason", row.reason)?;
             dict.set_item("g", row.candidate.g)?;
             dict.set_item("score", row.score)?;
+            dict.set_item("trainings", row.trainings)?;
             dict.set_item("equivalent_to", row.equivalent_to)?;
             dict.set_item("joined", row.joined)?;
             dict.set_item("seconds", row.training_seconds)?;
@@ -127,6 +128,17 @@ impl PyStore {
         compared(py, &all, usual.as_ref())
     }
 
+    /// The full trainings of the finalists on the search set, the highest mean first: a list of dictionaries.
+    fn finalists<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let all = self.read(py, Store::finalists)?;
+        compared(py, &all, None)
+    }
+
+    /// The run as a page of HTML that needs no other file.
+    fn report(&self, py: Python<'_>) -> PyResult<String> {
+        self.read(py, autoloss_report::html)
+    }
+
     /// Counts of the run: a dictionary.
     fn tally<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let tally = self.read(py, Store::tally)?;
@@ -144,6 +156,7 @@ impl PyStore {
             ("failed", tally.failed),
             ("pruned", tally.pruned),
             ("lost", tally.lost),
+            ("trained again", tally.repeated),
         ] {
             dict.set_item(name, count)?;
         }
@@ -167,16 +180,8 @@ pub(crate) fn compared<'py>(
         dict.set_item("formula", &comparison.formula)?;
         dict.set_item("mean", comparison.mean)?;
         dict.set_item("std", comparison.std)?;
-        let trainings = comparison
-            .trainings
-            .iter()
-            .map(|training| trained(py, training));
-        dict.set_item("trainings", trainings.collect::<PyResult<Vec<_>>>()?)?;
-        let failed = comparison
-            .failed
-            .iter()
-            .map(|failed| (failed.seed, failed.message.as_str()));
-        dict.set_item("failed", failed.collect::<Vec<_>>())?;
+        dict.set_item("trainings", trainings(py, comparison)?)?;
+        dict.set_item("failed", failed(comparison))?;
         let usual = usual.filter(|usual| usual.name != comparison.name);
         let paired = usual.and_then(|usual| comparison.against(usual));
         dict.set_item("against", usual.map(|usual| &usual.name))?;
@@ -185,6 +190,26 @@ pub(crate) fn compared<'py>(
         list.append(dict)?;
     }
     Ok(list)
+}
+
+/// The trainings of a loss with a score, as dictionaries.
+///
+/// # Errors
+/// Of Python alone.
+pub(crate) fn trainings<'py>(
+    py: Python<'py>,
+    comparison: &Comparison,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let trainings = comparison.trainings.iter();
+    trainings.map(|training| trained(py, training)).collect()
+}
+
+/// Seed and message of each training of a loss that failed.
+pub(crate) fn failed(comparison: &Comparison) -> Vec<(u64, &str)> {
+    let failed = comparison.failed.iter();
+    failed
+        .map(|failed| (failed.seed, failed.message.as_str()))
+        .collect()
 }
 
 fn trained<'py>(py: Python<'py>, training: &Training) -> PyResult<Bound<'py, PyDict>> {

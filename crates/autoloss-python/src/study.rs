@@ -8,9 +8,7 @@ use std::time::Instant;
 use autoloss_search::study::{
     Context, Failure, Next, Plan, Record, Study, Told, Trained, Trial, TrialId, TrialOutcome,
 };
-use autoloss_search::{
-    CandidateRow, Event, Fate, Interrupt, Recorder, Scratch, SearchError, Task, parse_loss,
-};
+use autoloss_search::{Event, Fate, Interrupt, Recorder, Scratch, SearchError, parse_loss};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -56,23 +54,8 @@ impl State {
         recorder.discard_unfinished()?;
         let settings = &info.settings;
         let rows = recorder.store().candidates()?;
-        let pair = |row: CandidateRow| {
-            let loss = parse_loss(task, &row.candidate.formula);
-            let loss = loss.map_err(|error| SearchError::Samples {
-                task: task.name().to_owned(),
-                reason: format!("candidate {} of the run: {error}", row.candidate.id),
-            })?;
-            Ok((row, loss))
-        };
-        let past = Record {
-            rows: rows
-                .into_iter()
-                .map(pair)
-                .collect::<Result<_, SearchError>>()?,
-            reports: recorder.store().reports()?,
-            tally: recorder.store().tally()?,
-        };
         let context = Context::new(task, settings)?;
+        let past = Record::read(task, &context, recorder.store(), rows)?;
         let plan = Plan::new(task, &settings.search, 1)?;
         let study = Study::restore(task, settings, plan, &context, &past)?;
         Ok(Self {

@@ -6,28 +6,12 @@ import threading
 
 import numpy as np
 import pytest
+from arrays import fields, inputs_of
 
 import autoloss as al
 
 SHAPES = [(6, 4), (2, 4, 5), (2, 4, 3, 5), (2, 4, 2, 3, 5)]
 TREES = [name for name in al.zoo() if al.Loss(f"zoo:{name}")._native() is None]
-
-
-def fields(shape, dtype=np.float64, seed=0):
-    """Class probabilities and one-hot targets."""
-    rng = np.random.default_rng(seed)
-    yhat = rng.random(shape) + 0.1
-    yhat /= yhat.sum(1, keepdims=True)
-    classes = np.arange(shape[1]).reshape(1, -1, *[1] * (len(shape) - 2))
-    labels = rng.integers(0, shape[1], (shape[0], 1, *shape[2:]))
-    return yhat.astype(dtype), (labels == classes).astype(dtype)
-
-
-def inputs_of(loss, shape, dtype=np.float64):
-    yhat, y = fields(shape, dtype)
-    rng = np.random.default_rng(1)
-    given = {name: (rng.random(shape) + 0.5).astype(dtype) for name in loss.inputs}
-    return {**given, **{name: value for name, value in (("yhat", yhat), ("y", y)) if name in loss.inputs}}
 
 
 def test_cross_entropy_is_what_numpy_says():
@@ -247,12 +231,3 @@ def test_the_lock_is_released_during_long_computations():
         seen += 1
     thread.join()
     assert seen > 100
-
-
-def test_steps_follow_the_operator_table():
-    steps, last = al.Loss("log(yhat)")._steps()
-    assert steps[last][0] == "mul"
-    assert ("constant", 1e-12) in steps
-    assert [step[0] for step in steps] == ["input", "sign", "constant", "abs", "add", "ln", "mul"]
-    with pytest.raises(TypeError, match="native loss"):
-        al.Loss("zoo:ssim")._steps()

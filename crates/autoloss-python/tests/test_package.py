@@ -55,7 +55,7 @@ def test_a_panic_is_an_ordinary_exception():
         _core._panic("no such thing")
 
 
-MODULES = ["autoloss", "autoloss._timed", "autoloss.metrics", "autoloss.task", "autoloss._run_settings"]
+MODULES = [f"autoloss{name}" for name in ("", "._bridge", "._timed", ".metrics", ".task", "._run_settings")]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -56,7 +57,7 @@ def test_a_resumed_search_goes_on_where_it_was(tmp_path):
     whole = formulas(searched(tmp_path, name="whole"))
     searched(tmp_path, name="part", evaluations=3, final_losses=0)
     run = al.open(tmp_path / "part")
-    with pytest.raises(TypeError, match=r"expected resume\(task\)"):
+    with pytest.raises(TypeError, match="Run.resume: .* expected task="):
         run.resume(evaluations=6)
     run = run.resume(Linear(), evaluations=6, progress=False)
     assert formulas(run) == whole
@@ -406,13 +407,20 @@ def test_a_limit_of_time_that_holds_no_training_is_told(tmp_path):
         searched(tmp_path, Wrong(), name="wrong", time=60)
 
 
+def test_the_cost_of_the_metric_is_forecast_before_the_search(tmp_path, capsys):
+    searched(tmp_path, evaluations=2, final_losses=0, progress=True)
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert re.match(r"Linear.metric takes [\d.]+ ms a call: screening 100,000 losses takes .* s of it$", first)
+    assert second.startswith("run ")
+
+
 def test_a_slow_metric_is_told_with_a_forecast(tmp_path):
     class Slow(Linear):
         def metric(self, prediction, target):
             time.sleep(0.03)
             return super().metric(prediction, target)
 
-    with pytest.warns(RuntimeWarning, match=r"Slow.metric takes 3\d(\.\d)? ms a call: .*screening_metric"):
+    with pytest.warns(RuntimeWarning, match=r"Slow.metric takes [3-9]\d(\.\d)? ms a call: .*screening_metric"):
         searched(tmp_path, Slow(), evaluations=1, final_losses=0)
 
 

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use autoloss_expr::{Loss, ParseError, ZooLoss, nearest};
+use autoloss_expr::{INPUTS, Loss, ParseError, Tree, ZooLoss, nearest};
 
 use crate::settings::{SearchSettings, SettingsError};
 use crate::store::{Store, StoreError};
@@ -195,7 +195,40 @@ pub fn formula(text: &str) -> Result<(String, String), ResolveError> {
     named(text)
 }
 
-/// The same where no branch is named.
+/// Names of the branches that a formula gives, in its order; none of a formula of one branch.
+#[must_use]
+pub fn branch_names(formula: &str) -> Vec<&str> {
+    let parts = formula.split(';').filter_map(|part| part.split_once('='));
+    parts.map(|(name, _)| name.trim()).collect()
+}
+
+/// Reads a formula of one branch, or one of several that it names, over the inputs that branches of any task offer.
+///
+/// ```
+/// use autoloss_search::resolve::{branch_names, read};
+///
+/// assert_eq!(read("-(y * log(yhat))")?.branches[0].name, "");
+/// let formula = "rpn_box = 1 - i / u; mask = yhat - y";
+/// assert_eq!(branch_names(formula), ["rpn_box", "mask"]);
+/// assert_eq!(read(formula)?.branches.len(), 2);
+/// assert!(read("a = y; b = lgo(y)").is_err());
+/// # Ok::<(), autoloss_expr::ParseError>(())
+/// ```
+///
+/// # Errors
+/// The column and what was expected there.
+pub fn read(formula: &str) -> Result<Loss, ParseError> {
+    let names = branch_names(formula);
+    match names.is_empty() {
+        true => Tree::parse(formula, &INPUTS).map(|tree| Loss::single("", tree)),
+        false => {
+            let specs: Vec<_> = names.iter().map(|name| (*name, INPUTS.to_vec())).collect();
+            Loss::parse(formula, &specs)
+        }
+    }
+}
+
+/// (name, formula) of a text that names no branch.
 fn named(text: &str) -> Result<(String, String), ResolveError> {
     if let Some(name) = text.strip_prefix("zoo:") {
         let loss = ZooLoss::from_name(name).ok_or_else(|| ResolveError::Zoo {

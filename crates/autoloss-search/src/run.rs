@@ -135,7 +135,6 @@ impl Runner<'_> {
         }
         recorder.discard_unfinished()?;
         let rows = recorder.store().candidates()?;
-        let tally = recorder.store().tally_of(&rows)?;
         let workers = self.workers.count();
         let plan = match self.plan {
             Some(plan) => plan.clone(),
@@ -144,20 +143,14 @@ impl Runner<'_> {
         if rows.is_empty() {
             plan.check(settings.search.time)?;
         }
+        let context = Context::new(task, settings)?;
+        let past = Record::read(task, &context, recorder.store(), rows)?;
         let started = Event::Started {
             task: task.name().to_owned(),
             metric: task.metric().to_owned(),
             seed: settings.search.seed,
             workers,
-            so_far: Box::new(tally.clone()),
-        };
-        let context = Context::new(task, settings)?;
-        let past = Record {
-            rows: with_losses(task, &context, recorder, rows)?,
-            reports: recorder.store().reports()?,
-            repeats: recorder.store().repeats()?,
-            learned: learned(task, recorder)?,
-            tally,
+            so_far: Box::new(past.tally.clone()),
         };
         let mut study = Study::restore(task, settings, plan, &context, &past)?;
         on_event(&started);
@@ -185,28 +178,42 @@ impl Runner<'_> {
     }
 }
 
-/// The candidates with their losses, without the factors that balance their branches.
-fn with_losses(
-    task: &dyn Task,
-    context: &Context,
-    recorder: &Recorder,
-    rows: Vec<CandidateRow>,
-) -> Result<Vec<(CandidateRow, Loss)>, SearchError> {
-    let pair = |row: CandidateRow| {
-        let loss = context.loss_of(stored_loss(task, recorder.store(), &row)?);
-        Ok((row, loss))
-    };
-    rows.into_iter().map(pair).collect()
-}
-
-/// The losses of an earlier run that predictions are made from.
-fn learned(task: &dyn Task, recorder: &Recorder) -> Result<Vec<(Loss, f64)>, SearchError> {
-    let store = recorder.store();
-    let read = |(formula, score): (String, f64)| {
-        let loss = read_loss(task, store, &formula, "table `training`")?;
-        Ok((loss, score))
-    };
-    store.learned()?.into_iter().map(read).collect()
+impl Record {
+    /// The record of a run on disk, whose candidates are `rows`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or holds a formula that is none of the task.
+    pub fn read(
+        task: &dyn Task,
+        context: &Context,
+        store: &Store,
+        rows: Vec<CandidateRow>,
+    ) -> Result<Self, SearchError> {
+        let tally = store.tally_of(&rows)?;
+        // Without the factors that balance the branches.
+        let with_loss = |row: CandidateRow| {
+            let loss = context.loss_of(stored_loss(task, store, &row)?);
+            Ok((row, loss))
+        };
+        let learned = |(formula, score): (String, f64)| {
+            let loss = read_loss(task, store, &formula, "table `training`")?;
+            Ok((loss, score))
+        };
+        Ok(Self {
+            rows: rows
+                .into_iter()
+                .map(with_loss)
+                .collect::<Result<_, SearchError>>()?,
+            reports: store.reports()?,
+            repeats: store.repeats()?,
+            learned: store
+                .learned()?
+                .into_iter()
+                .map(learned)
+                .collect::<Result<_, SearchError>>()?,
+            tally,
+        })
+    }
 }
 
 /// How the search ended in an earlier part of the run, if it did and nothing of it is missing.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use autoloss_report::simplified;
 use autoloss_search::{
     CandidateRow, Comparison, Conclusion, EvaluationSet, PredictionQuality, RunInfo, Schedule,
     Store, prediction_quality,
@@ -12,7 +13,6 @@ use serde_json::json;
 use super::{print, print_json};
 use crate::args::Show;
 use crate::config::Config;
-use crate::formula;
 use crate::table::Table;
 
 pub(crate) fn show(arguments: &Show) -> Result<()> {
@@ -48,19 +48,6 @@ pub(crate) fn show(arguments: &Show) -> Result<()> {
 fn quality_of_prediction(dir: &Path, store: &Store) -> Result<Option<PredictionQuality>> {
     let config = Config::of_run(dir, &store.info()?)?;
     Ok(prediction_quality(&*config.open_task()?, store)?)
-}
-
-/// The metric of a run with the set that its scores are of, in words.
-pub(crate) fn metric_on(info: &RunInfo, set: EvaluationSet) -> String {
-    let before = match info.searched_on {
-        EvaluationSet::Search => "",
-        EvaluationSet::Validation => " (before the split)",
-    };
-    let set = match info.searched_on {
-        EvaluationSet::Search => set,
-        EvaluationSet::Validation => EvaluationSet::Validation,
-    };
-    format!("{} on the {set}{before}", info.metric)
 }
 
 /// A run as text: its state, the best losses, the comparison.
@@ -100,7 +87,7 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
     if !finalists.is_empty() {
         text.push_str(&format!(
             "\nfinalists in full training, of which the best goes on: {}\n{}",
-            metric_on(&info, EvaluationSet::Search),
+            info.metric_on(EvaluationSet::Search),
             comparisons_text(&finalists, None)
         ));
     }
@@ -112,7 +99,7 @@ pub(crate) fn as_text(store: &Store, top: usize) -> Result<String> {
                 Schedule::Proxy => "the proxy training",
                 Schedule::Full => "full training",
             },
-            metric_on(&info, EvaluationSet::Validation),
+            info.metric_on(EvaluationSet::Validation),
             comparisons_text(&comparisons, store.reference()?.map(|r| r.name).as_deref())
         ));
     }
@@ -153,7 +140,7 @@ fn best_text(store: &Store, info: &RunInfo, top: usize) -> Result<String> {
         row("-".to_owned(), Some(reference.score), 1, None, &loss);
     }
     let seeds = if several { "mean scores" } else { "one seed" };
-    let metric = metric_on(info, EvaluationSet::Search);
+    let metric = info.metric_on(EvaluationSet::Search);
     Ok(format!(
         "best losses on the proxy, {seeds}: {metric}\n{best}{simplified}"
     ))
@@ -164,7 +151,7 @@ fn simplified_table(rows: &[CandidateRow]) -> String {
     let mut table = Table::new(&[">id", "simplified, with the same value and gradients"]);
     let mut is_empty = true;
     for row in rows {
-        if let Some(simplified) = formula::simplified(&row.candidate.formula) {
+        if let Some(simplified) = simplified(&row.candidate.formula) {
             table.row([row.candidate.id.to_string(), by_branch(&simplified)]);
             is_empty = false;
         }
@@ -184,7 +171,7 @@ fn result(store: &Store, info: &RunInfo) -> Result<String> {
     Ok(format!(
         "\n{conclusion}: {}, {}.\nRecommended (`--loss @DIR`): {name}\n    {}\n",
         info.compared_by,
-        metric_on(info, EvaluationSet::Validation),
+        info.metric_on(EvaluationSet::Validation),
         by_branch(formula).replace('\n', "\n    ")
     ))
 }
@@ -323,7 +310,7 @@ pub(crate) fn as_json(store: &Store, top: usize) -> Result<serde_json::Value> {
             let c = row.candidate;
             json!({
                 "id": c.id, "set": info.searched_on, "score": row.score, "g": c.g, "loss": c.formula,
-                "simplified": formula::simplified(&c.formula),
+                "simplified": simplified(&c.formula),
             })
         })
         .collect();

@@ -1,6 +1,7 @@
 //! `autoloss simplify`: a loss in its shortest form.
 
 use anyhow::Result;
+use autoloss_expr::Loss;
 use serde_json::json;
 
 use super::show::by_branch;
@@ -11,7 +12,7 @@ use crate::formula;
 pub(crate) fn simplify(arguments: &Simplify) -> Result<()> {
     let loss = formula::of_any_task(&arguments.loss)?;
     let simplified = loss.simplified();
-    let sizes = [&loss, &simplified].map(formula::size);
+    let sizes = [&loss, &simplified].map(Loss::size);
     if arguments.json {
         return print_json(&json!({
             "loss": loss.to_string(), "nodes": sizes[0],

@@ -13,8 +13,8 @@ pub(super) const FORMAT: Format = Format {
     write,
 };
 
-#[expect(clippy::unnecessary_wraps, reason = "other formats refuse some losses")]
 fn write(export: &Export) -> Result<Vec<u8>, ExportError> {
+    export.without_elements(FORMAT.name)?;
     let mut text =
         "digraph loss {\n  rankdir=BT;\n  ordering=\"in\";\n  node [fontname=\"sans-serif\"];\n  \
                     edge [arrowhead=vee];\n  loss [shape=box, label=\"loss\"];\n"

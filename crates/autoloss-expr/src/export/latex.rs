@@ -11,8 +11,8 @@ pub(super) const FORMAT: Format = Format {
     write,
 };
 
-#[expect(clippy::unnecessary_wraps, reason = "other formats refuse some losses")]
 fn write(export: &Export) -> Result<Vec<u8>, ExportError> {
+    export.without_elements(FORMAT.name)?;
     let symbol = "\\mathcal{L}";
     let of = |branch: &Branch| format!("{symbol}_{{\\text{{{}}}}}", escaped(&branch.name));
     let text = match &export.loss.branches[..] {

@@ -79,12 +79,22 @@ impl ExportInput {
     }
 }
 
+/// Result of exported code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exported {
+    /// The loss value.
+    Value,
+    /// The elements of the only branch, before the mean and the sum.
+    Elements,
+}
+
 /// A loss with the inputs of its branches: the material of an exporter.
 #[derive(Clone, Debug)]
 pub struct Export {
     loss: Loss,
     /// Inputs of each branch.
     inputs: Vec<Vec<ExportInput>>,
+    result: Exported,
 }
 
 impl Export {
@@ -92,7 +102,11 @@ impl Export {
     #[must_use]
     pub fn new(loss: Loss) -> Self {
         let inputs = loss.branches.iter().map(|b| by_name(&b.tree)).collect();
-        Self { loss, inputs }
+        Self {
+            loss,
+            inputs,
+            result: Exported::Value,
+        }
     }
 
     /// A loss with the inputs of each of its branches, of which those that are neither prediction nor target may
@@ -122,13 +136,49 @@ impl Export {
             };
             kept.push(inputs.into_iter().filter(keep).collect());
         }
-        Ok(Self { loss, inputs: kept })
+        Ok(Self {
+            loss,
+            inputs: kept,
+            result: Exported::Value,
+        })
+    }
+
+    /// The elements of one branch in place of its loss value, for code that weights channels or reduces in another
+    /// way: of the shape (N, C, *S) of the first input, or of one that broadcasts to it.
+    ///
+    /// ```
+    /// use autoloss_expr::{Export, ExportInput, Format, InputMeaning, Tree};
+    ///
+    /// let tree = Tree::parse("abs(yhat - y)", &["yhat", "y"])?;
+    /// let inputs = ["yhat", "y"].map(|name| ExportInput::new(name, InputMeaning::Numbers));
+    /// let export = Export::elements(tree, inputs.to_vec())?;
+    /// let code = String::from_utf8(Format::from_name("pytorch")?.write(&export)?)?;
+    /// assert!(code.contains("return torch.abs(yhat - y)\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An input of the tree that is not among the inputs.
+    pub fn elements(tree: Tree, inputs: Vec<ExportInput>) -> Result<Self, ExportError> {
+        let export = Self::with_inputs(Loss::single("", tree), vec![inputs])?;
+        Ok(Self {
+            result: Exported::Elements,
+            ..export
+        })
     }
 
     /// Each branch with its inputs.
     fn branches(&self) -> impl Iterator<Item = (&Branch, &[ExportInput])> {
         let inputs = self.inputs.iter().map(Vec::as_slice);
         self.loss.branches.iter().zip(inputs)
+    }
+
+    /// Refuses elements, in favour of the formats of code.
+    fn without_elements(&self, format: &'static str) -> Result<(), ExportError> {
+        match self.result {
+            Exported::Value => Ok(()),
+            Exported::Elements => Err(ExportError::Elements { format }),
+        }
     }
 
     /// Refuses native losses, in favour of the formats that name them.
@@ -173,6 +223,12 @@ pub enum ExportError {
     Native {
         /// The loss.
         loss: String,
+        /// The format.
+        format: &'static str,
+    },
+    /// Elements in a format that writes loss values alone.
+    #[error("{format} has loss values alone, no elements: use `pytorch` or `jax`")]
+    Elements {
         /// The format.
         format: &'static str,
     },

@@ -24,6 +24,7 @@ const OUTPUT: &str = "loss";
 
 fn write(export: &Export) -> Result<Vec<u8>, ExportError> {
     export.without_natives(FORMAT.name)?;
+    export.without_elements(FORMAT.name)?;
     let mut writer = Writer::default();
     let single = export.loss.branches.len() == 1;
     let mut values = Vec::with_capacity(export.loss.branches.len());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::term::{Expression, Id, Infix, Number, Word, Written};
-use super::{Export, ExportInput};
+use super::{Export, ExportInput, Exported};
 use crate::graph::Extent;
 use crate::operator::EPSILON;
 use crate::tree::Branch;
@@ -85,8 +85,10 @@ pub(super) struct Function {
     pub(super) arguments: Vec<(String, ExportInput)>,
     /// Lines that compute, without indentation.
     pub(super) lines: Vec<String>,
-    /// Expression of the loss value.
+    /// Expression of the result.
     pub(super) result: String,
+    /// The result in words.
+    about: &'static str,
 }
 
 /// The functions of a loss: one a branch.
@@ -97,12 +99,18 @@ pub(super) fn functions(export: &Export, dialect: &Dialect) -> Vec<Function> {
             true => "loss".to_owned(),
             false => format!("{}_loss", branch.name),
         };
-        function(name, branch, inputs, dialect)
+        function(name, branch, inputs, export.result, dialect)
     };
     export.branches().map(function).collect()
 }
 
-fn function(name: String, branch: &Branch, inputs: &[ExportInput], dialect: &Dialect) -> Function {
+fn function(
+    name: String,
+    branch: &Branch,
+    inputs: &[ExportInput],
+    result: Exported,
+    dialect: &Dialect,
+) -> Function {
     let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
     let reserved = RESERVED
         .iter()
@@ -127,7 +135,16 @@ fn function(name: String, branch: &Branch, inputs: &[ExportInput], dialect: &Dia
         taken,
         lines: Vec::new(),
     };
-    let result = writer.loss_value();
+    let (result, about) = match result {
+        Exported::Value => (
+            writer.loss_value(),
+            "The mean over samples and positions of the sum over channels.",
+        ),
+        Exported::Elements => (
+            writer.elements().0,
+            "The elements, whose mean over samples and positions of the sum over channels is the loss value.",
+        ),
+    };
     let lines = writer.lines;
     Function {
         name,
@@ -135,6 +152,7 @@ fn function(name: String, branch: &Branch, inputs: &[ExportInput], dialect: &Dia
         arguments,
         lines,
         result,
+        about,
     }
 }
 
@@ -163,7 +181,7 @@ impl Function {
     /// The documentation of the function, without quotes, its lines but the first indented.
     pub(super) fn documentation(&self) -> String {
         let mut text = format!("{}\n", self.formula);
-        text.push_str("\n    The mean over samples and positions of the sum over channels.\n\n");
+        text.push_str(&format!("\n    {}\n\n", self.about));
         let width = self.arguments.iter().map(|(name, _)| name.len()).max();
         for (name, input) in &self.arguments {
             let name = format!("{name}:");
@@ -203,22 +221,28 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Writes the whole tree and gives the expression of its loss value.
     fn loss_value(&mut self) -> String {
+        let (elements, extent) = self.elements();
+        match extent.channels {
+            true => self.dialect.reduced.replace("{}", &elements),
+            false => self.of_input(self.dialect.reduced_alike, &elements),
+        }
+    }
+
+    /// Writes the whole tree and gives the expression of its elements, and over which dimensions they vary.
+    fn elements(&mut self) -> (String, Extent) {
         let root = self.written.root;
         let extent = self.written.extents[root];
         if let Some(c) = self.written.constant(root) {
             let text = self.of_input(self.dialect.constant, &number(c));
             let elements = self.assign("elements", &text, shape(Extent::FULL));
-            return self.dialect.reduced.replace("{}", &elements);
+            return (elements, Extent::FULL);
         }
         let (text, binding) = self.text(root);
         let text = match binding == Binding::Atom && text.len() <= LONGEST {
             true => text,
             false => self.assign("elements", &text, shape(extent)),
         };
-        match extent.channels {
-            true => self.dialect.reduced.replace("{}", &text),
-            false => self.of_input(self.dialect.reduced_alike, &text),
-        }
+        (text, extent)
     }
 
     /// The expression of a term, which is assigned to a variable if it is needed again.

@@ -132,6 +132,38 @@ fn arguments_follow_the_task_or_the_names() {
 }
 
 #[test]
+fn elements_are_left_to_other_reductions() {
+    let inputs = ["yhat", "y"].map(|name| ExportInput::new(name, InputMeaning::Numbers));
+    let elements = |formula| {
+        let tree = Tree::parse(formula, &INPUTS).unwrap();
+        Export::elements(tree, inputs.to_vec())
+    };
+    let export = elements("square(yhat - y)").unwrap();
+    for format in ["pytorch", "jax"] {
+        let code = text(format, &export);
+        assert!(code.contains("def loss(yhat, y):"), "{code}");
+        assert!(code.ends_with("return elements\n"), "{code}");
+        assert!(!code.contains(".mean("), "{code}");
+    }
+    let code = text("pytorch", &elements("mean_c(yhat * y)").unwrap());
+    assert!(
+        code.ends_with("return torch.mean(yhat * y, dim=1, keepdim=True)\n"),
+        "{code}"
+    );
+    let code = text("jax", &elements("0.5").unwrap());
+    assert!(
+        code.contains("elements = jnp.full_like(yhat, 0.5)"),
+        "{code}"
+    );
+    for format in ["onnx", "latex", "dot"] {
+        let refused = Format::from_name(format).unwrap().write(&export);
+        let error = refused.unwrap_err().to_string();
+        assert!(error.starts_with(format), "{error}");
+    }
+    assert!(elements("abs(i - yhat)").is_err());
+}
+
+#[test]
 fn native_losses_and_unknown_formats_are_named() {
     for format in ["pytorch", "jax", "onnx"] {
         let error = Format::from_name(format)

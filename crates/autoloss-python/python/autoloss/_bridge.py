@@ -6,7 +6,7 @@ import inspect
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ SLOW = 60.0
 class StoredSample:
     """One sample of the search: its branches, and the functions that score predictions for them."""
 
-    def __init__(self, branches: list[StoredBranch], score: Metric | Callable[[list[np.ndarray]], float]) -> None:
+    def __init__(self, branches: list[StoredBranch], score: Metric | Scorer) -> None:
         self.branches = branches
         self.score = score
 
@@ -105,6 +105,8 @@ class Bridge:
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0):
             raise ValueError(f"{self.owner}.metric_timeout is {limit!r}, expected seconds above 0 or None")
         self.timed: dict[str, Timed] = {}
+        #: The cost of the metric in words, once the task was checked; None where the metric is native.
+        self.forecast: str | None = None
         for method, arguments in (("screening_samples", 2), ("metric", 2), ("evaluate", 2)):
             _check_method(task, method, arguments)
         self.of_task = _run_settings.without_functions(self.branch_list)
@@ -177,9 +179,9 @@ class Bridge:
         return Scorer(where, metric, names, target)
 
     def check(self, count: int, seed: int) -> str | None:
-        """Tries the task's methods before the run begins; a remark on a slow metric."""
+        """Tries the task's methods before the run begins and forecasts the metric's cost; a remark on a slow one."""
         self.task.check()
-        slow = None
+        tried: list[tuple[float, str]] = []
         for number, sample in enumerate(self.samples(count, seed)):
             for branch in sample.branches:
                 if branch.derived is not None:
@@ -187,14 +189,24 @@ class Bridge:
                     branch.derived.pull_back(branch.prediction.astype(np.float64), values)
                 if callable(branch.score):
                     self._try(f"sample {number}", branch.score, [branch])
-            slow = self._try(f"sample {number}", sample.score, sample.branches) or slow
-        return slow
+            seconds = self._try(f"sample {number}", sample.score, sample.branches)
+            if isinstance(sample.score, Scorer):
+                tried.append((seconds, sample.score.where))
+        if not tried:
+            return None
+        # The first call may load modules.
+        seconds, where = min(tried)
+        self.forecast, slow = _forecast(where, seconds)
+        if not slow:
+            return None
+        return f"{self.forecast}; a native `screening_metric`, such as autoloss.metrics.bf1, takes none"
 
-    def _try(self, where: str, score: Any, branches: list[StoredBranch]) -> str | None:
+    def _try(self, where: str, score: Any, branches: list[StoredBranch]) -> float:
+        """Checks a metric on a sample; seconds of a call."""
         if isinstance(score, Metric):
             if branches[0].labels is None:
                 raise TypeError(f"{self.owner}: {score!r} needs class numbers as targets, {where} has none")
-            return None
+            return 0.0
         start = time.perf_counter()
         before = score(self._seen([b.prediction for b in branches]))
         seconds = time.perf_counter() - start
@@ -209,13 +221,7 @@ class Bridge:
                 f"{score.where} is {perfect:.4g} for the targets of {where} as predictions and {before:.4g} for the "
                 "untrained network's predictions, expected more for the targets: higher is better"
             )
-        few, many = (calls * seconds for calls in CALLS)
-        if few < SLOW:
-            return None
-        return (
-            f"{score.where} takes {seconds * 1e3:.3g} ms a call: screening 100,000 losses takes {few:.0f} to "
-            f"{many:.0f} s of it; a native `screening_metric`, such as autoloss.metrics.bf1, takes none"
-        )
+        return seconds
 
     def _seen(self, predictions: list[np.ndarray]) -> list[np.ndarray]:
         """The predictions as the metric sees them."""
@@ -263,6 +269,17 @@ class Scorer:
         """The score of the branches' predictions."""
         seen = predictions[0] if self.names is None else dict(zip(self.names, predictions, strict=True))
         return number(self.where, self.metric(seen, self.target))
+
+
+def _forecast(where: str, seconds: float) -> tuple[str, bool]:
+    """The cost of a metric in words, and whether it is slow.
+
+    >>> _forecast("Vessels.metric", 0.02)
+    ('Vessels.metric takes 20 ms a call: screening 100,000 losses takes 48 to 280 s of it', False)
+    """
+    few, many = (calls * seconds for calls in CALLS)
+    expected = f"{few:.0f} to {many:.0f} s" if many >= 1 else "less than 1 s"
+    return f"{where} takes {seconds * 1e3:.3g} ms a call: screening 100,000 losses takes {expected} of it", few >= SLOW
 
 
 def number(where: str, value: Any) -> float:

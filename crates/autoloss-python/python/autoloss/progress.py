@@ -27,9 +27,11 @@ class Progress:
         self.width = 0
         self.line = ""
 
-    def begin(self, folder: str | os.PathLike[str]) -> None:
-        """Tells where the run is."""
+    def begin(self, folder: str | os.PathLike[str], forecast: str | None = None) -> None:
+        """Tells where the run is, and a forecast of its cost."""
         self.folder = folder
+        if self.show and forecast is not None:
+            self._print(forecast)
         if self.show:
             self._print(f"run {folder} (Ctrl-C ends it early; autoloss.open({str(folder)!r}).resume(task) goes on)")
 
@@ -54,7 +56,7 @@ class Progress:
         parts = [f"{counts['screened']:,} screened", f"{counts['trained']} trained"]
         parts += [f"{counts[name]} {name}" for name in ("stopped", "failed", "lost") if counts[name]]
         if counts["stage"] is not None:
-            parts.append("{}: {} full trainings".format(*counts["stage"]))
+            parts.append(counts["stage"])
         elif counts["best"] is not None:
             reference = counts["reference"]
             usual = f" ({reference[0]} {reference[1]:.4f})" if reference else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from autoloss import _core, _run_settings, _worker
+from autoloss import _core, _run_settings, _worker, plots
 from autoloss._bridge import Bridge
 from autoloss._core import Loss
 from autoloss.progress import Progress
@@ -139,14 +140,17 @@ class Run:
         return self._loss(self._store.formula(number))
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Every candidate as a row of a table: number, parent, formula, fate, score, metrics."""
+        """Every candidate as a row of a table: number, parent, formula, fate, score, metrics.
+
+        The score of a loss that was trained several times is the mean of its `trainings`.
+        """
         import pandas
 
         rows = self._store.candidates()
         for row in rows:
             row.update({f"metric.{name}": value for name, value in row.pop("metrics").items()})
-        columns = ["id", "parent", "origin", "formula", "fate", "reason", "g", "score", "equivalent_to", "joined"]
-        table = pandas.DataFrame(rows, columns=None if rows else [*columns, "seconds", "elapsed"])
+        columns = ["id", "parent", "origin", "formula", "fate", "reason", "g", "score", "trainings", "equivalent_to"]
+        table = pandas.DataFrame(rows, columns=None if rows else [*columns, "joined", "seconds", "elapsed"])
         return table.set_index("id")
 
     def resume(
@@ -161,15 +165,11 @@ class Run:
         progress: bool = True,
     ) -> Run:
         """Goes on with the search; `time` and `evaluations`, its earlier parts included, replace the limits."""
-        task = task or self.task
-        if task is None:
-            raise TypeError("Run.resume: the run was opened from disk and knows no task, expected resume(task)")
-        devices = [device] if isinstance(device, str) or device is None else list(device)
-        bridge = Bridge(task, devices[0])
+        bridge, devices = self._bridge("Run.resume", task, device)
         limit = _run_settings.seconds("time", time)
         with _worker.crew(bridge, workers, devices, _run_settings.seconds("time_limit", time_limit)) as crew:
             _core.resume(bridge, self.path, evaluations, limit, Progress(progress, None, evaluations), crew)
-        return Run(self.path, task)
+        return Run(self.path, bridge.task)
 
     def compare(
         self,
@@ -188,11 +188,7 @@ class Run:
         baselines and `best`. The result has the form of `comparisons`, in the order of the losses, each against the
         first. `seed` chooses the seeds.
         """
-        task = task or self.task
-        if task is None:
-            raise TypeError("Run.compare: the run was opened from disk and knows no task, expected task=...")
-        devices = [device] if isinstance(device, str) or device is None else list(device)
-        bridge = Bridge(task, devices[0])
+        bridge, devices = self._bridge("Run.compare", task, device)
         if losses is None:
             named = dict(bridge.baselines)
             best = self._store.best()
@@ -207,24 +203,87 @@ class Run:
         with _worker.crew(bridge, workers, devices, None) as crew:
             return _core.compare(bridge, list(named.items()), (seed, seeds), Progress(progress), crew)
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draws scores against trainings: each candidate, the best so far, and the task's usual loss."""
-        import matplotlib.pyplot as plt
+    def fidelity(
+        self,
+        losses: Mapping[str, Loss | str] | None = None,
+        *,
+        task: Task | None = None,
+        found: int = 10,
+        seeds: int = 2,
+        proxy_seeds: int = 1,
+        seed: int = 0,
+        workers: int = 1,
+        device: str | Sequence[str] | None = None,
+        progress: bool = True,
+    ) -> dict[str, Any]:
+        """Measures how well the proxy's ranking of losses predicts that of full training.
 
-        if ax is None:
-            ax = plt.subplots()[1]
-        rows = [row for row in self._store.candidates() if row["fate"] in ("scored", "stopped")]
-        rows.sort(key=lambda row: row["joined"])
-        scores = [row["score"] for row in rows]
-        best = [max(scores[: end + 1]) for end in range(len(scores))]
-        ax.plot(range(1, len(scores) + 1), scores, ".", alpha=0.5, label="candidates")
-        ax.step(range(1, len(best) + 1), best, where="post", label="best so far")
-        reference = self._store.reference()
-        if reference is not None:
-            ax.axhline(reference["score"], linestyle="--", color="gray", label=reference["name"])
-        ax.set(xlabel="trainings", ylabel=self.info["metric"], title=self.info["task"])
-        ax.legend()
-        return ax
+        A panel of losses, the task's baselines, `found` losses of this run from its best to its worst, and `losses` by
+        name, is trained by the proxy and scored on the search set, and trained in full and scored on the test set; all
+        with seeds that no search has. The result has `spearman` and `kendall` (rank correlations, each with a 95 %
+        interval over resampled panels, `..._interval`), `regret` (best score in full training less that of the three
+        losses that the proxy ranks first), `cost_ratio` (seconds of a full training by those of a proxy training) and
+        `losses`, the best in full training first. `seed` chooses the seeds.
+        """
+        bridge, devices = self._bridge("Run.fidelity", task, device)
+        for name, count in (("found", found), ("seeds", seeds), ("proxy_seeds", proxy_seeds)):
+            if isinstance(count, bool) or not isinstance(count, int) or count < (name != "found"):
+                raise ValueError(f"Run.fidelity: `{name}` is {count!r}, expected a number of losses or trainings")
+        panel: dict[str, tuple[str, bool]] = {}
+        given = (losses or {}).items()
+        for written, some in ((True, bridge.baselines), (False, self._spread(found)), (False, given)):
+            for name, loss in some:
+                panel.setdefault(str(self._loss(str(loss))), (name, written))
+        named = [(name, formula, written) for formula, (name, written) in panel.items()]
+        if len({name for name, *_ in named}) < len(named):
+            raise ValueError(f"Run.fidelity: two losses have one name among {[name for name, *_ in named]}")
+        with _worker.crew(bridge, workers, devices, None) as crew:
+            return _core.fidelity(bridge, named, (seed, proxy_seeds, seeds), Progress(progress), crew)
+
+    def _spread(self, count: int) -> list[tuple[str, str]]:
+        """(name, formula) of so many distinct losses with a score, evenly from the best to the worst."""
+        rows = [row for row in self._store.candidates() if row["fate"] == "scored"]
+        rows.sort(key=lambda row: (-row["score"], row["id"]))
+        distinct = {row["formula"]: f"#{row['id']}" for row in reversed(rows)}
+        ranked = [(distinct[formula], formula) for formula in dict.fromkeys(row["formula"] for row in rows)]
+        count = min(count, len(ranked))
+        return [ranked[round(k * (len(ranked) - 1) / max(1, count - 1))] for k in range(count)]
+
+    def plot(self, kind: str = "scores", ax: Axes | None = None) -> Axes:
+        """Draws a picture of the run, into `ax` where it is given.
+
+        - "scores": scores against trainings: each candidate, the best so far, and the task's usual loss.
+        - "funnel": numbers of candidates by their fates.
+        - "loss": the value of the best loss over the prediction p, for y = 1 and y = 0.
+        - "fidelity": scores in full training against proxy scores, of the losses that have both.
+        """
+        return plots.draw(self, kind, ax)
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Writes the run as a page of HTML that needs no other file, by default `report.html` in its folder.
+
+        The page answers whether the loss found is better, and shows losses, search and trainings; the command
+        `autoloss report` writes the same. The result is the page's path.
+        """
+        page = self._store.report()
+        path = os.path.join(self.path, "report.html") if path is None else os.fspath(path)
+        folder, name = os.path.split(path)
+        # The page appears whole or not at all.
+        aside = os.path.join(folder, f".{name}.{os.getpid()}")
+        with builtins.open(aside, "w", encoding="utf-8") as file:
+            file.write(page)
+        os.replace(aside, path)
+        return path
+
+    def _bridge(
+        self, call: str, task: Task | None, device: str | Sequence[str] | None
+    ) -> tuple[Bridge, list[str | None]]:
+        """The bridge to the task, given or known, and the devices of trainings."""
+        task = task or self.task
+        if task is None:
+            raise TypeError(f"{call}: the run was opened from disk and knows no task, expected task=...")
+        devices: list[str | None] = [device] if isinstance(device, str) or device is None else list(device)
+        return Bridge(task, devices[0]), devices
 
     def _loss(self, formula: str) -> Loss:
         branches, inputs = _run_settings.recorded(self._store.info()["about"])

@@ -16,7 +16,10 @@ from autoloss.task import Evaluation, Task
 
 @dataclass(frozen=True)
 class Trial:
-    """A training to make: `loss`, the `seed` that all trainings of the search share, and the trial's number."""
+    """A training to make: `loss`, `seed` and the trial's number.
+
+    The search's trainings share one seed, but for further trainings of the losses that lead.
+    """
 
     id: int
     loss: Loss

@@ -56,6 +56,12 @@ impl Part {
         Ok(part)
     }
 
+    /// The inputs that the tree uses besides `yhat` and `y`.
+    pub(super) fn further(&self) -> impl Iterator<Item = &str> {
+        let names = self.inputs.iter().map(String::as_str);
+        names.filter(|name| !matches!(*name, "yhat" | "y"))
+    }
+
     fn differentiated(&self, of: &str) -> PyResult<Program> {
         let inputs: Vec<(&str, bool)> = self
             .inputs

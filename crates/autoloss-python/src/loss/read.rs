@@ -70,12 +70,10 @@ pub(super) fn parse(text: &str, offered: &[String], branches: Option<&[String]>)
     let inputs: Vec<&str> = offered.iter().map(String::as_str).collect();
     let names: Vec<&str> = match branches {
         Some(names) => names.iter().map(String::as_str).collect(),
-        None if formula.contains('=') => formula
-            .split(';')
-            .filter_map(|part| part.split_once('='))
-            .map(|(name, _)| name.trim())
-            .collect(),
-        None => vec![""],
+        None => match resolve::branch_names(&formula) {
+            none if none.is_empty() => vec![""],
+            names => names,
+        },
     };
     let branches: Vec<(&str, Vec<&str>)> = names
         .into_iter()

@@ -17,7 +17,15 @@ const TICK: Duration = Duration::from_millis(50);
 /// Time between two lines of progress.
 const SHOW: Duration = Duration::from_millis(200);
 
-/// Result of work on another thread, which tells events and ends early when the interrupt is set.
+/// What work on another thread tells of its progress.
+pub(super) enum Told {
+    /// An event of a search.
+    Event(Box<Event>),
+    /// What is done now, in words.
+    Stage(String),
+}
+
+/// Result of work on another thread, which tells its progress and ends early when the interrupt is set.
 ///
 /// # Errors
 /// Those of the work; a signal such as Ctrl-C, or an exception of the progress, which end it.
@@ -25,7 +33,7 @@ pub(super) fn attended<T: Send>(
     py: Python<'_>,
     task: &PyTask,
     progress: &Bound<'_, PyAny>,
-    work: impl FnOnce(&Interrupt, &dyn Fn(Event)) -> Result<T, SearchError> + Send,
+    work: impl FnOnce(&Interrupt, &dyn Fn(Told)) -> Result<T, SearchError> + Send,
 ) -> PyResult<T> {
     let shown = progress.clone().unbind();
     let interrupt = Interrupt::default();
@@ -34,7 +42,7 @@ pub(super) fn attended<T: Send>(
             let (sender, events) = channel();
             let interrupt = &interrupt;
             // The other end outlives the work.
-            let working = scope.spawn(move || work(interrupt, &|event| drop(sender.send(event))));
+            let working = scope.spawn(move || work(interrupt, &|told| drop(sender.send(told))));
             let raised = attend(&events, interrupt, &shown);
             (working.join(), raised)
         })
@@ -51,37 +59,42 @@ pub(super) fn attended<T: Send>(
 }
 
 /// Shows progress until the search ends; a signal such as Ctrl-C, or an exception of the progress, ends it.
-fn attend(events: &Receiver<Event>, interrupt: &Interrupt, progress: &Py<PyAny>) -> Option<PyErr> {
+fn attend(events: &Receiver<Told>, interrupt: &Interrupt, progress: &Py<PyAny>) -> Option<PyErr> {
     let mut raised = None;
     let mut tally = Tally::default();
     let (mut stage, mut shown) = (None, Instant::now());
     loop {
-        let event = match events.recv_timeout(TICK) {
-            Ok(event) => Some(event),
+        let told = match events.recv_timeout(TICK) {
+            Ok(told) => Some(told),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
-                let last = || Python::attach(|py| show(py, progress, &tally, stage.as_ref()));
+                let last = || Python::attach(|py| show(py, progress, &tally, stage.as_deref()));
                 return raised.or_else(|| last().err());
             }
         };
-        if let Some(event) = &event {
-            tally.add(event);
-            if let Event::StageStarted {
-                stage: begun,
-                missing,
-            } = event
-            {
-                stage = Some((begun.to_string(), *missing));
+        let is_quiet = told.is_none();
+        match told {
+            Some(Told::Event(event)) => {
+                tally.add(&event);
+                if let Event::StageStarted {
+                    stage: begun,
+                    missing,
+                } = *event
+                {
+                    stage = Some(format!("{begun}: {missing} full trainings"));
+                }
             }
+            Some(Told::Stage(begun)) => stage = Some(begun),
+            None => {}
         }
         let due = shown.elapsed() >= SHOW;
-        if event.is_some() && !due {
+        if !is_quiet && !due {
             continue;
         }
         let attended = Python::attach(|py| {
             py.check_signals()?;
             match due && raised.is_none() {
-                true => show(py, progress, &tally, stage.as_ref()),
+                true => show(py, progress, &tally, stage.as_deref()),
                 false => Ok(()),
             }
         });
@@ -95,12 +108,7 @@ fn attend(events: &Receiver<Event>, interrupt: &Interrupt, progress: &Py<PyAny>)
     }
 }
 
-fn show(
-    py: Python<'_>,
-    progress: &Py<PyAny>,
-    tally: &Tally,
-    stage: Option<&(String, usize)>,
-) -> PyResult<()> {
+fn show(py: Python<'_>, progress: &Py<PyAny>, tally: &Tally, stage: Option<&str>) -> PyResult<()> {
     let counts = PyDict::new(py);
     counts.set_item("screened", tally.drawn)?;
     counts.set_item("passed", tally.passed())?;
@@ -110,7 +118,7 @@ fn show(
     counts.set_item("lost", tally.lost)?;
     counts.set_item("best", tally.best.as_ref().map(|best| best.score))?;
     counts.set_item("reference", tally.reference.clone())?;
-    counts.set_item("stage", stage.cloned())?;
+    counts.set_item("stage", stage)?;
     progress.bind(py).call_method1("update", (counts,))?;
     Ok(())
 }

@@ -1,18 +1,18 @@
 //! Full trainings of several losses over several seeds.
 
+use autoloss_expr::Loss;
 use autoloss_search::{
-    Ended, EvaluationSet, Event, FinalStage, Job, News, Schedule, SearchError, comparison_seeds,
-    entries, resolve, summarise, train_all,
+    EvaluationSet, Job, Schedule, comparison_seeds, entries, resolve, summarise,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::attend::attended;
+use super::batch::trained;
 use crate::guard::guarded;
 use crate::store::compared;
 use crate::task::PyTask;
-use crate::worker::{Crew, processes, workers};
+use crate::worker::Crew;
 
 /// Trains losses in full with seeds that no search has seen, and scores them on the test set: a list of dictionaries
 /// as of [`Store::comparisons`](autoloss_search::Store::comparisons), in the order of the losses, each against the
@@ -33,9 +33,8 @@ pub(crate) fn compare<'py>(
         let task = PyTask::new(bridge)?;
         let mut named = Vec::new();
         for (name, text) in losses {
-            let found = resolve::resolve(&text, &task)
-                .map_err(|error| PyValueError::new_err(format!("compare: {error}")))?;
-            named.push((name, found.loss));
+            let loss = of_task("compare", &text, &task)?;
+            named.push((name, loss));
         }
         let base = Job {
             schedule: Schedule::Full,
@@ -44,27 +43,18 @@ pub(crate) fn compare<'py>(
             ..Job::default()
         };
         let entries = entries(&named, &comparison_seeds(seeds.0, seeds.1), &base, 0);
-        let processes = processes(py, &task, crew)?;
-        let ended = attended(py, &task, progress, |interrupt, on_event| {
-            let stage = FinalStage::Comparison;
-            let missing = entries.len();
-            on_event(Event::StageStarted { stage, missing });
-            let workers = workers(processes.as_ref());
-            let trained = train_all(&task, &entries, workers, interrupt, &mut |news| {
-                if let News::Ended(_, ended) = news {
-                    let ended: Ended = ended.clone();
-                    on_event(Event::Trained { stage, ended });
-                }
-                Ok(())
-            });
-            // Trainings that an interrupt took leave no comparison.
-            trained.and_then(|all| match all.len() == missing {
-                true => Ok(all),
-                false => Err(SearchError::Interrupted),
-            })
-        });
-        py.detach(|| drop(processes));
-        let all = summarise(ended?);
+        let ended = trained(py, &task, &[("comparison", entries)], progress, crew)?;
+        let all = summarise(ended.into_iter().flatten().collect());
         compared(py, &all, all.first())
     })
+}
+
+/// The loss of a task that a text names.
+///
+/// # Errors
+/// A text that names none, with the call.
+pub(super) fn of_task(call: &str, text: &str, task: &PyTask) -> PyResult<Loss> {
+    let found = resolve::resolve(text, task);
+    let found = found.map_err(|error| PyValueError::new_err(format!("{call}: {error}")))?;
+    Ok(found.loss)
 }

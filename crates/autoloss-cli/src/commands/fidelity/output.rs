@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use autoloss_report::plot::{Mark, Plot, STYLE, Series, escape, short};
 use autoloss_search::fidelity::{
     CHOSEN, Correlation, Fidelity, PanelKind, Report, Tried, mid_ranks,
 };
@@ -10,7 +11,6 @@ use autoloss_vision::tasks::TaskSettings;
 use serde_json::{Value, json};
 
 use crate::commands::show::{by_branch, short as short_name};
-use crate::plot::{Mark, Plot, STYLE, Series, escape, short};
 use crate::table::Table;
 
 /// The fidelity of a task's proxy, by all metrics.

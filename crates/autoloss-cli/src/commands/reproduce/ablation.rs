@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use autoloss_report::plot::{Plot, Series};
 use autoloss_search::{EvaluationSet, Store};
 use toml::Value;
 
@@ -10,7 +11,6 @@ use super::output::{Cell, Output};
 use super::plan::{Data, Scale, Search, Setup, Sheet, paper_proxy, searched_in};
 use super::searches::folder;
 use crate::files::write_text;
-use crate::plot::{Plot, Series};
 
 /// Seeds of each variant.
 const SEEDS: u64 = 3;

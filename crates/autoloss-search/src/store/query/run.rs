@@ -39,6 +39,22 @@ pub struct RunInfo {
     pub ended: Option<String>,
 }
 
+impl RunInfo {
+    /// The metric with the set that its scores are of, in words.
+    #[must_use]
+    pub fn metric_on(&self, set: EvaluationSet) -> String {
+        let before = match self.searched_on {
+            EvaluationSet::Search => "",
+            EvaluationSet::Validation => " (before the split)",
+        };
+        let set = match self.searched_on {
+            EvaluationSet::Search => set,
+            EvaluationSet::Validation => EvaluationSet::Validation,
+        };
+        format!("{} on the {set}{before}", self.metric)
+    }
+}
+
 impl Store {
     /// What the run is about.
     ///

@@ -9,7 +9,30 @@ use crate::plot::{Mark, Plot, Series, short};
 
 const STEPS: u32 = 120;
 
-/// What is varied, and what the inputs are then.
+/// Points of a curve: prediction and number, not a number where a pole is cut off.
+pub type Points = Vec<(f64, f64)>;
+
+/// A loss as a function of its prediction, for one target.
+#[derive(Clone, Debug)]
+pub struct Curve {
+    /// The target in words, such as `y = 1`.
+    pub label: String,
+    /// Loss value.
+    pub value: Points,
+    /// Slope of the loss value.
+    pub gradient: Points,
+}
+
+/// The curves of a loss over one quantity.
+#[derive(Clone, Debug)]
+pub struct Curves {
+    /// The quantity in words, such as `yhat`.
+    pub x: String,
+    /// A curve a target.
+    pub curves: Vec<Curve>,
+}
+
+/// The quantity that is varied, and the inputs that follow from it.
 struct Sweep {
     name: &'static str,
     label: String,
@@ -20,17 +43,49 @@ struct Sweep {
     y: f64,
 }
 
-/// Value and gradient over the prediction; nothing for a loss that has no value at an element.
-pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> String {
+/// Value and gradient over the prediction, from 0 to 1 where that is a probability; `None` for a loss that has no value
+/// at a single element.
+#[must_use]
+pub fn curves(tree: &Tree, of_probabilities: bool) -> Option<Curves> {
     if tree.native().is_some() {
-        return String::new();
+        return None;
     }
+    let shape = Shape::new(1, 1, 1, 1);
+    let with = |sweep: &Sweep, x: f64, f: &dyn Fn(&[ReferenceInput<'_>]) -> f64| {
+        let values = (sweep.inputs)(x, sweep.y);
+        let values: Vec<(&str, [f64; 1])> = values.into_iter().map(|(n, v)| (n, [v])).collect();
+        let inputs = values
+            .iter()
+            .map(|(name, values)| ReferenceInput { name, values });
+        f(&inputs.collect::<Vec<_>>())
+    };
+    let value = |sweep: &Sweep, x: f64| with(sweep, x, &|inputs| loss_value(tree, shape, inputs));
+    let slope = |sweep: &Sweep, x: f64| match sweep.of {
+        // Through several inputs at once: the difference between two near points.
+        "" => (value(sweep, x + 1e-5) - value(sweep, x - 1e-5)) / 2e-5,
+        of => with(sweep, x, &|inputs| gradient(tree, shape, inputs, of)[0]),
+    };
     let sweeps = sweeps(tree, of_probabilities);
-    let x = sweeps[0].name.to_owned();
-    let plot = |title: &str, f: &dyn Fn(&Sweep, f64) -> f64| {
-        let series = sweeps.iter().enumerate().map(|(k, sweep)| {
-            let points = points(sweep, f);
-            let line = Series::line(&sweep.label, k, points);
+    let curve = |sweep: &Sweep| Curve {
+        label: sweep.label.clone(),
+        value: points(sweep, &value),
+        gradient: points(sweep, &slope),
+    };
+    Some(Curves {
+        x: sweeps[0].name.to_owned(),
+        curves: sweeps.iter().map(curve).collect(),
+    })
+}
+
+/// Value and gradient over the prediction, drawn; nothing for a loss that has no value at an element.
+pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> String {
+    let Some(Curves { x, curves }) = curves(tree, of_probabilities) else {
+        return String::new();
+    };
+    let plot = |title: &str, points: fn(Curve) -> Points| {
+        let series = curves.iter().cloned().enumerate().map(|(k, curve)| {
+            let label = curve.label.clone();
+            let line = Series::line(&label, k, points(curve));
             if k == 1 {
                 line.marked(Mark::Dashed)
             } else {
@@ -47,22 +102,7 @@ pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> String {
         }
         .svg()
     };
-    let shape = Shape::new(1, 1, 1, 1);
-    let with = |sweep: &Sweep, x: f64, f: &dyn Fn(&[ReferenceInput<'_>]) -> f64| {
-        let values = (sweep.inputs)(x, sweep.y);
-        let values: Vec<(&str, [f64; 1])> = values.into_iter().map(|(n, v)| (n, [v])).collect();
-        let inputs = values
-            .iter()
-            .map(|(name, values)| ReferenceInput { name, values });
-        f(&inputs.collect::<Vec<_>>())
-    };
-    let value = |sweep: &Sweep, x: f64| with(sweep, x, &|inputs| loss_value(tree, shape, inputs));
-    let slope = |sweep: &Sweep, x: f64| match sweep.of {
-        // Through several inputs at once: the difference between two near points.
-        "" => (value(sweep, x + 1e-5) - value(sweep, x - 1e-5)) / 2e-5,
-        of => with(sweep, x, &|inputs| gradient(tree, shape, inputs, of)[0]),
-    };
-    plot("value", &value) + &plot("gradient", &slope)
+    plot("value", |curve| curve.value) + &plot("gradient", |curve| curve.gradient)
 }
 
 /// Takes a level line out of the picture that is so far from the other curve that it would flatten
@@ -137,7 +177,7 @@ fn sweeps(tree: &Tree, of_probabilities: bool) -> Vec<Sweep> {
 
 /// The curve without its steepest ends: what is beyond the middle nine tenths by more than their own
 /// extent is left out, so that a pole does not flatten the rest.
-fn points(sweep: &Sweep, f: &dyn Fn(&Sweep, f64) -> f64) -> Vec<(f64, f64)> {
+fn points(sweep: &Sweep, f: &dyn Fn(&Sweep, f64) -> f64) -> Points {
     let [low, high] = sweep.range;
     let at = |k: u32| low + (high - low) * f64::from(k) / f64::from(STEPS);
     let all: Vec<(f64, f64)> = (0..=STEPS).map(|k| (at(k), f(sweep, at(k)))).collect();
