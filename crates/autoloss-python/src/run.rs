@@ -20,7 +20,7 @@ use crate::guard::guarded;
 use crate::settings::of_task;
 use crate::task::PyTask;
 use crate::worker::{Crew, processes, workers};
-use attend::{Told, attended};
+use attend::{Progress, attended};
 
 create_exception!(
     autoloss,
@@ -141,7 +141,7 @@ fn drive(
             interrupt,
         };
         runner.run(&mut recorder, &mut |event| {
-            tell(Told::Event(Box::new(event.clone())));
+            tell(Progress::Event(Box::new(event.clone())));
         })
     });
     py.detach(|| drop((recorder, processes)));

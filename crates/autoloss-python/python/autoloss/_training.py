@@ -45,14 +45,14 @@ class BranchOptions:
         return not self.numbers and (self.classes is not None or not target.floating)
 
     def check_weight(self, shape: tuple[int, ...]) -> None:
-        """Raises what is wrong with the shape of the weights."""
+        """Raises an error if the shape of the weights does not fit."""
         if len(shape) != 1:
             raise ValueError(f"{self.where}: `weight` has shape {shape}, expected one number a channel")
         if self.classes is not None and shape[0] != self.classes:
             raise ValueError(f"{self.where}: `weight` has {shape[0]} numbers, expected {self.classes}, one a channel")
 
     def check(self, prediction: Array, target: Array) -> None:
-        """Raises what is wrong with the arguments of a call."""
+        """Raises an error if the arguments of a call do not fit."""
         if not 2 <= len(prediction.shape) <= 5 or not prediction.floating:
             raise ValueError(
                 f"loss: the prediction has shape {prediction.shape} and dtype {prediction.dtype}, expected numbers of "
@@ -98,7 +98,7 @@ def branch_options(
     weight: Any,
     reduction: str,
 ) -> dict[str, BranchOptions]:
-    """The options of each branch of a loss, by its name; what the loss's task says of them is filled in."""
+    """The options of each branch of a loss by its name, completed from the loss's task."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"{where}: `reduction` is {reduction!r}, expected one of {REDUCTIONS}")
     known = {branch.name: branch for branch in loss._of_task or ()}
@@ -140,14 +140,14 @@ def _classes(where: str, branch: Branch | None, num_classes: int | None) -> int 
 
 
 def by_branch(what: str, names: Sequence[str], given: Mapping[str, Any]) -> None:
-    """Raises the name of a branch that a dictionary of predictions or targets lacks."""
+    """Raises an error if a dictionary of predictions or targets lacks a branch."""
     missing = [name for name in names if name not in given]
     if missing:
         raise ValueError(f"loss: the {what} has no branch '{missing[0]}', expected {list(names)}")
 
 
 class Elements:
-    """The elements of a loss of one branch, by the code that the exporters write: `Loss.code`'s, before its mean.
+    """The elements of a loss of one branch, by the code of `Loss.code` before its mean.
 
     It is called with arrays of one shape (N, C, spatial) of the framework `target`, the further inputs by name, and
     gives an array of that shape, or one that broadcasts to it.

@@ -1,7 +1,7 @@
 """Losses as PyTorch modules.
 
 The elements of a loss are computed by the code that `Loss.code("pytorch")` shows, so that autograd, `torch.compile`
-and any device work; this module gives it predictions and targets, and reduces what it gives.
+and any device work; this module gives that code predictions and targets, and reduces its elements.
 """
 
 from __future__ import annotations
@@ -155,7 +155,8 @@ class _Native:
         self.loss = loss
 
     def __call__(self, yhat: Tensor, y: Tensor, given: Mapping[str, Tensor]) -> Tensor:
-        return _NativeFunction.apply(yhat, y, self.loss)
+        value: Tensor = _NativeFunction.apply(yhat, y, self.loss)
+        return value
 
 
 class _NativeFunction(torch.autograd.Function):

@@ -99,7 +99,7 @@ impl PyLoss {
     }
 }
 
-/// What a function of a module of the package makes of a loss.
+/// Result of a function of one of the package's modules in Python, called with a loss.
 fn made_by<'py>(
     loss: &Bound<'py, PyLoss>,
     module: &str,
@@ -146,7 +146,7 @@ fn wrong(error: &ExportError) -> PyErr {
     PyValueError::new_err(format!("Loss.code: {error}"))
 }
 
-/// The loss with what is known of its inputs: of a loss of a task, whether predictions are class probabilities.
+/// The loss with the meanings of its inputs: a task tells whether predictions are class probabilities.
 fn export(py: Python<'_>, loss: &PyLoss) -> PyResult<Export> {
     let Some(of_task) = &loss.of_task else {
         return Ok(Export::new(loss.loss.clone()));

@@ -17,11 +17,11 @@ const TICK: Duration = Duration::from_millis(50);
 /// Time between two lines of progress.
 const SHOW: Duration = Duration::from_millis(200);
 
-/// What work on another thread tells of its progress.
-pub(super) enum Told {
+/// Progress of work on another thread.
+pub(super) enum Progress {
     /// An event of a search.
     Event(Box<Event>),
-    /// What is done now, in words.
+    /// The stage that begins, in words.
     Stage(String),
 }
 
@@ -33,7 +33,7 @@ pub(super) fn attended<T: Send>(
     py: Python<'_>,
     task: &PyTask,
     progress: &Bound<'_, PyAny>,
-    work: impl FnOnce(&Interrupt, &dyn Fn(Told)) -> Result<T, SearchError> + Send,
+    work: impl FnOnce(&Interrupt, &dyn Fn(Progress)) -> Result<T, SearchError> + Send,
 ) -> PyResult<T> {
     let shown = progress.clone().unbind();
     let interrupt = Interrupt::default();
@@ -59,7 +59,11 @@ pub(super) fn attended<T: Send>(
 }
 
 /// Shows progress until the search ends; a signal such as Ctrl-C, or an exception of the progress, ends it.
-fn attend(events: &Receiver<Told>, interrupt: &Interrupt, progress: &Py<PyAny>) -> Option<PyErr> {
+fn attend(
+    events: &Receiver<Progress>,
+    interrupt: &Interrupt,
+    progress: &Py<PyAny>,
+) -> Option<PyErr> {
     let mut raised = None;
     let mut tally = Tally::default();
     let (mut stage, mut shown) = (None, Instant::now());
@@ -74,7 +78,7 @@ fn attend(events: &Receiver<Told>, interrupt: &Interrupt, progress: &Py<PyAny>) 
         };
         let is_quiet = told.is_none();
         match told {
-            Some(Told::Event(event)) => {
+            Some(Progress::Event(event)) => {
                 tally.add(&event);
                 if let Event::StageStarted {
                     stage: begun,
@@ -84,7 +88,7 @@ fn attend(events: &Receiver<Told>, interrupt: &Interrupt, progress: &Py<PyAny>) 
                     stage = Some(format!("{begun}: {missing} full trainings"));
                 }
             }
-            Some(Told::Stage(begun)) => stage = Some(begun),
+            Some(Progress::Stage(begun)) => stage = Some(begun),
             None => {}
         }
         let due = shown.elapsed() >= SHOW;

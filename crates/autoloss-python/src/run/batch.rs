@@ -3,7 +3,7 @@
 use autoloss_search::{Ended, Entry, News, SearchError, train_all};
 use pyo3::prelude::*;
 
-use super::attend::{Told, attended};
+use super::attend::{Progress, attended};
 use crate::task::PyTask;
 use crate::worker::{Crew, processes, workers};
 
@@ -22,7 +22,7 @@ pub(super) fn trained(
     let ended = attended(py, task, progress, |interrupt, tell| {
         let make = |(name, entries): &(&str, Vec<Entry>)| {
             let (of, mut made) = (entries.len(), 0);
-            let stage = |made| Told::Stage(format!("{name}: {made} of {of} trainings"));
+            let stage = |made| Progress::Stage(format!("{name}: {made} of {of} trainings"));
             tell(stage(0));
             let workers = workers(processes.as_ref());
             let all = train_all(task, entries, workers, interrupt, &mut |news| {
