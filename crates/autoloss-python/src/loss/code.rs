@@ -41,8 +41,8 @@ impl PyLoss {
     /// The loss in another language, which needs nothing of this package.
     ///
     /// `target` is "pytorch" or "jax" (the text of a module of Python with a function `loss` of arrays (N, C) with up
-    /// to three spatial dimensions), "onnx" (the bytes of a model of fields (N, C, H, W)), "latex" or "dot" (Graphviz).
-    /// `simplify=True` writes the simplified form, see `simplified`.
+    /// to three spatial dimensions), "onnx" (the bytes of a model of fields (N, C, H, W)), "latex", "dot" (Graphviz)
+    /// or "steps" (elementary functions in JSON, for programs in other languages). `simplify=True` writes the simplified form, see `simplified`.
     ///
     /// >>> import autoloss as al
     /// >>> loss = al.Loss("-(y * log(yhat))")

@@ -1,0 +1,6 @@
+"""What all tests share."""
+
+import signal
+
+# A shell starts what runs in the background with an ignored SIGINT, which processes would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
