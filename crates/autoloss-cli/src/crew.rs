@@ -9,7 +9,7 @@ use crate::exit::usage;
 /// The workers that settings ask for.
 pub(crate) enum Crew {
     Threads(usize),
-    Processes(Processes),
+    Processes(Box<Processes>),
 }
 
 impl Crew {
@@ -25,7 +25,8 @@ impl Crew {
         Ok(match search.executor {
             Place::Threads => Self::Threads(search.training_count()),
             Place::Processes => {
-                Self::Processes(Processes::start(settings.processes(search, task)?).map_err(usage)?)
+                let processes = Processes::start(settings.processes(search, task)?);
+                Self::Processes(Box::new(processes.map_err(usage)?))
             }
         })
     }
