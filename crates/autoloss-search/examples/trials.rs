@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let processes = ProcessSettings {
         program: std::env::current_exe()?,
         arguments: vec!["worker".into()],
+        folder: None,
         settings: vec![behaviour.to_text(); workers],
         fingerprint: task.fingerprint(),
         limit: None,
