@@ -112,10 +112,6 @@ pub(crate) enum Command {
 /// Which task, with which settings.
 #[derive(Args, Clone)]
 pub(crate) struct TaskArguments {
-    /// Program that is the task: it trains with losses and scores by a metric of its own, in any language; docs/worker.md
-    /// tells what it reads and writes. No shell runs the command.
-    #[arg(long, value_name = "CMD", conflicts_with_all = ["task", "metric", "data", "classes", "label_map", "colors", "net"])]
-    pub(crate) evaluator: Option<String>,
     /// Task: digits, digits-detection, digits-instances or figures-pose (embedded data); voc,
     /// cityscapes, coco-detection, coco-instances or coco-pose (with --data).
     #[arg(long, value_name = "NAME")]
@@ -154,6 +150,15 @@ pub(crate) struct TaskArguments {
     pub(crate) set: Vec<String>,
 }
 
+/// A task that is none of ours.
+#[derive(Args, Clone)]
+pub(crate) struct ProgramArguments {
+    /// Program that is the task: it trains with losses and scores by a metric of its own, in any language; docs/worker.md
+    /// tells what it reads and writes. No shell runs the command.
+    #[arg(long, value_name = "CMD", conflicts_with_all = ["task", "metric", "data", "classes", "label_map", "colors", "net"])]
+    pub(crate) evaluator: Option<String>,
+}
+
 /// Where trainings run.
 #[derive(Args, Clone)]
 pub(crate) struct WorkerArguments {
@@ -170,6 +175,8 @@ pub(crate) struct WorkerArguments {
 pub(crate) struct Search {
     #[command(flatten)]
     pub(crate) task: TaskArguments,
+    #[command(flatten)]
+    pub(crate) program: ProgramArguments,
     /// Folder of the run, which must not hold one yet; default: a new one under runs/.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
@@ -335,6 +342,8 @@ pub(crate) enum Keep {
 pub(crate) struct Compare {
     #[command(flatten)]
     pub(crate) task: TaskArguments,
+    #[command(flatten)]
+    pub(crate) program: ProgramArguments,
     /// A loss; give several.
     #[arg(
         long = "loss",
@@ -366,6 +375,8 @@ pub(crate) struct Compare {
 pub(crate) struct Fidelity {
     #[command(flatten)]
     pub(crate) task: TaskArguments,
+    #[command(flatten)]
+    pub(crate) program: ProgramArguments,
     /// Losses of the panel, at least 8: hand-written ones that fit the task make up two thirds of it at most,
     /// the others are random.
     #[arg(long, value_name = "N", default_value_t = 24)]
@@ -468,6 +479,8 @@ pub(crate) struct Simplify {
 pub(crate) struct Screen {
     #[command(flatten)]
     pub(crate) task: TaskArguments,
+    #[command(flatten)]
+    pub(crate) program: ProgramArguments,
     /// How many random candidates.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(crate) count: u64,

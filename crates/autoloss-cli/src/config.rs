@@ -10,7 +10,7 @@ use autoloss_vision::device;
 use autoloss_vision::tasks::{SetupError, TaskName, TaskSettings, VisionTask, utf8};
 use toml::{Table, Value};
 
-use crate::args::{Preset, TaskArguments, WorkerArguments};
+use crate::args::{Preset, ProgramArguments, TaskArguments, WorkerArguments};
 use crate::choice::{TaskChoice, open_program};
 use crate::crew::Crew;
 use crate::exit::usage;
@@ -59,11 +59,8 @@ impl Config {
             Some(path) => Some(Value::String(utf8(path).map_err(usage)?.to_owned())),
             None => None,
         };
-        let program = arguments.evaluator.as_ref();
-        let program = program.map(|_| Value::String(ProgramSettings::NAME.to_owned()));
         let of_task = [
-            ("task.name", program.or_else(|| text(&arguments.task))),
-            ("task.command", text(&arguments.evaluator)),
+            ("task.name", text(&arguments.task)),
             ("task.label_map", text(&arguments.label_map)),
             ("task.colors", colors),
             ("task.metric", text(&arguments.metric)),
@@ -187,6 +184,21 @@ impl Config {
         let value = workers.map(i64::try_from).transpose();
         let value = value.map_err(|_| usage("--workers: expected at most 1024"))?;
         Ok(("search.workers".to_owned(), value.map(Value::Integer)))
+    }
+
+    /// The flag `--evaluator` as settings.
+    pub(crate) fn of_program(flags: &ProgramArguments) -> Vec<(String, Option<Value>)> {
+        let settings = flags.evaluator.as_ref().map(|command| {
+            [
+                ("task.name", ProgramSettings::NAME),
+                ("task.command", command),
+            ]
+        });
+        let setting = |(key, value): (&str, &str)| {
+            let value = Value::String(value.to_owned());
+            (key.to_owned(), Some(value))
+        };
+        settings.into_iter().flatten().map(setting).collect()
     }
 
     /// The flags about workers as settings.

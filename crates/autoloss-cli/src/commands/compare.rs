@@ -17,7 +17,9 @@ use crate::output::say;
 
 pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     check_seeds(arguments.seeds as u64)?;
-    let config = Config::read(&arguments.task, Config::of_workers(&arguments.workers)?)?;
+    let mut flags = Config::of_program(&arguments.program);
+    flags.extend(Config::of_workers(&arguments.workers)?);
+    let config = Config::read(&arguments.task, flags)?;
     let task = config.open_task()?;
     let losses = arguments
         .losses

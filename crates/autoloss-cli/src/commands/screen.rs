@@ -25,6 +25,7 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
         Config::integer("seed", arguments.seed)?,
         Config::workers(arguments.workers)?,
     ];
+    flags.extend(Config::of_program(&arguments.program));
     flags.extend(Config::fixed(&arguments.fix)?);
     let mut config = Config::read(&arguments.task, flags)?;
     let task: Box<dyn Task> = match arguments.made_up {

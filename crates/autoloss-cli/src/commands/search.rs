@@ -139,6 +139,7 @@ fn flags(arguments: &Search) -> Result<Vec<(String, Option<Value>)>> {
         Config::integer("evaluations", arguments.evaluations)?,
         ("search.time".to_owned(), time),
     ];
+    flags.extend(Config::of_program(&arguments.program));
     flags.extend(Config::of_workers(&arguments.workers)?);
     flags.extend(Config::fixed(&arguments.fix)?);
     if !arguments.start.is_empty() {

@@ -120,12 +120,12 @@ fn a_command_that_is_no_task_is_named() {
                 "o",
             ],
             2,
-            "retrain is for the tasks",
+            "unexpected argument '--evaluator'",
         ),
         (
             vec!["data", "--evaluator", &command],
             2,
-            "data is for the tasks",
+            "unexpected argument '--evaluator'",
         ),
     ] {
         let output = dir.run(&arguments);
