@@ -41,7 +41,7 @@ const fn arm(key: &'static str, name: &'static str, settings: &'static [&'static
 /// Key of the setting that limits the time of a search.
 const TIME: &str = "search.time";
 
-/// Key of the arm that the others are compared with.
+/// Key of the arm without any change.
 const DEFAULTS: &str = "defaults";
 
 /// Key of the arm with the published configuration.
@@ -50,14 +50,14 @@ const PAPER: &str = "paper";
 /// Key of the arm that is compared with the published configuration.
 const HALF: &str = "half";
 
-/// The first three are those of the table of halves.
+/// The second and the third are those of the table of halves.
 const ARMS: [Arm; 12] = [
     arm(DEFAULTS, "the defaults", &[]),
+    arm(PAPER, "the paper's configuration (--preset paper)", &[]),
     Arm {
         time: 0.5,
         ..arm(HALF, "the defaults in half of the time", &[])
     },
-    arm(PAPER, "the paper's configuration (--preset paper)", &[]),
     arm("random", "random search", &["search.strategy=random"]),
     arm("unpredicted", "without predictions", &["search.choices=1"]),
     arm(
@@ -89,10 +89,10 @@ const ARMS: [Arm; 12] = [
     ),
 ];
 
-/// The arms of a table.
+/// The arms of a table. The others are compared with the first.
 pub(super) fn arms(sheet: Sheet) -> &'static [Arm] {
     match sheet {
-        Sheet::Half => &ARMS[..3],
+        Sheet::Half => &ARMS[1..3],
         _ => &ARMS,
     }
 }
@@ -224,7 +224,7 @@ pub(super) fn output(arms: &[Arm], plan: &Plan, trained: &OfSetup, out: &Path) -
         .iter()
         .map(|arm| read(arm, plan, trained, out))
         .collect::<Result<_>>()?;
-    let first = &arms[0];
+    let first = arms.first().context("a table has arms")?;
     for done in &arms {
         let differences = done.less(first);
         rows.push((
@@ -241,14 +241,12 @@ pub(super) fn output(arms: &[Arm], plan: &Plan, trained: &OfSetup, out: &Path) -
         title: plan.title.to_owned(),
         set: EvaluationSet::Validation,
         command: String::new(),
-        columns: [
-            "full training",
-            "against the defaults",
-            "by the proxy",
-            "proxy trainings",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
+        columns: vec![
+            "full training".to_owned(),
+            format!("against {}", first.name),
+            "by the proxy".to_owned(),
+            "proxy trainings".to_owned(),
+        ],
         rows,
         published: Vec::new(),
         notes: notes(&arms),
@@ -292,20 +290,17 @@ impl Done {
     }
 }
 
-/// Each arm against the defaults, and half of the defaults' time against the published configuration.
+/// Each arm against the first, and half of the defaults' time against the published configuration.
 fn notes(arms: &[Done]) -> Vec<String> {
-    let of = |key: &str| arms.iter().find(|done| done.key == key);
-    let mut notes = Vec::new();
-    if let Some(first) = of(DEFAULTS) {
-        let others = arms.iter().filter(|done| done.key != DEFAULTS);
-        notes.extend(others.filter_map(|done| note(done, first)));
-    }
-    notes.extend(
-        of(HALF)
-            .zip(of(PAPER))
-            .and_then(|(half, paper)| note(half, paper)),
-    );
-    notes
+    let Some((first, others)) = arms.split_first() else {
+        return Vec::new();
+    };
+    let of = |key: &str| others.iter().find(|done| done.key == key);
+    let with_first = others.iter().map(|done| (done, first));
+    let pairs = with_first.chain(of(HALF).zip(of(PAPER)));
+    pairs
+        .filter_map(|(done, other)| note(done, other))
+        .collect()
 }
 
 fn note(done: &Done, other: &Done) -> Option<String> {
@@ -351,7 +346,7 @@ mod tests {
     #[test]
     fn halves_are_compared_with_the_published_configuration() {
         let keys: Vec<&str> = arms(Sheet::Half).iter().map(|arm| arm.key).collect();
-        assert_eq!(keys, [DEFAULTS, HALF, PAPER]);
+        assert_eq!(keys, [PAPER, HALF]);
     }
 
     #[test]
