@@ -1,11 +1,11 @@
-//! Trainings in child processes: one that is killed, hangs or prints rubbish loses its trial and is replaced.
+//! Trainings by workers that speak lines of JSON, in child processes or anywhere else: one that is killed, hangs or
+//! prints rubbish loses its trial and is replaced.
 
-mod output;
+mod ear;
+mod local;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,12 +15,52 @@ use super::{Executor, Inbox, Message};
 use crate::error::SearchError;
 use crate::study::{Trial, TrialId, TrialOutcome};
 use crate::task::Task;
-use output::{Answer, Mailbox, State, keep, listen, lock};
+pub use ear::Ear;
+use ear::{Answer, Mailbox, State, lock};
+use local::Local;
 
 /// Time for a training to end that is no longer wanted.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// The worker processes that a search is to have.
+/// Where workers run, and the way of their lines.
+pub trait Workplace: Send + Sync {
+    /// Workers that can be had now, in places from 0; it may change from call to call.
+    fn count(&self) -> usize;
+
+    /// Whether trainings take the cores of this machine, which finders then leave to them.
+    fn shares_cores(&self) -> bool;
+
+    /// Starts a worker in a place; all that it writes, and its end, is told to the ear.
+    ///
+    /// # Errors
+    /// If no worker can be started there, now and later.
+    fn start(&self, place: usize, ear: Ear) -> Result<Box<dyn Worker>, SearchError>;
+}
+
+/// A running worker.
+pub trait Worker: Send {
+    /// Sends a line, which has its line break. A worker that has ended tells so by its ear.
+    fn send(&mut self, line: &str);
+
+    /// Ends the worker at once; its end is told to the ear.
+    fn kill(&mut self);
+
+    /// Ends the worker, if it has not ended, and waits until it has.
+    fn end(&mut self);
+}
+
+/// What workers of a search are told.
+#[derive(Clone, Debug)]
+pub struct WorkerSettings {
+    /// Settings of the task for each place, in turn.
+    pub settings: Vec<String>,
+    /// [`Task::fingerprint`](crate::Task::fingerprint) of the search's own task.
+    pub fingerprint: String,
+    /// Longest duration of a trial; `None`: any.
+    pub limit: Option<Duration>,
+}
+
+/// The worker processes that a search is to have on this machine.
 #[derive(Clone, Debug)]
 pub struct ProcessSettings {
     /// The program.
@@ -39,29 +79,50 @@ pub struct ProcessSettings {
     pub shares_cores: bool,
 }
 
-/// Worker processes. Each but the first starts with its first trial; they stay from one stage of a run to the
+/// Workers in processes. Each but the first starts with its first trial; they stay from one stage of a run to the
 /// next, and end with this value.
 pub struct Processes {
     pool: Mutex<Pool>,
-    count: usize,
+    workplace: Arc<dyn Workplace>,
 }
 
 impl Processes {
-    /// Starts the first process and waits until it has opened the task.
+    /// Starts the first process on this machine and waits until it has opened the task.
     ///
     /// # Errors
     /// If it cannot be started or refuses to work.
     pub fn start(settings: ProcessSettings) -> Result<Self, SearchError> {
-        let count = settings.settings.len();
+        let local = Local {
+            program: settings.program,
+            arguments: settings.arguments,
+            folder: settings.folder,
+            count: settings.settings.len(),
+            shares_cores: settings.shares_cores,
+        };
+        let about = WorkerSettings {
+            settings: settings.settings,
+            fingerprint: settings.fingerprint,
+            limit: settings.limit,
+        };
+        Self::at(Arc::new(local), about)
+    }
+
+    /// Starts the first worker of a workplace and waits until it has opened the task.
+    ///
+    /// # Errors
+    /// If it cannot be started or refuses to work.
+    pub fn at(workplace: Arc<dyn Workplace>, about: WorkerSettings) -> Result<Self, SearchError> {
         let mut pool = Pool {
-            workers: settings.settings.iter().map(|_| None).collect(),
-            about: settings,
+            workplace: workplace.clone(),
+            about,
+            workers: Vec::new(),
             forms: Vec::new(),
             mailbox: Mailbox::default(),
         };
         let (ready, answer) = channel();
-        if count > 0 {
-            pool.workers[0] = Some(pool.start(0, Some(ready))?);
+        if workplace.count() > 0 {
+            let first = pool.start(0, Some(ready))?;
+            pool.workers.push(Some(first));
             match answer.recv() {
                 Ok(Ok(forms)) => pool.forms = forms,
                 Ok(Err(reason)) => return Err(SearchError::Worker(reason)),
@@ -70,39 +131,36 @@ impl Processes {
         }
         Ok(Self {
             pool: Mutex::new(pool),
-            count,
+            workplace,
         })
     }
 
-    /// Their number.
-    pub(crate) const fn count(&self) -> usize {
-        self.count
+    /// Their number now.
+    pub(crate) fn count(&self) -> usize {
+        self.workplace.count()
     }
 
-    /// The processes as the executor of one stage, with at most so many trials side by side.
+    /// The workers as the executor of one stage, with at most so many trials side by side.
     pub(crate) fn stage<'a>(&'a self, task: &'a dyn Task, most: usize, inbox: &Inbox) -> Stage<'a> {
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.mailbox.is_for(Some(inbox.clone()));
-        Stage {
-            slots: self.count.min(most),
-            task,
-            pool,
-        }
+        Stage { most, task, pool }
     }
 }
 
-/// A running worker process.
+/// A running worker and its state.
 struct Running {
-    child: Child,
-    input: ChildStdin,
+    worker: Box<dyn Worker>,
     state: Arc<Mutex<State>>,
     /// When the trial was cancelled.
     cancelled: Option<Instant>,
 }
 
-/// The processes that run.
+/// The workers that run.
 struct Pool {
-    about: ProcessSettings,
+    workplace: Arc<dyn Workplace>,
+    about: WorkerSettings,
+    /// By their places.
     workers: Vec<Option<Running>>,
     /// Forms of losses that the workers want.
     forms: Vec<String>,
@@ -110,43 +168,17 @@ struct Pool {
 }
 
 impl Pool {
-    /// Starts a process; its first answer goes to `ready`, or, if there is none, to the mailbox.
-    fn start(&self, slot: usize, ready: Option<Sender<Answer>>) -> Result<Running, SearchError> {
-        let program = self.about.program.display();
-        let broken = |error| SearchError::Worker(format!("{program} cannot be started: {error}"));
-        let mut command = Command::new(&self.about.program);
-        if let Some(folder) = &self.about.folder {
-            command.current_dir(folder);
-        }
-        let mut child = command
-            .args(&self.about.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(broken)?;
-        let (Some(mut input), Some(output), Some(errors)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            unreachable!("all three were asked for");
-        };
-        let hello = hello(&self.about.settings[slot], &self.about.fingerprint);
-        // A process that has ended already says so by its output.
-        let _ = input.write_all(hello.as_bytes());
+    /// Starts a worker; its first answer goes to `ready`, or, if there is none, to the mailbox.
+    fn start(&self, place: usize, ready: Option<Sender<Answer>>) -> Result<Running, SearchError> {
         let state = Arc::new(Mutex::new(State::default()));
-        let (shared, mailbox) = (state.clone(), self.mailbox.clone());
-        std::thread::spawn(move || {
-            let kept = shared.clone();
-            let (told, ended) = channel();
-            std::thread::spawn(move || {
-                keep(errors, &kept);
-                let _ = told.send(());
-            });
-            listen(output, &ended, &shared, ready, &mailbox);
-        });
+        let ear = Ear::new(state.clone(), ready, self.mailbox.clone());
+        let mut worker = self.workplace.start(place, ear)?;
+        let settings = &self.about.settings;
+        let own = settings.get(place % settings.len().max(1));
+        let own = own.map_or("", String::as_str);
+        worker.send(&hello(own, &self.about.fingerprint));
         Ok(Running {
-            child,
-            input,
+            worker,
             state,
             cancelled: None,
         })
@@ -158,52 +190,48 @@ impl Pool {
             let worker = worker.as_ref();
             worker.is_none_or(|worker| lock(&worker.state).trial.is_none())
         };
-        let slot = self.workers.iter().position(is_idle);
-        let slot = slot.expect("no more trials are submitted than there are slots");
+        let place = self.workers.iter().position(is_idle);
+        let place = place.unwrap_or_else(|| {
+            self.workers.push(None);
+            self.workers.len() - 1
+        });
         let ended = |worker: &Running| lock(&worker.state).ended;
-        if self.workers[slot].as_ref().is_none_or(ended) {
-            if let Some(mut old) = self.workers[slot].take() {
-                old.end();
+        if self.workers[place].as_ref().is_none_or(ended) {
+            if let Some(mut old) = self.workers[place].take() {
+                old.worker.end();
             }
-            self.workers[slot] = Some(self.start(slot, None)?);
+            self.workers[place] = Some(self.start(place, None)?);
         }
-        Ok(self.workers[slot].as_mut().expect("it was started"))
+        Ok(self.workers[place].as_mut().expect("it was started"))
     }
 }
 
 impl Running {
     fn send(&mut self, request: &Request) {
-        // A process that has ended says so by its output.
-        let sent = self.input.write_all(line(request).as_bytes());
-        let _ = sent.and_then(|()| self.input.flush());
+        self.worker.send(&line(request));
     }
 
-    /// Kills the process; its trial is lost.
+    /// Kills the worker; its trial is lost.
     fn kill(&mut self, reason: &'static str) {
         lock(&self.state).reason.get_or_insert(reason);
-        let _ = self.child.kill();
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.worker.kill();
     }
 }
 
-/// The processes during one stage of a run.
+/// The workers during one stage of a run.
 pub(crate) struct Stage<'a> {
     pool: MutexGuard<'a, Pool>,
     task: &'a dyn Task,
-    slots: usize,
+    most: usize,
 }
 
 impl Executor for Stage<'_> {
     fn slots(&self) -> usize {
-        self.slots
+        self.pool.workplace.count().min(self.most)
     }
 
     fn shares_cores(&self) -> bool {
-        self.pool.about.shares_cores
+        self.pool.workplace.shares_cores()
     }
 
     fn submit(&mut self, trial: Trial) -> Result<(), SearchError> {
@@ -246,7 +274,7 @@ impl Executor for Stage<'_> {
             };
             if ended {
                 // It may have been left to itself for what it wrote.
-                worker.end();
+                worker.worker.end();
             }
             if trial.is_none() {
                 continue;
@@ -271,7 +299,7 @@ impl Drop for Stage<'_> {
             if slot.as_mut().and_then(trial).is_some()
                 && let Some(mut worker) = slot.take()
             {
-                worker.end();
+                worker.worker.end();
             }
         }
     }
@@ -280,7 +308,10 @@ impl Drop for Stage<'_> {
 impl Drop for Pool {
     fn drop(&mut self) {
         for worker in self.workers.iter_mut().flatten() {
-            worker.end();
+            worker.worker.end();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
