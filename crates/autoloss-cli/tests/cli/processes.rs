@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use autoloss_search::Store;
+use autoloss_search::{Store, WORKER_VERSION as VERSION};
 
 use super::{Dir, borrowed, stderr, tiny};
 
