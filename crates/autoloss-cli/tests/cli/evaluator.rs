@@ -17,7 +17,9 @@ files='{"branches":[{"prediction":"'$PWD'/p.npy","target":"'$PWD'/t.npy"}]}'
 while read -r line; do case $line in
 *'"hello"'*) echo '{"ready":{"version":3,"task":{"name":"a task","metric":"b","branches":[{"name":"out","channels":2}],"baselines":["zoo:cross_entropy"]}}}';;
 *'"samples"'*) echo '{"samples":['$files,$files,$files,$files,$files']}';;
-*'"score"'*) id=${line#*'"id":'}; echo '{"scores":{"id":'${id%%,*}',"scores":[0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5,0.5]}}';;
+*'"score"'*) id=${line#*'"id":'}; rest=$line; scores=
+    while case $rest in *'"sample"'*) ;; *) false;; esac; do rest=${rest#*'"sample"'}; scores=$scores,0.5; done
+    echo '{"scores":{"id":'${id%%,*}',"scores":['${scores#,}']}}';;
 *'"train"'*) id=${line#*'"id":'}; echo '{"done":{"id":'${id%%,*}',"outcome":{"trained":{"score":0.5}}}}';;
 esac; done
 "#;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use autoloss_search::Store;
+use autoloss_search::{Store, WORKER_VERSION as VERSION};
 
 use super::{Dir, borrowed, stderr, tiny};
 
@@ -144,15 +144,15 @@ fn a_worker_says_why_it_refuses() {
     for (lines, said) in [
         ("nonsense\n".to_owned(), "no message of a search"),
         (hello("", 99, ""), "version 99"),
-        (hello("name = 1", 2, ""), "name"),
+        (hello("name = 1", VERSION, ""), "name"),
         (
-            hello("name = \"voc\"\ndata = \"missing\"", 2, ""),
+            hello("name = \"voc\"\ndata = \"missing\"", VERSION, ""),
             "missing",
         ),
         (
             hello(
                 "name = \"digits\"\n[digits]\ntrain = 32\nval = 8",
-                2,
+                VERSION,
                 "other data",
             ),
             "other data",

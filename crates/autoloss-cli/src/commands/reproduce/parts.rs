@@ -335,8 +335,7 @@ mod tests {
                 seen.insert(config.search.to_toml()),
                 "{key} is like another one"
             );
-            let paper =
-                config.search.screening.samples == 5 && config.search.search.tournament < 0.1;
+            let paper = config.search.search.initial == 20;
             assert_eq!(key.contains(PAPER), paper, "{key}");
             let time = if key.contains(HALF) { 60.0 } else { 120.0 };
             assert_eq!(config.search.search.time, Some(time), "{key}");
