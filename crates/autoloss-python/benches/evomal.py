@@ -141,7 +141,9 @@ def main():
         p = "" if found["p"] is None else f", p = {found['p']:.3g} against {found['against']}"
         print(f"{found['name']:>14}: error {task.told(found['mean']):.4f}{p}   {found['formula']}")
     if out is not None:
-        Path(out).write_text(json.dumps({"setting": setting, "counts": run.counts, "comparisons": run.comparisons}, indent=1))
+        Path(out).write_text(
+            json.dumps({"setting": setting, "counts": run.counts, "comparisons": run.comparisons}, indent=1)
+        )
 
 
 if __name__ == "__main__":
