@@ -80,27 +80,27 @@ def trained_once(run, evaluations):
 
 def test_trainings_survive_kills_and_changes_of_the_cluster(tmp_path, cluster):
     generator = random.Random(0)
-    done = threading.Event()
+    found = []
 
-    def trouble():
-        for kill in range(10):
-            while not done.is_set() and not alive(tmp_path):
-                time.sleep(0.05)
-            if done.wait(generator.uniform(0.2, 0.6)):
-                return
-            if kill == 3:
-                cluster.remove_node(cluster.nodes[1])
-            if kill == 6:
-                cluster.add_node(num_cpus=1)
-            for worker in generator.sample(alive(tmp_path), min(1, len(alive(tmp_path)))):
-                os.kill(worker, 9)
+    def search():
+        found.append(al.search(Slow(tmp_path), evaluations=24, run=tmp_path / "run", executor=al.Ray(), **SMALL))
 
-    thread = threading.Thread(target=trouble)
+    thread = threading.Thread(target=search)
     thread.start()
-    run = al.search(Slow(tmp_path), evaluations=24, run=tmp_path / "run", executor=al.Ray(), **SMALL)
-    done.set()
-    thread.join()
-    scores = trained_once(run, 24)
+    kills = 0
+    while thread.is_alive() and kills < 10:
+        time.sleep(generator.uniform(0.2, 0.6))
+        if workers := alive(tmp_path):
+            os.kill(generator.choice(workers), 9)
+            kills += 1
+            if kills == 3:
+                cluster.remove_node(cluster.nodes[1])
+            if kills == 6:
+                cluster.add_node(num_cpus=1)
+    thread.join(120)
+    assert found, "the search did not end"
+    assert kills == 10
+    scores = trained_once(found[0], 24)
     calm = al.search(Linear(), evaluations=8, run=tmp_path / "calm", **SMALL)
     for formula, score in trained_once(calm, 8).items():
         assert scores.get(formula, score) == pytest.approx(score)
@@ -172,5 +172,5 @@ def test_a_driver_that_is_killed_loses_no_result(tmp_path, home):
     driver.kill()
     driver.wait()
     assert trained >= 4
-    resumed = al.open(tmp_path / "run").resume(Linear(), evaluations=trained + 3, progress=False)
+    resumed = al.open(tmp_path / "run").resume(Slow(tmp_path), evaluations=trained + 3, progress=False)
     assert np.isclose(resumed.counts["trained"], trained + 3, atol=1)

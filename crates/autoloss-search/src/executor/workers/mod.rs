@@ -184,19 +184,21 @@ impl Pool {
         })
     }
 
-    /// A worker without a trial, started anew where it has ended.
+    /// A worker without a trial: one that runs, else a new one in the first place that has none.
     fn idle(&mut self) -> Result<&mut Running, SearchError> {
-        let is_idle = |worker: &Option<Running>| {
-            let worker = worker.as_ref();
-            worker.is_none_or(|worker| lock(&worker.state).trial.is_none())
+        let waits = |worker: &Option<Running>| worker.as_ref().is_some_and(Running::is_idle);
+        let is_free = |worker: &Option<Running>| {
+            worker
+                .as_ref()
+                .is_none_or(|worker| lock(&worker.state).ended)
         };
-        let place = self.workers.iter().position(is_idle);
+        let place = self.workers.iter().position(waits);
+        let place = place.or_else(|| self.workers.iter().position(is_free));
         let place = place.unwrap_or_else(|| {
             self.workers.push(None);
             self.workers.len() - 1
         });
-        let ended = |worker: &Running| lock(&worker.state).ended;
-        if self.workers[place].as_ref().is_none_or(ended) {
+        if is_free(&self.workers[place]) {
             if let Some(mut old) = self.workers[place].take() {
                 old.worker.end();
             }
@@ -204,9 +206,32 @@ impl Pool {
         }
         Ok(self.workers[place].as_mut().expect("it was started"))
     }
+
+    /// Ends workers without a trial where there are more than the workplace has room for: another one may wait for
+    /// theirs.
+    fn make_room(&mut self) {
+        let ended = |worker: &Running| lock(&worker.state).ended;
+        let running = self
+            .workers
+            .iter()
+            .flatten()
+            .filter(|worker| !ended(worker));
+        let over = running.count().saturating_sub(self.workplace.count());
+        let idle = self.workers.iter_mut().rev().flatten();
+        for worker in idle.filter(|worker| worker.is_idle()).take(over) {
+            worker.worker.end();
+            lock(&worker.state).ended = true;
+        }
+    }
 }
 
 impl Running {
+    /// Whether it runs and has no trial.
+    fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        state.trial.is_none() && !state.ended
+    }
+
     fn send(&mut self, request: &Request) {
         self.worker.send(&line(request));
     }
@@ -266,6 +291,7 @@ impl Executor for Stage<'_> {
     }
 
     fn tick(&mut self) {
+        self.pool.make_room();
         let limit = self.pool.about.limit;
         for worker in self.pool.workers.iter_mut().flatten() {
             let (trial, since, ended) = {

@@ -162,6 +162,7 @@ fn workers_join_and_leave_while_a_search_runs() {
     });
     assert_eq!(report.tally.evaluations, 30);
     assert_eq!(fates.len(), 30);
+    // One, then two more, which end when there is no more room for them.
     assert_eq!(place.started.load(Ordering::Relaxed), 3);
 }
 
