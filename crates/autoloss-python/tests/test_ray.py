@@ -79,7 +79,7 @@ def trained_once(run, evaluations):
 
 
 def test_trainings_survive_kills_and_changes_of_the_cluster(tmp_path, cluster):
-    generator = random.Random(0)
+    generator = random.Random(int(os.environ.get("AUTOLOSS_TEST_SEED", "0")))
     found = []
 
     def search():
