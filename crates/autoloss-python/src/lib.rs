@@ -41,7 +41,7 @@ mod _core {
     #[pymodule_export]
     use crate::task::{Interrupted, NotFinite, PyJob};
     #[pymodule_export]
-    use crate::worker::serve;
+    use crate::worker::{PyEar, serve};
 
     use pyo3::prelude::*;
 

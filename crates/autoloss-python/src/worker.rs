@@ -2,9 +2,12 @@
 
 use std::io::{BufReader, Write, stdin};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use autoloss_search::{ProcessSettings, Processes, SearchError, Task, Workers};
+use autoloss_search::{
+    Ear, ProcessSettings, Processes, SearchError, Task, Worker, WorkerSettings, Workers, Workplace,
+};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -13,9 +16,16 @@ use crate::guard::guarded;
 use crate::run::search_error;
 use crate::task::{PyTask, with_traceback};
 
-/// The processes that a search is to train in: program, arguments, settings of each, seconds that a training may
-/// take, and whether trainings take the cores of this machine.
-pub(crate) type Crew = (PathBuf, Vec<String>, Vec<String>, Option<f64>, bool);
+/// The workers that a search is to train with.
+#[derive(FromPyObject)]
+pub(crate) enum Crew {
+    /// Processes of this machine: program, arguments, settings of each, seconds that a training may take, and whether
+    /// trainings take the cores of this machine.
+    Local((PathBuf, Vec<String>, Vec<String>, Option<f64>, bool)),
+    /// Workers elsewhere: an object of `autoloss._elsewhere.Workplace`'s methods, settings, and seconds that a training
+    /// may take.
+    Elsewhere((Py<PyAny>, Vec<String>, Option<f64>)),
+}
 
 /// Starts the processes of a search that is to have some.
 ///
@@ -36,16 +46,116 @@ pub(crate) fn workers(processes: Option<&Processes>) -> Workers<'_> {
 }
 
 fn start(task: &PyTask, crew: Crew) -> Result<Processes, SearchError> {
-    let (program, arguments, settings, limit, shares_cores) = crew;
-    Processes::start(ProcessSettings {
-        program,
-        arguments: arguments.into_iter().map(Into::into).collect(),
-        folder: None,
-        settings,
-        fingerprint: task.fingerprint(),
-        limit: limit.map(Duration::from_secs_f64),
-        shares_cores,
-    })
+    let fingerprint = task.fingerprint();
+    match crew {
+        Crew::Local((program, arguments, settings, limit, shares_cores)) => {
+            Processes::start(ProcessSettings {
+                program,
+                arguments: arguments.into_iter().map(Into::into).collect(),
+                folder: None,
+                settings,
+                fingerprint,
+                limit: limit.map(Duration::from_secs_f64),
+                shares_cores,
+            })
+        }
+        Crew::Elsewhere((place, settings, limit)) => {
+            let about = WorkerSettings {
+                settings,
+                fingerprint,
+                limit: limit.map(Duration::from_secs_f64),
+            };
+            Processes::at(Arc::new(PyWorkplace(place)), about)
+        }
+    }
+}
+
+/// A workplace whose methods are Python: `count()`, and `start(place, ear)`, which gives an object with `send(line)`,
+/// `kill()` and `end()`.
+struct PyWorkplace(Py<PyAny>);
+
+impl Workplace for PyWorkplace {
+    fn count(&self) -> usize {
+        // One that cannot say has none.
+        Python::attach(|py| {
+            let count = self.0.bind(py).call_method0("count");
+            count.and_then(|count| count.extract()).unwrap_or(0)
+        })
+    }
+
+    fn shares_cores(&self) -> bool {
+        false
+    }
+
+    fn start(&self, place: usize, ear: Ear) -> Result<Box<dyn Worker>, SearchError> {
+        Python::attach(|py| {
+            let ear = PyEar(Mutex::new(Some(ear)));
+            let worker = self.0.bind(py).call_method1("start", (place, ear));
+            let worker = worker
+                .map_err(|error| SearchError::Worker(with_traceback(py, &error)))?
+                .unbind();
+            Ok(Box::new(PyWorker(worker)) as Box<dyn Worker>)
+        })
+    }
+}
+
+/// A worker whose methods are Python. What goes wrong in them is the worker's end, which its ear is told.
+struct PyWorker(Py<PyAny>);
+
+impl PyWorker {
+    fn call(&self, name: &str, line: Option<&str>) {
+        Python::attach(|py| {
+            let worker = self.0.bind(py);
+            let called = match line {
+                Some(line) => worker.call_method1(name, (line,)),
+                None => worker.call_method0(name),
+            };
+            if let Err(error) = called {
+                error.write_unraisable(py, Some(worker));
+            }
+        });
+    }
+}
+
+impl Worker for PyWorker {
+    fn send(&mut self, line: &str) {
+        self.call("send", Some(line));
+    }
+
+    fn kill(&mut self) {
+        self.call("kill", None);
+    }
+
+    fn end(&mut self) {
+        self.call("end", None);
+    }
+}
+
+/// Hears a worker: told its lines and its end.
+#[pyclass(frozen, name = "Ear", module = "autoloss._core")]
+pub(crate) struct PyEar(Mutex<Option<Ear>>);
+
+impl PyEar {
+    fn ear(&self) -> MutexGuard<'_, Option<Ear>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl PyEar {
+    /// Takes a line of the worker's; False where the worker is of no more use and is to be ended.
+    fn line(&self, py: Python<'_>, text: &str) -> bool {
+        py.detach(|| self.ear().as_mut().is_some_and(|ear| ear.line(text)))
+    }
+
+    /// Takes the worker's end, for the reason in words; once.
+    fn ended(&self, py: Python<'_>, reason: &str) {
+        py.detach(|| {
+            if let Some(ear) = self.ear().take() {
+                ear.ended(reason);
+            }
+        });
+    }
 }
 
 /// An output that Python writes.

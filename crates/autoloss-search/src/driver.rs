@@ -96,7 +96,8 @@ pub(crate) fn search(
             finders: Finders::new(scope, context, places, &inbox),
             messages,
             idle: (0..places).collect(),
-            slots: (0..executor.slots()).collect(),
+            slots: BTreeSet::new(),
+            known: 0,
             finding: 0,
             training: BTreeMap::new(),
             silent: 0,
@@ -122,8 +123,11 @@ struct Driver<'a, 'b> {
     messages: Receiver<Message>,
     /// Workers of this machine without work: they run finders, and trainings that share their cores.
     idle: BTreeSet<usize>,
-    /// Slots of an executor that leaves the cores to the finders, without a trial.
+    /// Slots of an executor that leaves the cores to the finders, without a trial; of those it has no more, the
+    /// numbers are the highest.
     slots: BTreeSet<usize>,
+    /// Most slots that the executor has had.
+    known: usize,
     /// Finders at work.
     finding: usize,
     /// Trials in training, and the worker or slot of each.
@@ -192,13 +196,17 @@ impl Driver<'_, '_> {
     /// Gives trials to free slots, and finders to the cores of this machine while trials are wanted.
     fn hand_out_apart(&mut self) -> Result<Option<End>, SearchError> {
         let elapsed = self.clock.elapsed();
+        let slots = self.executor.slots();
+        self.slots.extend(self.known..slots);
+        self.known = self.known.max(slots);
         while let Some(slot) = self.slots.first().copied()
+            && slot < slots
             && let Some(trial) = self.study.next_trial(elapsed, slot)
         {
             self.slots.remove(&slot);
             self.train(trial, slot)?;
         }
-        let wanted = self.executor.slots() + AHEAD;
+        let wanted = slots + AHEAD;
         while self.study.in_training() + self.finding < wanted
             && let Some(worker) = self.idle.first().copied()
             && let Some(finder) = self.study.next_finder(elapsed, worker)

@@ -118,7 +118,10 @@ pub use error::SearchError;
 pub use event::{
     Best, Candidate, End, Ended, Event, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
 };
-pub use executor::{News, ProcessSettings, Processes, WORKER_VERSION, Workers, hello, train_all};
+pub use executor::{
+    Ear, News, ProcessSettings, Processes, WORKER_VERSION, Worker, WorkerSettings, Workers,
+    Workplace, hello, train_all,
+};
 pub use learn::{Earlier, PredictionQuality, prediction_quality};
 pub use mutation::{MAX_NODES, Mutation, mutate};
 pub use population::{Member, Population};

@@ -8,6 +8,7 @@ from typing import Any
 
 from autoloss import metrics
 from autoloss._core import Interrupted, Job, Loss, NotFinite, SearchFailed, __version__
+from autoloss.ray import Ray
 from autoloss.run import Run, open, search
 from autoloss.study import Study, Trial
 from autoloss.task import Branch, Derived, Evaluation, Sample, Task
@@ -20,6 +21,7 @@ __all__ = [
     "Job",
     "Loss",
     "NotFinite",
+    "Ray",
     "Run",
     "Sample",
     "SearchFailed",

@@ -9,17 +9,36 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from autoloss._bridge import Bridge
 
+if TYPE_CHECKING:
+    from autoloss.ray import Ray, Workplace
+
 Crew = tuple[str, list[str], list[str], float | None, bool]
+Elsewhere = tuple["Workplace", list[str], float | None]
 
 
 @contextmanager
 def crew(
-    bridge: Bridge, workers: int, devices: Sequence[str | None], time_limit: float | None
-) -> Iterator[Crew | None]:
-    """The processes of a search: None where one worker trains in this process."""
+    bridge: Bridge,
+    workers: int,
+    devices: Sequence[str | None],
+    time_limit: float | None,
+    executor: Ray | None = None,
+) -> Iterator[Crew | Elsewhere | None]:
+    """The workers of a search: None where one worker trains in this process."""
+    if executor is not None:
+        if not hasattr(executor, "crew"):
+            raise TypeError(f"search: `executor` is a {type(executor).__name__}, expected autoloss.Ray(...) or None")
+        if workers != 1 or list(devices) != [None] or time_limit is not None:
+            raise ValueError(
+                "search: `workers`, `device` and `time_limit` are given beside `executor`, which has its own"
+            )
+        with executor.crew(bridge) as elsewhere:
+            yield elsewhere
+        return
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"search: `workers` is {workers!r}, expected a whole number of at least 1")
     count = max(workers, len(devices))
@@ -33,9 +52,9 @@ def crew(
         with open(path, "wb") as file:
             file.write(_pickled(bridge))
         names = [devices[number % len(devices)] for number in range(count)]
-        settings = [json.dumps({"task": path, "device": device or bridge.device}) for device in names]
+        settings = [json.dumps({"device": device or bridge.device}) for device in names]
         shares_cores = all((device or bridge.device) == "cpu" for device in names)
-        yield sys.executable, ["-m", "autoloss._worker"], settings, time_limit, shares_cores
+        yield sys.executable, ["-m", "autoloss._worker", path], settings, time_limit, shares_cores
 
 
 def _pickled(bridge: Bridge) -> bytes:
@@ -63,17 +82,16 @@ def _pickled(bridge: Bridge) -> bytes:
 
 def _open(settings: str) -> Bridge:
     """The bridge to the task of a search."""
-    given = json.loads(settings)
-    with open(given["task"], "rb") as file:
+    with open(sys.argv[1], "rb") as file:
         preparation, task = pickle.load(file)
     from multiprocessing import spawn
 
     spawn.prepare(preparation)
-    return Bridge(pickle.loads(task), given["device"])
+    return Bridge(pickle.loads(task), json.loads(settings)["device"])
 
 
 def main() -> None:
-    """Trains until the search ends."""
+    """Trains the task of the file that the command names, until the search ends."""
     from autoloss import _core
 
     # Ctrl-C reaches all processes of a terminal; the search's own ends the trainings in order.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas
     from matplotlib.axes import Axes
 
+    from autoloss.ray import Ray
+
 #: Limit of a search that is given none.
 DEFAULT_TIME = "10m"
 
@@ -31,6 +33,7 @@ def search(
     workers: int = 1,
     device: str | Sequence[str] | None = None,
     time_limit: float | str | None = None,
+    executor: Ray | None = None,
     progress: bool = True,
     **settings: Any,
 ) -> Run:
@@ -40,7 +43,8 @@ def search(
     ten minutes; `run` is the folder of the run, by default the first free `runs/NAME-N`. With one worker the
     trainings are made in this process and the same seed gives the same search; more `workers` are processes of
     their own, to which the task is pickled. `device` is that of the trainings, or a list of one for each worker.
-    `time_limit` is the longest time of one training, for which it needs a process of its own.
+    `time_limit` is the longest time of one training, for which it needs a process of its own. With `executor=Ray(...)`
+    the trainings are made on a cluster.
 
     `settings` are those of the search (`operators`, `population`, `depth`, `start`, `final_seeds`, ...) and of the
     screening (`samples`, `steps`, `threshold`, ...); the file of defaults, `autoloss-search/src/default.toml`,
@@ -55,7 +59,7 @@ def search(
     if limit is None and evaluations is None:
         limit = _run_settings.seconds("time", DEFAULT_TIME)
     given = {"normalise": True, "seed": seed, "time": limit, "evaluations": evaluations, **settings}
-    with _worker.crew(bridge, workers, devices, _run_settings.seconds("time_limit", time_limit)) as crew:
+    with _worker.crew(bridge, workers, devices, _run_settings.seconds("time_limit", time_limit), executor) as crew:
         folder, _ = _core.search(
             bridge,
             _run_settings.toml(given),
@@ -162,12 +166,13 @@ class Run:
         workers: int = 1,
         device: str | Sequence[str] | None = None,
         time_limit: float | str | None = None,
+        executor: Ray | None = None,
         progress: bool = True,
     ) -> Run:
         """Goes on with the search; `time` and `evaluations`, its earlier parts included, replace the limits."""
         bridge, devices = self._bridge("Run.resume", task, device)
         limit = _run_settings.seconds("time", time)
-        with _worker.crew(bridge, workers, devices, _run_settings.seconds("time_limit", time_limit)) as crew:
+        with _worker.crew(bridge, workers, devices, _run_settings.seconds("time_limit", time_limit), executor) as crew:
             _core.resume(bridge, self.path, evaluations, limit, Progress(progress, None, evaluations), crew)
         return Run(self.path, bridge.task)
 
@@ -180,6 +185,7 @@ class Run:
         seed: int = 0,
         workers: int = 1,
         device: str | Sequence[str] | None = None,
+        executor: Ray | None = None,
         progress: bool = True,
     ) -> list[dict[str, Any]]:
         """Trains losses in full with seeds that the search has not seen, and scores them on the test set.
@@ -200,7 +206,7 @@ class Run:
             named = {str(loss): str(loss) for loss in losses}
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1 or not named:
             raise ValueError(f"Run.compare: {seeds!r} seeds of {len(named)} losses, expected at least one of each")
-        with _worker.crew(bridge, workers, devices, None) as crew:
+        with _worker.crew(bridge, workers, devices, None, executor) as crew:
             return _core.compare(bridge, list(named.items()), (seed, seeds), Progress(progress), crew)
 
     def fidelity(
@@ -214,6 +220,7 @@ class Run:
         seed: int = 0,
         workers: int = 1,
         device: str | Sequence[str] | None = None,
+        executor: Ray | None = None,
         progress: bool = True,
     ) -> dict[str, Any]:
         """Measures how well the proxy's ranking of losses predicts that of full training.
@@ -237,7 +244,7 @@ class Run:
         named = [(name, formula, written) for formula, (name, written) in panel.items()]
         if len({name for name, *_ in named}) < len(named):
             raise ValueError(f"Run.fidelity: two losses have one name among {[name for name, *_ in named]}")
-        with _worker.crew(bridge, workers, devices, None) as crew:
+        with _worker.crew(bridge, workers, devices, None, executor) as crew:
             return _core.fidelity(bridge, named, (seed, proxy_seeds, seeds), Progress(progress), crew)
 
     def _spread(self, count: int) -> list[tuple[str, str]]:

@@ -1,19 +1,19 @@
 //! Where trainings run.
 
 mod batch;
-mod process;
 pub(crate) mod protocol;
 mod threads;
+mod workers;
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 use std::time::Duration;
 
 pub use batch::{News, train_all};
-pub use process::{ProcessSettings, Processes};
 pub use protocol::{VERSION as WORKER_VERSION, hello};
 pub use threads::train;
 pub(crate) use threads::{Threads, pool};
+pub use workers::{Ear, ProcessSettings, Processes, Worker, WorkerSettings, Workplace};
 
 use crate::error::SearchError;
 use crate::study::{Finding, Trial, TrialId, TrialOutcome};
