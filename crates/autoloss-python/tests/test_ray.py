@@ -97,9 +97,9 @@ def test_trainings_survive_kills_and_changes_of_the_cluster(tmp_path, cluster):
                 cluster.remove_node(cluster.nodes[1])
             if kills == 6:
                 cluster.add_node(num_cpus=1)
-    thread.join(120)
+    thread.join(240)
     assert found, "the search did not end"
-    assert kills == 10
+    assert kills >= 6, "the search ended before the cluster changed"
     scores = trained_once(found[0], 24)
     calm = al.search(Linear(), evaluations=8, run=tmp_path / "calm", **SMALL)
     for formula, score in trained_once(calm, 8).items():
