@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use autoloss_program::{ProgramError, ProgramSettings, ProgramTask};
-use autoloss_search::{Place, ProcessSettings, SearchSettings, Settings, Task, resolve};
+use autoloss_search::{
+    Place, ProcessSettings, SearchSettings, Settings, Task, add_defaults, resolve,
+};
 use autoloss_vision::device::is_processor;
 use autoloss_vision::tasks::{Configuration, TaskSettings};
 use toml::{Table, Value};
@@ -42,13 +44,8 @@ impl TaskChoice {
             let normalise = Table::from_iter([("normalise".to_owned(), true.into())]);
             defaults.insert("screening".to_owned(), normalise.into());
         }
-        for (section, values) in table {
-            match (defaults.get_mut(&section), values) {
-                (Some(Value::Table(defaults)), Value::Table(values)) => defaults.extend(values),
-                (_, values) => drop(defaults.insert(section, values)),
-            }
-        }
-        let mut search = Settings::from_table(defaults).map_err(usage)?;
+        add_defaults(&mut table, defaults);
+        let mut search = Settings::from_table(table).map_err(usage)?;
         resolve::resolve_fixed(&mut search.search).map_err(usage)?;
         let mut task = program(task)?;
         // A run can be gone on with from another folder.

@@ -1,30 +1,21 @@
 //! The child process that describes the task, gives samples and scores predictions.
 
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child as Process, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::ChildStdout;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use autoloss_search::{WORKER_VERSION, hello};
+use autoloss_search::{LastLines, PipedProcess, WORKER_VERSION, hello};
 
 use crate::message::{Answer, Ask, Description, GivenSample};
 use crate::settings::{ProgramError, ProgramSettings};
 
-/// Time for the error output of a process that has ended to be read.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
-/// Lines of the error output that an error shows.
-const SHOWN: usize = 5;
-
 /// A running program.
 pub(crate) struct Child {
-    process: Process,
-    input: ChildStdin,
+    process: PipedProcess,
     lines: Receiver<String>,
-    errors: Arc<Mutex<VecDeque<String>>>,
+    errors: LastLines,
     limit: Duration,
 }
 
@@ -55,32 +46,16 @@ impl Start {
     /// A program that does not start, answers in another version, refuses, or has no task, in words.
     pub(crate) fn begin(&self, fingerprint: &str) -> Result<(Child, Description), String> {
         let (program, arguments) = self.command.split_first().ok_or("the command is empty")?;
-        let mut command = Command::new(program);
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
-        }
-        let mut process = command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("{program} cannot be started: {error}"))?;
-        let (Some(input), Some(output), Some(errors)) = (
-            process.stdin.take(),
-            process.stdout.take(),
-            process.stderr.take(),
-        ) else {
-            unreachable!("all three were asked for");
-        };
+        let (process, output, errors) =
+            PipedProcess::start(program, arguments, self.folder.as_deref())
+                .map_err(|error| format!("{program} cannot be started: {error}"))?;
         let mut child = Child {
             process,
-            input,
             lines: lines_of(output),
-            errors: last_lines_of(errors),
+            errors,
             limit: self.limit,
         };
-        child.put(&hello("", fingerprint));
+        child.process.send(&hello("", fingerprint));
         let task = match child.answer()? {
             Answer::Ready { version, .. } if version != WORKER_VERSION => {
                 return Err(format!(
@@ -109,7 +84,7 @@ impl Child {
     pub(crate) fn ask(&mut self, question: &Ask<'_>) -> Result<Answer, String> {
         // All keys are texts and all values have a form in JSON.
         let text = serde_json::to_string(question).expect("messages can be written as JSON");
-        self.put(&format!("{text}\n"));
+        self.process.send(&format!("{text}\n"));
         self.answer()
     }
 
@@ -137,12 +112,6 @@ impl Child {
         }
     }
 
-    fn put(&mut self, line: &str) {
-        // A process that has ended says so by its output.
-        let sent = self.input.write_all(line.as_bytes());
-        let _ = sent.and_then(|()| self.input.flush());
-    }
-
     fn answer(&mut self) -> Result<Answer, String> {
         let line = match self.lines.recv_timeout(self.limit) {
             Ok(line) => line,
@@ -160,22 +129,17 @@ impl Child {
 
     /// The end of the process, with the last lines of its error output.
     fn last_words(&mut self) -> String {
-        let ended = self.process.wait();
-        std::thread::sleep(LAST_WORDS);
-        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        let said: Vec<&str> = errors.iter().map(String::as_str).collect();
-        let ended = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-        match said.is_empty() {
-            true => format!("it ended ({ended}) without a word"),
-            false => format!("it ended ({ended}): {}", said.join(" | ")),
-        }
+        let process = &mut self.process;
+        self.errors.after(|| match process.end() {
+            Ok(status) => format!("it ended ({status})"),
+            Err(error) => format!("it ended ({error})"),
+        })
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.process.end();
     }
 }
 
@@ -200,25 +164,4 @@ fn lines_of(output: ChildStdout) -> Receiver<String> {
         }
     });
     lines
-}
-
-/// The last lines of an error output.
-fn last_lines_of(errors: ChildStderr) -> Arc<Mutex<VecDeque<String>>> {
-    let kept = Arc::new(Mutex::new(VecDeque::new()));
-    let shared = kept.clone();
-    std::thread::spawn(move || {
-        let mut errors = BufReader::new(errors);
-        let mut bytes = Vec::new();
-        // What is longer than this is no line that helps.
-        while let Ok(1..) = errors.by_ref().take(4096).read_until(b'\n', &mut bytes) {
-            let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
-            bytes.clear();
-            let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.push_back(text);
-            if kept.len() > SHOWN {
-                kept.pop_front();
-            }
-        }
-    });
-    kept
 }

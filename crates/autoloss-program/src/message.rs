@@ -120,7 +120,7 @@ pub(crate) struct BranchDescription {
     pub(crate) name: String,
     /// Extent of the second dimension of its predictions.
     pub(crate) channels: usize,
-    /// What its predictions are.
+    /// Kind of its predictions.
     #[serde(default)]
     pub(crate) activation: Activation,
     /// The class of positions that count nowhere.
@@ -131,7 +131,7 @@ pub(crate) struct BranchDescription {
     pub(crate) scored: bool,
 }
 
-/// What predictions of a branch are.
+/// Kind of a branch's predictions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Activation {

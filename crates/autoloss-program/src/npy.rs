@@ -30,7 +30,7 @@ pub enum NpyError {
     Content {
         /// The file.
         path: PathBuf,
-        /// What was found and what was expected.
+        /// The content found, and the one that was expected.
         reason: String,
     },
 }

@@ -11,6 +11,7 @@ use crate::npy::{self, Array};
 const MOST_SPATIAL: usize = 2;
 
 /// Predictions and targets of one branch of a sample.
+#[derive(Clone)]
 pub(crate) struct Fields {
     /// Extents of the prediction as the program gave it: (N, C, spatial).
     pub(crate) extents: Vec<usize>,

@@ -82,7 +82,7 @@ pub enum ProgramError {
     Program {
         /// The command.
         command: String,
-        /// What happened, and what was expected.
+        /// Its fault, and the behaviour that was expected.
         reason: String,
     },
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use autoloss_expr::Loss;
 use autoloss_search::{
     BranchSample, BranchScorer, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Reporter,
-    Sample, Schedule, Scorer, Task, TaskError, resolve,
+    Sample, Schedule, Scorer, Task, TaskError, identity, resolve,
 };
 
 use crate::child::{Child, Start};
@@ -23,9 +23,27 @@ pub struct ProgramTask {
     about: Description,
     branches: Vec<BranchSpec>,
     baselines: Vec<(String, Loss)>,
-    /// The process that described the task, until it gives samples.
-    child: Mutex<Option<Child>>,
+    screening: Mutex<Screening>,
     faults: Faults,
+}
+
+/// The process beside the trainings.
+enum Screening {
+    /// It has described the task.
+    Described(Child),
+    /// It has given samples, and scores predictions for them.
+    Given(Given),
+    /// It failed.
+    Ended,
+}
+
+/// Samples of a program, and the way of questions to it.
+#[derive(Clone)]
+struct Given {
+    /// Their number and seed.
+    asked: (usize, u64),
+    samples: Vec<Vec<Fields>>,
+    questions: Sender<Question>,
 }
 
 impl ProgramTask {
@@ -44,7 +62,7 @@ impl ProgramTask {
             branches: about.branches.iter().map(spec).collect(),
             baselines: Vec::new(),
             about,
-            child: Mutex::new(Some(child)),
+            screening: Mutex::new(Screening::Described(child)),
             faults: Faults::default(),
             settings: settings.clone(),
         };
@@ -60,18 +78,30 @@ impl ProgramTask {
         TaskError::Failed(format!("the program `{}`: {reason}", self.settings.command))
     }
 
-    /// The samples, and the process that gave them.
-    fn given(&self, count: usize, seed: u64) -> Result<(Child, Vec<Vec<Fields>>), String> {
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let known = self
-            .child
+    /// The samples, which the program is asked for once.
+    fn given(&self, asked: (usize, u64)) -> Result<Given, String> {
+        let mut screening = self
+            .screening
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let mut child = match known {
-            Some(child) => child,
-            None => self.start().begin(&self.about.fingerprint)?.0,
+            .unwrap_or_else(PoisonError::into_inner);
+        let child = match std::mem::replace(&mut *screening, Screening::Ended) {
+            Screening::Given(given) if given.asked == asked => {
+                *screening = Screening::Given(given.clone());
+                return Ok(given);
+            }
+            Screening::Described(child) => child,
+            Screening::Given(_) | Screening::Ended => {
+                self.start().begin(&self.about.fingerprint)?.0
+            }
         };
+        let given = self.ask_for_samples(child, asked)?;
+        *screening = Screening::Given(given.clone());
+        Ok(given)
+    }
+
+    fn ask_for_samples(&self, mut child: Child, asked: (usize, u64)) -> Result<Given, String> {
+        let (count, seed) = asked;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let given = child.samples(count, seed, folder.path())?;
         let mut samples = Vec::with_capacity(count);
         for (number, sample) in given.iter().enumerate() {
@@ -79,7 +109,21 @@ impl ProgramTask {
             samples.push(self.fields(folder.path(), sample).map_err(of_sample)?);
         }
         self.check_metric(&mut child, &samples, folder.path())?;
-        Ok((child, samples))
+        let about = Restart {
+            start: self.start(),
+            fingerprint: self.about.fingerprint.clone(),
+            samples: asked,
+        };
+        let scoring = Scoring::new(child, about, self.faults.clone())
+            .map_err(|error| format!("no folder for predictions: {error}"))?;
+        let (questions, receiver) = channel();
+        // It ends with the last scorer, and this task.
+        std::thread::spawn(move || scoring.serve(&receiver));
+        Ok(Given {
+            asked,
+            samples,
+            questions,
+        })
     }
 
     /// Refuses a metric that is not at most 1, or not higher for the targets than for the untrained network.
@@ -256,21 +300,11 @@ impl Task for ProgramTask {
     }
 
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
-        let (child, samples) = self
-            .given(count, seed)
+        let given = self
+            .given((count, seed))
             .map_err(|reason| self.broken(&reason))?;
-        let about = Restart {
-            start: self.start(),
-            fingerprint: self.about.fingerprint.clone(),
-            samples: (count, seed),
-        };
-        let scoring = Scoring::new(child, about, self.faults.clone())
-            .map_err(|error| self.broken(&format!("no folder for predictions: {error}")))?;
-        let (sender, questions) = channel();
-        // It ends with the last scorer.
-        std::thread::spawn(move || scoring.serve(&questions));
-        let samples = samples.into_iter().enumerate();
-        let sample = |(number, fields)| self.sample(number, fields, &sender);
+        let samples = given.samples.into_iter().enumerate();
+        let sample = |(number, fields)| self.sample(number, fields, &given.questions);
         Ok(samples.map(sample).collect())
     }
 
@@ -288,11 +322,7 @@ impl Task for ProgramTask {
 
     fn fingerprint(&self) -> String {
         match self.about.fingerprint.as_str() {
-            "" => {
-                let names = self.branches.iter().map(|branch| branch.name.as_str());
-                let names: Vec<&str> = names.collect();
-                format!("{} {} {}", self.name(), self.metric(), names.join(","))
-            }
+            "" => identity(self),
             own => own.to_owned(),
         }
     }

@@ -41,7 +41,7 @@ impl PyTask {
     /// Takes a bridge.
     ///
     /// # Errors
-    /// What the bridge finds wrong with the task; a baseline that cannot be read.
+    /// Faults of the task that the bridge finds; a baseline that cannot be read.
     pub(crate) fn new(bridge: &Bound<'_, PyAny>) -> PyResult<Self> {
         let branches: Vec<(String, usize, bool, Vec<String>)> =
             bridge.getattr("branches")?.extract()?;
@@ -75,7 +75,7 @@ impl PyTask {
     /// Tries the task's methods with the samples that a search asks for, and tells a person of a slow metric.
     ///
     /// # Errors
-    /// What they return that cannot be used, and their own exceptions.
+    /// Results of theirs that cannot be used, and their own exceptions.
     pub(crate) fn check(&self, py: Python<'_>, settings: &Settings) -> PyResult<()> {
         let seed = samples_seed(settings.search.seed);
         let bridge = self.bridge.bind(py);
@@ -98,11 +98,6 @@ impl PyTask {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         error.take().or_else(|| self.faults.take())
-    }
-
-    /// A remark on exceptions of the metric during screening.
-    pub(crate) fn remark(&self, py: Python<'_>) -> Option<String> {
-        self.faults.remark(py)
     }
 
     /// A loss of the task as the user sees it.
@@ -174,7 +169,7 @@ fn inputs(softmax: bool, derived: &[String]) -> Vec<InputSpec> {
     inputs
 }
 
-/// What a bridge makes of a training: score, metrics, and the curve where the user gave one.
+/// Result of a training by a bridge: score, metrics, and the curve where the user gave one.
 type Trained = (f64, BTreeMap<String, f64>, Option<Vec<(usize, f64)>>);
 
 impl Task for PyTask {
@@ -256,10 +251,8 @@ impl Task for PyTask {
         }
     }
 
-    fn fingerprint(&self) -> String {
-        let branches = self.branches.iter().map(|branch| branch.name.as_str());
-        let branches: Vec<&str> = branches.collect();
-        format!("{} {} {}", self.name, self.metric, branches.join(","))
+    fn remark(&self) -> Option<String> {
+        Python::attach(|py| self.faults.remark(py))
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {

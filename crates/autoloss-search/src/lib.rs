@@ -119,8 +119,8 @@ pub use event::{
     Best, Candidate, End, Ended, Event, FailedTraining, Fate, FinalStage, Origin, Tally, Training,
 };
 pub use executor::{
-    Ear, News, ProcessSettings, Processes, WORKER_VERSION, Worker, WorkerSettings, Workers,
-    Workplace, hello, train_all,
+    Ear, LastLines, News, PipedProcess, ProcessSettings, Processes, WORKER_VERSION, Worker,
+    WorkerSettings, Workers, Workplace, hello, train_all,
 };
 pub use learn::{Earlier, PredictionQuality, prediction_quality};
 pub use mutation::{MAX_NODES, Mutation, mutate};
@@ -139,7 +139,7 @@ pub use seed::{
 };
 pub use settings::{
     Branches, Place, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError,
-    Strategy, key_value, parse_toml, read_table, set_key,
+    Strategy, add_defaults, key_value, parse_toml, read_table, set_key,
 };
 pub use store::{
     CandidateRow, FORMAT, Folder, FolderError, NewRun, Recorder, RunInfo, Store, StoreError,
@@ -149,6 +149,6 @@ pub use study::{Measured, Plan, expected_seconds};
 pub use task::{
     BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
     Interrupt, Job, Keeping, Outcome, Report, Reporter, Role, SEARCH_SCORE, Sample, Schedule,
-    Scorer, SetOnPanic, Task, TaskError, parse_loss,
+    Scorer, SetOnPanic, Task, TaskError, identity, parse_loss,
 };
 pub use worker::serve;

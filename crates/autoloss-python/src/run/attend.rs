@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use autoloss_search::{Event, Interrupt, SearchError, Tally};
+use autoloss_search::{Event, Interrupt, SearchError, Tally, Task};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -48,7 +48,7 @@ pub(super) fn attended<T: Send>(
         })
     });
     let ended = ended.map_err(|panic| internal(&*panic))?;
-    if let Some(remark) = task.remark(py) {
+    if let Some(remark) = task.remark() {
         task.bridge(py).call_method1("warn", (remark,))?;
     }
     progress.call_method1("end", (ended.is_ok() && raised.is_none(),))?;

@@ -13,7 +13,9 @@ pub use batch::{News, train_all};
 pub use protocol::{VERSION as WORKER_VERSION, hello};
 pub use threads::train;
 pub(crate) use threads::{Threads, pool};
-pub use workers::{Ear, ProcessSettings, Processes, Worker, WorkerSettings, Workplace};
+pub use workers::{
+    Ear, LastLines, PipedProcess, ProcessSettings, Processes, Worker, WorkerSettings, Workplace,
+};
 
 use crate::error::SearchError;
 use crate::study::{Finding, Trial, TrialId, TrialOutcome};

@@ -17,7 +17,7 @@ pub use error::SettingsError;
 pub use screening::{Branches, Predictions, ScreeningSettings};
 pub(crate) use search::RestartBranches;
 pub use search::{Place, SearchSettings, Strategy};
-pub use text::{key_value, parse_toml, read_table, set_key};
+pub use text::{add_defaults, key_value, parse_toml, read_table, set_key};
 
 /// Everything that steers a search.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -43,6 +43,29 @@ fn is_too_deep(line: &str) -> bool {
     key[..end].matches('.').count() >= PARTS
 }
 
+/// Adds the settings that a table of a search lacks, section by section.
+pub fn add_defaults(table: &mut Table, mut defaults: Table) {
+    let strategy = table
+        .get("search")
+        .and_then(|search| search.get("strategy"));
+    if strategy.is_some_and(|strategy| strategy.as_str() != Some("evolution"))
+        && let Some(Value::Table(search)) = defaults.get_mut("search")
+    {
+        // Other strategies choose among candidates only where they are told to.
+        search.remove("choices");
+    }
+    for (section, defaults) in defaults {
+        let own = table
+            .entry(section)
+            .or_insert_with(|| Value::Table(Table::new()));
+        if let (Value::Table(own), Value::Table(defaults)) = (own, defaults) {
+            for (key, value) in defaults {
+                own.entry(key).or_insert(value);
+            }
+        }
+    }
+}
+
 /// Settings from a table; `root` is the name of the table with a point, or empty.
 ///
 /// # Errors

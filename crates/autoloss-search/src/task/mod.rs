@@ -72,7 +72,7 @@ pub trait Task: Send + Sync {
 
     /// Equal for the same task over the same data: a worker process with another one is refused.
     fn fingerprint(&self) -> String {
-        format!("{} {}", self.name(), self.metric())
+        identity(self)
     }
 
     /// Hand-written losses to compare with: (name, loss); the first is the task's usual one.
@@ -96,6 +96,13 @@ pub trait Task: Send + Sync {
     fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
         Ok(None)
     }
+}
+
+/// Names of a task, its metric and its branches.
+pub fn identity<T: Task + ?Sized>(task: &T) -> String {
+    let names = task.branches().iter().map(|branch| branch.name.as_str());
+    let names: Vec<&str> = names.collect();
+    format!("{} {} {}", task.name(), task.metric(), names.join(","))
 }
 
 /// Reads a formula over the branches of a task.

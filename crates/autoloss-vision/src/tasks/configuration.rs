@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use autoloss_search::Settings;
 use autoloss_search::resolve::resolve_fixed;
+use autoloss_search::{Settings, add_defaults};
 use toml::{Table, Value};
 
 use super::{SettingsError, TaskSettings};
@@ -70,29 +70,6 @@ fn of_device(table: &Table) -> Table {
 pub fn utf8(path: &Path) -> Result<&str, SettingsError> {
     let text = path.to_str();
     text.ok_or_else(|| said(format!("{}: expected a path in UTF-8", path.display())))
-}
-
-/// Adds the keys that a table lacks.
-fn add_defaults(table: &mut Table, mut defaults: Table) {
-    let strategy = table
-        .get("search")
-        .and_then(|search| search.get("strategy"));
-    if strategy.is_some_and(|strategy| strategy.as_str() != Some("evolution"))
-        && let Some(Value::Table(search)) = defaults.get_mut("search")
-    {
-        // Other strategies choose among candidates only where they are told to.
-        search.remove("choices");
-    }
-    for (section, defaults) in defaults {
-        let own = table
-            .entry(section)
-            .or_insert_with(|| Value::Table(Table::new()));
-        if let (Value::Table(own), Value::Table(defaults)) = (own, defaults) {
-            for (key, value) in defaults {
-                own.entry(key).or_insert(value);
-            }
-        }
-    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]

@@ -1,4 +1,4 @@
-//! What a worker says, and the state that it changes.
+//! The lines of a worker, and the state that they change.
 
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

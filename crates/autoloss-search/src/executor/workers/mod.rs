@@ -3,6 +3,7 @@
 
 mod ear;
 mod local;
+mod piped;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use crate::study::{Trial, TrialId, TrialOutcome};
 use crate::task::Task;
 pub use ear::Ear;
 use ear::{Answer, Mailbox, State, lock};
-use local::Local;
+pub use piped::{LastLines, PipedProcess};
 
 /// Time for a training to end that is no longer wanted.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -49,7 +50,7 @@ pub trait Worker: Send {
     fn end(&mut self);
 }
 
-/// What workers of a search are told.
+/// Settings of a search's workers, wherever they are.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
     /// Settings of the task for each place, in turn.
@@ -92,19 +93,12 @@ impl Processes {
     /// # Errors
     /// If it cannot be started or refuses to work.
     pub fn start(settings: ProcessSettings) -> Result<Self, SearchError> {
-        let local = Local {
-            program: settings.program,
-            arguments: settings.arguments,
-            folder: settings.folder,
-            count: settings.settings.len(),
-            shares_cores: settings.shares_cores,
-        };
         let about = WorkerSettings {
-            settings: settings.settings,
-            fingerprint: settings.fingerprint,
+            settings: settings.settings.clone(),
+            fingerprint: settings.fingerprint.clone(),
             limit: settings.limit,
         };
-        Self::at(Arc::new(local), about)
+        Self::at(Arc::new(settings), about)
     }
 
     /// Starts the first worker of a workplace and waits until it has opened the task.
