@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -139,11 +139,22 @@ def _classes(where: str, branch: Branch | None, num_classes: int | None) -> int 
     return branch.channels
 
 
-def by_branch(what: str, names: Sequence[str], given: Mapping[str, Any]) -> None:
-    """Raises an error if a dictionary of predictions or targets lacks a branch."""
-    missing = [name for name in names if name not in given]
-    if missing:
-        raise ValueError(f"loss: the {what} has no branch '{missing[0]}', expected {list(names)}")
+def each_branch(
+    parts: Mapping[str, Callable[..., Any]],
+    input: Mapping[str, Any],
+    target: Mapping[str, Any],
+    inputs: Mapping[str, Mapping[str, Any]],
+) -> list[Any]:
+    """The losses of the branches; predictions, targets and further inputs are dictionaries by branch."""
+    for what, given in (("prediction", input), ("target", target)):
+        missing = [name for name in parts if name not in given]
+        if missing:
+            raise ValueError(f"loss: the {what} has no branch '{missing[0]}', expected {list(parts)}")
+    values = []
+    for name, part in parts.items():
+        own = {key: given[name] for key, given in inputs.items() if name in given}
+        values.append(part(input[name], target[name], **own))
+    return values
 
 
 class Elements:

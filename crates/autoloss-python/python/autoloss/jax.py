@@ -12,7 +12,7 @@ from jax import Array
 
 from autoloss import _training
 from autoloss._core import Loss
-from autoloss._training import BranchOptions, Elements, branch_options, by_branch
+from autoloss._training import BranchOptions, Elements, branch_options, each_branch
 
 __all__ = ["BranchFunction", "SumFunction", "function"]
 
@@ -103,13 +103,7 @@ class SumFunction:
 
     def __call__(self, input: Mapping[str, Any], target: Mapping[str, Any], **inputs: Mapping[str, Any]) -> Array:
         """The sum over the branches; all arguments are dictionaries by branch."""
-        for what, given in (("prediction", input), ("target", target)):
-            by_branch(what, list(self.parts), given)
-        values = []
-        for name, part in self.parts.items():
-            own = {key: given[name] for key, given in inputs.items() if name in given}
-            values.append(part(input[name], target[name], **own))
-        return jnp.stack(values).sum()
+        return jnp.stack(each_branch(self.parts, input, target, inputs)).sum()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.formula!r})"

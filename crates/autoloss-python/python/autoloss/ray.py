@@ -65,7 +65,7 @@ class Ray:
             raise ValueError("Ray: workers that take nothing are without number, expected `num_cpus` above 0 or others")
 
     def needs(self) -> dict[str, float]:
-        """What a worker takes, by the names of the cluster's resources."""
+        """Resources that a worker takes, by the names of the cluster's resources."""
         return {"CPU": self.num_cpus, "GPU": self.num_gpus, **self.resources}
 
     @contextmanager
@@ -131,7 +131,7 @@ class Workplace:
         )(Actor)
         self.workers: dict[Any, Worker] = {}
         self.changed = threading.Condition()
-        self.closed = False
+        self.closed = threading.Event()
         self.places = self._places()
         if self.places == 0:
             raise ValueError(self._too_small())
@@ -139,7 +139,7 @@ class Workplace:
         for thread in self.threads:
             thread.start()
 
-    # What the search calls.
+    # Calls of the search.
 
     def count(self) -> int:
         """Workers that fit the cluster now, or as many as were asked for."""
@@ -167,9 +167,9 @@ class Workplace:
     def _listen(self) -> None:
         while True:
             with self.changed:
-                while not self.workers and not self.closed:
+                while not self.workers and not self.closed.is_set():
                     self.changed.wait()
-                if self.closed:
+                if self.closed.is_set():
                     return
                 asked = list(self.workers)
             ready, waiting = self.ray.wait(asked, num_returns=1, timeout=0.2)
@@ -203,8 +203,7 @@ class Workplace:
         return sum(int(min(have.get(name, 0) / amount + 1e-9 for name, amount in needs.items())) for have in nodes)
 
     def _look(self) -> None:
-        while not self.closed:
-            threading.Event().wait(LOOK)
+        while not self.closed.wait(LOOK):
             try:
                 self.places = self._places()
             except Exception:  # The cluster is gone; its actors tell it.
@@ -220,7 +219,7 @@ class Workplace:
     def close(self) -> None:
         """Ends all actors."""
         with self.changed:
-            self.closed = True
+            self.closed.set()
             workers = list(self.workers.values())
             self.changed.notify()
         for worker in workers:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoloss._core import Loss
-from autoloss._training import Array, BranchOptions, Elements, branch_options, by_branch
+from autoloss._training import Array, BranchOptions, Elements, branch_options, each_branch
 
 __all__ = ["BranchLoss", "TorchLoss", "module"]
 
@@ -139,13 +139,7 @@ class TorchLoss(nn.Module):
         self, input: Mapping[str, Tensor], target: Mapping[str, Tensor], **inputs: Mapping[str, Tensor]
     ) -> Tensor:
         """The sum over the branches; all arguments are dictionaries by branch."""
-        for what, given in (("prediction", input), ("target", target)):
-            by_branch(what, list(self.parts), given)
-        values = []
-        for name, part in self.parts.items():
-            own = {key: given[name] for key, given in inputs.items() if name in given}
-            values.append(part(input[name], target[name], **own))
-        return torch.stack(values).sum()
+        return torch.stack(each_branch(dict(self.parts.items()), input, target, inputs)).sum()
 
 
 class _Native:
