@@ -104,7 +104,7 @@ class Loss:
         return getattr(np, name)(a)  # abs, sign, exp, tanh, sqrt, sin, cos
 
     def backward(self, name, g, value, a, b=None):
-        """What flows into each operand from the gradient `g` of a step with this value."""
+        """Gradient of each operand from the gradient `g` of a step with this value."""
         match name:
             case "add":
                 return g, g

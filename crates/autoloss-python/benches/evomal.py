@@ -54,7 +54,7 @@ def mnist(folder):
 
 
 class Setting(al.TorchTask):
-    """What both settings share: three sets in memory, shuffled batches of 100, SGD."""
+    """The common part of both settings: three sets in memory, shuffled batches of 100, SGD."""
 
     rate = 0.01
 

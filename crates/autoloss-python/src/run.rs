@@ -34,7 +34,7 @@ create_exception!(
 /// `settings` are pairs of names and values in TOML. `progress` is called with a dictionary of counts now and then.
 ///
 /// # Errors
-/// What is wrong with task, settings or folder; an exception that ended the search.
+/// Faults of task, settings or folder; an exception that ended the search.
 #[pyfunction]
 pub(crate) fn search(
     py: Python<'_>,

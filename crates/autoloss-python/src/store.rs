@@ -40,7 +40,7 @@ impl PyStore {
         Ok(store)
     }
 
-    /// What the run is about: a dictionary.
+    /// Task, metric, seed and settings of the run: a dictionary.
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let info = self.read(py, Store::info)?;
         let dict = PyDict::new(py);

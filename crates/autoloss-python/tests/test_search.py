@@ -716,7 +716,7 @@ def small():
 
 
 class TestJob:
-    """What a scheduler gives instead of the search's job."""
+    """A scheduler's stand-in for the search's job."""
 
     __test__ = False
     split = "search"

@@ -96,7 +96,7 @@ class Run:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What the run is about: `task`, `metric`, `seed`, `elapsed` (seconds), `ended` (why, or None)."""
+        """Description of the run: `task`, `metric`, `seed`, `elapsed` (seconds), `ended` (why, or None)."""
         info = self._store.info()
         return {name: info[name] for name in ("program", "task", "metric", "seed", "elapsed", "ended")}
 

@@ -21,7 +21,7 @@ const MARGIN: f64 = 12.0;
 /// The style sheet of pages and diagrams.
 pub const STYLE: &str = include_str!("../style.css");
 
-/// How a series is drawn.
+/// Mark of a series.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// A line through the points.
@@ -40,7 +40,7 @@ pub struct Series {
     pub name: String,
     /// Number of the colour in the style sheet.
     pub colour: usize,
-    /// How it is drawn.
+    /// Mark of its points.
     pub mark: Mark,
     /// The points; one that is not finite ends a line.
     pub points: Vec<(f64, f64)>,
