@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::Result;
+use autoloss_data::DataError;
 use autoloss_program::ProgramSettings;
 use autoloss_search::{RunInfo, Settings, Task, key_value, parse_toml, set_key};
-use autoloss_vision::data::DataError;
 use autoloss_vision::device;
 use autoloss_vision::tasks::{SetupError, TaskName, TaskSettings, VisionTask, utf8};
 use toml::{Table, Value};

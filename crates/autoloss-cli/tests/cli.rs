@@ -472,12 +472,12 @@ fn eval_refuses_what_it_cannot_compute() {
 
 fn write_labels(path: &Path, width: usize, labels: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let map = autoloss_vision::data::LabelMap {
+    let map = autoloss_data::LabelMap {
         labels: labels.to_vec(),
         width,
         height: labels.len() / width,
     };
-    autoloss_vision::data::write_label_map(path, &map).unwrap();
+    autoloss_data::write_label_map(path, &map).unwrap();
 }
 
 #[test]

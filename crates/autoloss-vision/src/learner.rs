@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use autoloss_data::{DataError, Split, Summary};
 use autoloss_expr::{Loss, Tree};
 use autoloss_search::{
     Evaluation, EvaluationSet, Interrupt, Job, Keeping, Outcome, Report, Reporter, SEARCH_SCORE,
@@ -11,7 +12,6 @@ use autoloss_search::{
 use burn::module::Module;
 
 use crate::checkpoint::{Checkpoints, load_network, save_network};
-use crate::data::{DataError, Summary};
 use crate::train::{
     Begin, Course, LossOf, Progress, READ_EVERY, TrainError, Trained, TrainingSettings, train,
 };
@@ -81,6 +81,14 @@ impl<T> PerSet<T> {
             EvaluationSet::Search => &self.search,
             EvaluationSet::Validation => &self.validation,
         }
+    }
+}
+
+/// The part of a data set that holds the examples of an evaluation set.
+pub(crate) const fn split_of(set: EvaluationSet) -> Split {
+    match set {
+        EvaluationSet::Search => Split::Search,
+        EvaluationSet::Validation => Split::Val,
     }
 }
 

@@ -7,15 +7,16 @@
 )]
 
 mod checkpoint;
-pub mod data;
+mod coco_targets;
 pub mod device;
 mod field;
 mod learner;
 mod loss;
 mod memory;
-pub mod nets;
 mod pretrain;
 pub mod tasks;
+#[cfg(test)]
+mod testing;
 mod train;
 
 pub use field::TensorField;

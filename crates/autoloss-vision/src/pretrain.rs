@@ -4,17 +4,18 @@
 use std::ops::Range;
 use std::path::Path;
 
+use autoloss_data::{Batch, DataError, Prepared};
 use autoloss_expr::ZooLoss;
+use autoloss_nets::resnet::ResNet;
+use autoloss_nets::{Classifier, NetworkError, NetworkSettings, WeightsError, save_backbone};
+use autoloss_scenes::single_digit;
 use autoloss_search::Interrupt;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::data::{Batch, DataError, Prepared, single_digit};
 use crate::loss::{ClassLoss, host_values};
-use crate::nets::resnet::ResNet;
-use crate::nets::{Classifier, NetworkError, NetworkSettings, WeightsError, save_backbone};
 use crate::train::{
     Begin, Course, LossOf, Optimiser, TrainError, TrainingSettings, images, next_batch, train,
 };
@@ -195,7 +196,7 @@ fn accuracy(net: &Classifier, seed: u64, numbers: Range<u64>) -> Result<f64, Dat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::{SegmentationNet, Weights};
+    use autoloss_nets::{SegmentationNet, Weights};
 
     /// Channels of the backbone's last features.
     const DEEP: usize = 48;

@@ -1,5 +1,6 @@
 //! Training a network with a loss, whatever the task.
 
+use autoloss_data::DataError;
 use autoloss_search::{Interrupt, Outcome};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::decay::WeightDecayConfig;
@@ -8,7 +9,6 @@ use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::data::DataError;
 use crate::device::is_host;
 use crate::loss::{LossAt, LossValue};
 

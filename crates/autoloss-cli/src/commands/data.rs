@@ -1,7 +1,7 @@
 //! `autoloss data`: what a run would read of a data set, checked, without any run.
 
 use anyhow::Result;
-use autoloss_vision::data::{SetSummary, Summary, Unit};
+use autoloss_data::{SetSummary, Summary, Unit};
 use serde_json::json;
 
 use super::{print, print_json};

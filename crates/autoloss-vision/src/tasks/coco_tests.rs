@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
+use autoloss_data::{Object, ObjectData, Split, keypoint_to_coco};
+use autoloss_scenes::{Digits, DigitsSettings, Figures, FiguresSettings};
 use autoloss_search::{EvaluationSet, Interrupt, Job, Outcome};
 use serde_json::json;
 
 use super::tests::{evaluate, open, usual};
 use super::{TaskName, TaskSettings};
-use crate::data::{
-    Digits, DigitsSettings, Figures, FiguresSettings, Object, ObjectData, Split, keypoint_to_coco,
-};
 
 /// Training and validation scenes.
 const SCENES: [usize; 2] = [12, 4];

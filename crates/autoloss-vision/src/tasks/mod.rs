@@ -15,12 +15,12 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use autoloss_data::{DataError, Summary};
 use autoloss_expr::{Loss, ZooLoss};
+use autoloss_nets::NetworkError;
 use autoloss_search::{BranchSpec, Task};
 
-use crate::data::{DataError, Summary};
 use crate::learner::Learner;
-use crate::nets::NetworkError;
 
 pub use configuration::{Configuration, utf8};
 pub use detection::{Detection, DetectionSettings, DetectorSettings};

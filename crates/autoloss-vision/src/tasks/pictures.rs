@@ -1,10 +1,10 @@
 //! What a trained network makes of an example, for people: image, target and prediction side by side.
 
+use autoloss_data::{ObjectData, Split};
 use autoloss_metrics::coco::{Annotations, Mask, Prediction, Shape};
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, Rgb, RgbImage};
 
-use crate::data::{ObjectData, Split};
 use crate::train::TrainError;
 
 /// Rows of a panel; images are scaled to it.
@@ -180,7 +180,7 @@ pub(super) fn png(panels: &[Panel]) -> Vec<u8> {
 
 /// Colours that differ for neighbouring numbers: PASCAL VOC's map, black for 0; 255 is white.
 fn colour(number: usize) -> [u8; 3] {
-    if number == usize::from(crate::data::IGNORE) {
+    if number == usize::from(autoloss_data::IGNORE) {
         return [255; 3];
     }
     let mut colour = [0_u8; 3];

@@ -1,5 +1,6 @@
 //! A task with both of its trainings: the proxy and full training.
 
+use autoloss_data::{DataError, SetSummary, Summary};
 use autoloss_expr::{Loss, NativeLoss};
 use autoloss_search::{
     BranchSpec, Evaluation, Interrupt, Job, Reporter, Sample, Schedule, Task, TaskError,
@@ -7,7 +8,6 @@ use autoloss_search::{
 use burn::tensor::Device;
 
 use super::{SetupError, VisionTask};
-use crate::data::{DataError, SetSummary, Summary};
 use crate::learner::Learner;
 
 /// A task of one training, whose data tasks with other settings can share.

@@ -329,7 +329,7 @@ fn merge(table: &mut toml::Table, changes: &toml::Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::Weights;
+    use autoloss_nets::Weights;
 
     fn changed(text: &str) -> Result<TaskSettings, SettingsError> {
         TaskSettings::from_table(&toml::from_str(text).unwrap())

@@ -1,5 +1,6 @@
 //! What holds for every embedded task.
 
+use autoloss_data::Split;
 use autoloss_expr::{Loss, Operator, Tree};
 use autoloss_search::{
     Evaluation, EvaluationSet, Interrupt, Job, Judgement, Keeping, Outcome, Report, SEARCH_SCORE,
@@ -8,7 +9,6 @@ use autoloss_search::{
 use burn::tensor::Device;
 
 use super::{Detection, FamilySettings, Pose, Segmentation, TaskName, TaskSettings, VisionTask};
-use crate::data::Split;
 
 /// An embedded task with changed settings.
 pub(super) fn open(name: TaskName, changes: &str) -> Box<dyn VisionTask> {

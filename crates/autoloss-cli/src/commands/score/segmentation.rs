@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use autoloss_metrics::{Metric, SegmentationScore, SegmentationSettings, SegmentationTarget};
-use autoloss_vision::data::{
+use autoloss_data::{
     ColourMap, DataError, IGNORE, LabelMap, LabelReader, LabelTable, background, meaningless,
     pair_label_maps,
 };
+use autoloss_metrics::{Metric, SegmentationScore, SegmentationSettings, SegmentationTarget};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 

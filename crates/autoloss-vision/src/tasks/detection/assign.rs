@@ -1,10 +1,9 @@
 //! Which object each anchor or proposal is to find, and which of them a training looks at.
 
+use autoloss_data::Corners;
+use autoloss_nets::boxes::{area, iou, overlap};
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
-
-use crate::data::Corners;
-use crate::nets::boxes::{area, iou, overlap};
 
 /// What a reference box (an anchor or a proposal) is to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,17 +11,17 @@
 
 use std::sync::Arc;
 
+use autoloss_data::Corners;
 use autoloss_expr::Shape;
+use autoloss_nets::boxes::{
+    ASPECT, MAX_LOG_SIZE, angle, decode, decode_gradient, encode, offset, offset_gradient, overlap,
+    overlap_gradient,
+};
 use autoloss_search::{BranchSpec, Derived, InputSpec, Role};
 use burn::tensor::{Tensor, TensorData};
 
 use super::settings::AreaUnit;
-use crate::data::Corners;
 use crate::loss::BranchFields;
-use crate::nets::boxes::{
-    ASPECT, MAX_LOG_SIZE, angle, decode, decode_gradient, encode, offset, offset_gradient, overlap,
-    overlap_gradient,
-};
 
 /// The branches, that of masks where there are any.
 pub(in crate::tasks) fn specs(masks: bool) -> Vec<BranchSpec> {
@@ -357,7 +357,7 @@ mod tests {
         let objects = [[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
         let loss = |place: usize| {
             let predicted = decode(references[place], rows[place], [1.0; 4]);
-            1.0 - f64::from(crate::nets::boxes::iou(predicted, objects[place]))
+            1.0 - f64::from(autoloss_nets::boxes::iou(predicted, objects[place]))
         };
         let want = f64::midpoint(loss(0), loss(1));
         assert!((at(1, &fields, &tree).0 - want).abs() < 1e-5);

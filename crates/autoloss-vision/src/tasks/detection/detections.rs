@@ -1,11 +1,11 @@
 //! From class probabilities and deltas of regions to detections.
 
+use autoloss_data::Corners;
 use autoloss_metrics::coco::{Mask, Prediction};
+use autoloss_nets::boxes::{HEAD_WEIGHTS, batched_nms, clip, decode};
 
 use super::masks::pasted;
 use super::settings::DetectorSettings;
-use crate::data::Corners;
-use crate::nets::boxes::{HEAD_WEIGHTS, batched_nms, clip, decode};
 
 /// An object that was found.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,12 @@
 //! The losses of all branches at a pass, and the way of their gradients into the network.
 
+use autoloss_data::SceneBatch;
 use autoloss_expr::Loss;
 use autoloss_search::BranchSpec;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::output::OutputGradient;
 use super::step::{Pass, PassBranch, Source};
-use crate::data::SceneBatch;
 use crate::device::is_host;
 use crate::loss::{BranchLoss, LossAt, LossValue, all_finite};
 
@@ -171,9 +171,9 @@ mod tests {
     use super::super::Detection;
     use super::super::step::{Added, Draws};
     use super::*;
-    use crate::data::Augmentation;
     use crate::loss::host_values;
     use crate::tasks::{FamilySettings, TaskSettings};
+    use autoloss_data::Augmentation;
 
     /// The gradients of all parameters, one after the other.
     struct All<'a>(&'a GradientsParams, Vec<f32>);

@@ -1,6 +1,6 @@
 //! Masks between images and regions: what a region's mask should be, and what it says of the image.
 
-use crate::data::{Corners, within};
+use autoloss_data::{Corners, within};
 
 /// Which pixels of a region's mask of `side` rows and columns are inside an object, whose mask is a
 /// bitmap of so many columns and rows: those whose middle is, by bilinear interpolation.

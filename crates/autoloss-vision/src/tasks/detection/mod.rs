@@ -18,8 +18,14 @@ mod step;
 use std::ops::Range;
 use std::sync::Arc;
 
+use autoloss_data::{
+    self as data, Augmentation, CachedScenes, CocoData, DataError, Divided, ObjectData,
+    PreparedScene, SceneBatch, SceneLoader, SceneSize, Split, Summary,
+};
 use autoloss_expr::{Branch, Loss, ZooLoss};
 use autoloss_metrics::coco::{Annotations, Kind, Prediction};
+use autoloss_nets::{DetectionNet, NetworkError};
+use autoloss_scenes::Digits;
 use autoloss_search::{
     BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Reporter, Sample, Schedule, Task,
     TaskError,
@@ -35,12 +41,8 @@ pub use settings::{DetectionSettings, DetectorSettings};
 use super::coco_metric::{CocoMetric, scored};
 use super::schedules::Family;
 use super::{EMBEDDED_COUNTED, SetupError, pictures};
-use crate::data::{
-    self, Augmentation, CachedScenes, CocoData, DataError, Digits, Divided, ObjectData,
-    PreparedScene, SceneBatch, SceneLoader, SceneSize, Split, Summary, targets,
-};
-use crate::learner::{self, Learner, PerSet, failed, on_threads};
-use crate::nets::{DetectionNet, NetworkError};
+use crate::coco_targets::targets;
+use crate::learner::{self, Learner, PerSet, failed, on_threads, split_of};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 use loss::DetectionLoss;
 use step::{Added, Draws, Pass};
@@ -85,7 +87,7 @@ impl Detection {
                     EvaluationSet::Search => 0,
                     EvaluationSet::Validation => settings.val_images,
                 };
-                targets(&*data, set.into(), most, kind)
+                targets(&*data, split_of(set), most, kind)
             })?,
             data,
             device: device.clone().autodiff(),
@@ -99,7 +101,7 @@ impl Detection {
     /// The same on data that refuse to give the examples of a split.
     #[cfg(test)]
     pub(super) fn refusing(mut self, split: Split) -> Self {
-        self.data = Arc::new(crate::data::Refusing {
+        self.data = Arc::new(crate::testing::Refusing {
             inner: self.data,
             split,
         });
@@ -156,7 +158,7 @@ impl Detection {
         images: Range<usize>,
     ) -> Result<Vec<Prediction>, TrainError> {
         let scenes = images.map(|index| {
-            let scene = self.data.scene(set.into(), index)?;
+            let scene = self.data.scene(split_of(set), index)?;
             Ok(PreparedScene::whole(&scene, self.size()))
         });
         let batch = SceneBatch::stack(scenes.collect::<Result<Vec<_>, TrainError>>()?, 32)?;

@@ -1,9 +1,10 @@
 //! The outputs of the region proposal network by anchor, and the proposals that they make.
 
+use autoloss_data::Corners;
+use autoloss_nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, nms};
+use autoloss_nets::{DetectionNet, RpnLevel};
+
 use super::output::Output;
-use crate::data::Corners;
-use crate::nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, nms};
-use crate::nets::{DetectionNet, RpnLevel};
 
 /// Proposals with a side below this, in pixels, are dropped.
 const LEAST_SIDE: f32 = 1e-3;

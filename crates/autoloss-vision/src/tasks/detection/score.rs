@@ -1,15 +1,15 @@
 //! Scoring a network: its detections in images, as COCO results.
 
+use autoloss_data::PreparedScene;
 use autoloss_metrics::coco::Prediction;
+use autoloss_nets::DetectionNet;
+use autoloss_nets::boxes::Roi;
 use burn::tensor::Tensor;
 
 use super::detections::{Candidate, Detection, detections};
 use super::proposals::Proposals;
 use super::settings::DetectorSettings;
-use crate::data::PreparedScene;
 use crate::loss::{host_values, softmax};
-use crate::nets::DetectionNet;
-use crate::nets::boxes::Roi;
 use autoloss_expr::Shape;
 
 /// What a network on a plain device finds in a batch: boxes, and masks where it has some.

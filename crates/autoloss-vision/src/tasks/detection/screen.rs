@@ -6,7 +6,11 @@
 //! stored anchors make proposals, twice as many as there are objects; the stored region nearest to a
 //! proposal, if their IoU is a half or more, answers for it with its optimised classes, box and mask.
 
+use autoloss_data::{Corners, PreparedScene};
 use autoloss_metrics::coco::{Annotations, Category, Image, Kind, Mask, Prediction, Shape, Target};
+use autoloss_nets::boxes::{
+    HEAD_WEIGHTS, PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou, nms,
+};
 use autoloss_search::{BranchSample, BranchScorer, BranchSpec, Sample};
 
 use super::branches::by_position;
@@ -14,11 +18,7 @@ use super::detections::{Candidate, detections};
 use super::masks::mask_iou;
 use super::settings::DetectorSettings;
 use super::step::{Pass, class_of};
-use crate::data::{Corners, PreparedScene};
 use crate::loss::{BranchFields, softmax};
-use crate::nets::boxes::{
-    HEAD_WEIGHTS, PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou, nms,
-};
 use crate::tasks::coco_metric::{CocoMetric, scored, thresholds_reached};
 
 /// The least IoU of a proposal with the region that answers for it.

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use autoloss_data::{Augmentation, Corners, HoldOut};
 use autoloss_metrics::coco::Kind;
+use autoloss_nets::boxes::area;
+use autoloss_nets::{DetectionHead, DetectionNetSettings};
+use autoloss_scenes::DigitsSettings;
 use serde::{Deserialize, Serialize};
 
 use super::assign::Matching;
 use super::proposals::ProposalRule;
-use crate::data::{Augmentation, Corners, DigitsSettings, HoldOut};
-use crate::nets::boxes::area;
-use crate::nets::{DetectionHead, DetectionNetSettings};
 use crate::tasks::settings::check_data;
 use crate::tasks::{Family, SettingsError, TaskName};
 use crate::train::TrainingSettings;

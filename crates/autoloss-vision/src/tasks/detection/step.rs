@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use autoloss_data::{Corners, PreparedScene, Purpose, stream};
+use autoloss_nets::DetectionNet;
+use autoloss_nets::boxes::{HEAD_WEIGHTS, PROPOSAL_WEIGHTS, Roi, clip, decode, iou};
 use burn::tensor::Tensor;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -12,10 +15,7 @@ use super::masks::mask_target;
 use super::output::{Output, Place};
 use super::proposals::Proposals;
 use super::settings::{AreaUnit, DetectorSettings};
-use crate::data::{Corners, PreparedScene, Purpose, stream};
 use crate::loss::BranchFields;
-use crate::nets::DetectionNet;
-use crate::nets::boxes::{HEAD_WEIGHTS, PROPOSAL_WEIGHTS, Roi, clip, decode, iou};
 
 /// An anchor or region that the pass looks at, with the object it is to find.
 #[derive(Clone, Copy)]

@@ -12,8 +12,15 @@ mod settings;
 
 use std::sync::Arc;
 
+use autoloss_data::{
+    self as data, CachedScenes, CocoData, CropMap, DataError, Divided, ObjectData, Person,
+    PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Skeleton,
+    Split, Summary, decode_heatmaps, keypoint_to_coco, persons,
+};
 use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::coco::{Annotations, Image, Kind, Prediction};
+use autoloss_nets::{NetworkError, PoseNet};
+use autoloss_scenes::Figures;
 use autoloss_search::{
     BranchSample, BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Reporter, Sample,
     Schedule, Task, TaskError,
@@ -28,15 +35,10 @@ pub use settings::PoseSettings;
 use super::coco_metric::{CocoMetric, scored};
 use super::schedules::Family;
 use super::{EMBEDDED_COUNTED, SetupError, pictures, zoo_baselines};
-use crate::data::{
-    self, CachedScenes, CocoData, CropMap, DataError, Divided, Figures, ObjectData, Person,
-    PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Skeleton,
-    Split, Summary, decode_heatmaps, keypoint_to_coco, persons, target, targets,
-};
+use crate::coco_targets::{target, targets};
 use crate::device::is_host;
-use crate::learner::{self, Learner, PerSet, failed, on_threads, only_tree};
+use crate::learner::{self, Learner, PerSet, failed, on_threads, only_tree, split_of};
 use crate::loss::{BranchFields, BranchLoss, LossAt, LossValue, all_finite, carrier, host_values};
-use crate::nets::{NetworkError, PoseNet};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 
 /// Persons that are scored in one forward pass.
@@ -74,8 +76,8 @@ impl Scored {
             EvaluationSet::Search => 0,
             EvaluationSet::Validation => settings.val_images,
         };
-        let targets = targets(data, set.into(), most, Kind::Keypoints)?;
-        let mut persons = persons(data, set.into())?;
+        let targets = targets(data, split_of(set), most, Kind::Keypoints)?;
+        let mut persons = persons(data, split_of(set))?;
         persons.retain(|person| person.scene < targets.images.len());
         Ok(Self { persons, targets })
     }
@@ -121,7 +123,7 @@ impl Pose {
     /// The same on data that refuse to give the examples of a split.
     #[cfg(test)]
     pub(super) fn refusing(mut self, split: Split) -> Self {
-        self.data = Arc::new(crate::data::Refusing {
+        self.data = Arc::new(crate::testing::Refusing {
             inner: self.data,
             split,
         });
@@ -168,7 +170,7 @@ impl Pose {
         let mut of = Vec::with_capacity(persons.len());
         let mut prepared = Vec::with_capacity(persons.len());
         for person in persons {
-            let scene = self.data.scene(set.into(), person.scene)?;
+            let scene = self.data.scene(split_of(set), person.scene)?;
             of.push((scene.id, category(&scene, person.object)));
             prepared.push(PreparedPerson::whole(&scene, person.object, self.size));
         }

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use autoloss_data::{HoldOut, PersonAugmentation};
+use autoloss_nets::PoseNetSettings;
+use autoloss_scenes::FiguresSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{FiguresSettings, HoldOut, PersonAugmentation};
-use crate::nets::PoseNetSettings;
 use crate::tasks::settings::check_data;
 use crate::tasks::{SettingsError, TaskName};
 use crate::train::TrainingSettings;

@@ -6,11 +6,17 @@ mod settings;
 
 use std::sync::Arc;
 
+use autoloss_data::{
+    self as data, Augmentation, Batch, Cached, DataError, Divided, Example, Loader, LoaderSettings,
+    Pictures, Prepared, Resized, SegmentationData, Split, Summary,
+};
 use autoloss_expr::{Loss, NativeLoss, Shape};
 use autoloss_metrics::{
     Metric, SegmentationScore, SegmentationSettings as ScoreSettings, SegmentationTarget,
     argmax_channels,
 };
+use autoloss_nets::{NetworkError, SegmentationNet};
+use autoloss_scenes::Digits;
 use autoloss_search::{
     BranchSample, BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Reporter, Sample,
     Schedule, Task, TaskError,
@@ -25,14 +31,9 @@ pub use settings::SegmentationSettings;
 use super::pictures::Panel;
 use super::schedules::Family;
 use super::{EMBEDDED_COUNTED, SetupError, TaskName, pictures, zoo_baselines};
-use crate::data::{
-    self, Augmentation, Batch, Cached, DataError, Digits, Divided, Example, Loader, LoaderSettings,
-    Pictures, Prepared, Resized, SegmentationData, Split, Summary,
-};
-use crate::learner::{self, Learner, failed, on_threads, only_tree};
+use crate::learner::{self, Learner, failed, on_threads, only_tree, split_of};
 use crate::loss::{ClassLoss, for_ignored, host_values, one_hot};
 use crate::memory;
-use crate::nets::{NetworkError, SegmentationNet};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 
 /// Semantic segmentation on a data set with a network and a metric.
@@ -82,7 +83,7 @@ impl Segmentation {
     /// The same on data that refuse to give the examples of a split.
     #[cfg(test)]
     pub(super) fn refusing(mut self, split: Split) -> Self {
-        self.data = Arc::new(crate::data::Refusing {
+        self.data = Arc::new(crate::testing::Refusing {
             inner: self.data,
             split,
         });
@@ -264,7 +265,7 @@ impl Learner for Segmentation {
             false => vec![self.metric],
         };
         let settings = self.score_settings(&metrics);
-        let split = Split::from(set);
+        let split = split_of(set);
         let count = match (set, self.settings.val_images) {
             (EvaluationSet::Search, _) | (_, 0) => self.data.len(split),
             (EvaluationSet::Validation, most) => most.min(self.data.len(split)),

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use autoloss_data::{Augmentation, DataError, HoldOut, LabelFiles};
+use autoloss_nets::NetworkSettings;
+use autoloss_scenes::DigitsSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Augmentation, DataError, DigitsSettings, HoldOut, LabelFiles};
 use crate::memory;
-use crate::nets::NetworkSettings;
 use crate::tasks::settings::check_data;
 use crate::tasks::{SettingsError, TaskName};
 use crate::train::TrainingSettings;
