@@ -1,4 +1,4 @@
-//! Anchors of a feature pyramid, as torchvision's `AnchorGenerator` lays them.
+//! Anchors of a feature pyramid, placed as by torchvision's `AnchorGenerator`.
 
 use super::boxes::Corners;
 
@@ -33,8 +33,8 @@ impl AnchorLevel {
         anchors
     }
 
-    /// The anchors of a map of so many rows and columns, in the order row,
-    /// column, anchor: that of outputs `[A, H, W]` brought to (H, W, A).
+    /// The anchors of a map of `rows` and `columns`, in the order (row, column, anchor) of outputs `[A, H, W]` permuted
+    /// to (H, W, A).
     ///
     /// The position (row, column) stands for the point (column · stride,
     /// row · stride) of the image.

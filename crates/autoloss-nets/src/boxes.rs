@@ -1,5 +1,5 @@
-//! Boxes: overlap, the coding of a box relative to a reference, and the
-//! suppression of boxes that overlap better ones. Plain numbers on the host.
+//! Boxes: overlap, the coding of a box relative to a reference, and non-maximum
+//! suppression. Plain numbers on the host.
 //!
 //! A box is x1, y1, x2, y2 in pixels, its area (x2 - x1) · (y2 - y1). A box
 //! whose sides are in the wrong order has area 0.
@@ -65,7 +65,7 @@ fn centred([x1, y1, x2, y2]: Corners) -> [f32; 4] {
     [x1 + 0.5 * width, y1 + 0.5 * height, width, height]
 }
 
-/// The deltas that take `reference` to `target` (Ren et al. 2015, equation 2):
+/// Deltas from `reference` to `target` (Ren et al. 2015, equation 2):
 /// shift of the centre in sides of the reference, logarithm of the ratio of
 /// the sides, each times its weight.
 ///
@@ -83,8 +83,8 @@ pub fn encode(reference: Corners, target: Corners, weights: [f32; 4]) -> [f32; 4
     ]
 }
 
-/// The box that the deltas make of `reference`: the inverse of [`encode`],
-/// with the logarithms limited to [`MAX_LOG_SIZE`].
+/// The box at these deltas from `reference`: the inverse of [`encode`], with the logarithms limited to
+/// [`MAX_LOG_SIZE`].
 pub fn decode(reference: Corners, deltas: [f32; 4], weights: [f32; 4]) -> Corners {
     let [x, y, width, height] = centred(reference);
     let x = x + deltas[0] / weights[0] * width;
@@ -99,8 +99,8 @@ pub fn decode(reference: Corners, deltas: [f32; 4], weights: [f32; 4]) -> Corner
     ]
 }
 
-/// The gradient of the deltas in [`decode`] from `corners`, that of the box
-/// that comes out. It is 0 for a logarithm beyond the limit.
+/// Gradient of the deltas of [`decode`], from the gradient `corners` of the decoded box. It is 0 for a logarithm beyond
+/// the limit.
 pub fn decode_gradient(
     reference: Corners,
     deltas: [f32; 4],
@@ -123,7 +123,7 @@ pub fn decode_gradient(
     ]
 }
 
-/// The areas that two boxes have in common, cover, and span.
+/// Areas of the intersection, the union and the enclosing box of two boxes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Overlap {
     /// Area of the intersection.
@@ -162,10 +162,9 @@ fn outer(a: Corners, b: Corners) -> Corners {
     ]
 }
 
-/// The gradient of the corners of `a` from those of the intersection, the
-/// union and the enclosing area in [`overlap`].
+/// Gradient of the corners of `a`, from the gradients of the three areas of [`overlap`].
 ///
-/// Where corners of the two boxes coincide both get half, as in PyTorch's
+/// Coinciding corners of the two boxes get half of the gradient each, as in PyTorch's
 /// `maximum`; the area of a box without extent has gradient 0.
 pub fn overlap_gradient(
     a: Corners,
@@ -179,7 +178,7 @@ pub fn overlap_gradient(
     let outer = area_gradient(outer(a, b));
     let mut gradient = [0.0; 4];
     for corner in 0..4 {
-        // How much of a moving corner of `a` the larger of the two follows.
+        // Derivative of the larger of the two corners by the corner of `a`.
         let larger = if a[corner] > b[corner] {
             1.0
         } else if a[corner] == b[corner] {
@@ -199,13 +198,13 @@ pub fn overlap_gradient(
     gradient
 }
 
-/// How two boxes lie to each other beyond the areas that they share.
+/// Distance and difference in aspect of two boxes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Offset {
     /// Squared distance of the centres, as a share of the squared diagonal of the smallest box that
     /// holds both (Zheng et al. 2020, arXiv 1911.08287).
     pub distance: f32,
-    /// 4/π² times the squared difference of the angles atan(width / height) (the same).
+    /// 4/π² times the squared difference of the angles atan(width / height) (Zheng et al. 2020).
     pub aspect: f32,
 }
 
@@ -236,14 +235,14 @@ fn centre_distance(a: Corners, b: Corners) -> (f32, f32) {
     (x.0 + y.0, x.1 + y.1)
 }
 
-/// The angle whose tangent is the aspect of a box: width over height.
+/// Angle of a box in radians: atan(width / height).
 pub fn angle(b: Corners) -> f32 {
     (b[2] - b[0]).atan2(b[3] - b[1])
 }
 
-/// The gradient of the corners of `a` from those of the distance and the aspect in [`offset`].
+/// Gradient of the corners of `a`, from the gradients of the two numbers of [`offset`].
 ///
-/// Where corners of the two boxes coincide the enclosing box follows both by half.
+/// Of coinciding corners of the two boxes each gets half of the gradient of the enclosing box.
 pub fn offset_gradient(a: Corners, b: Corners, distance: f32, aspect: f32) -> [f32; 4] {
     let (squared, diagonal) = centre_distance(a, b);
     let outer = outer(a, b);

@@ -25,7 +25,7 @@ pub struct DeepLabConfig {
     pub channels: usize,
     /// Channels the first stage's features are reduced to.
     pub low_level_channels: usize,
-    /// Classes, which are the channels that come out.
+    /// Number of classes, and so of output channels.
     pub classes: usize,
 }
 

@@ -1,17 +1,17 @@
-//! Which network for detection and instance segmentation: its name and its
-//! settings.
+//! Settings of networks for detection and instance segmentation.
 
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::error::NetworkError;
 use super::faster_rcnn::{DetectionConfig, DetectionNet};
 use super::mask_rcnn::MaskHeadConfig;
 use super::names::{Backbone, Name, NamedHead};
-use super::weights::{self, Weights};
-use super::{NetworkError, init};
+use super::weights::Weights;
+use super::{init, start};
 
-/// What a network predicts of objects.
+/// Head of a detection network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DetectionHead {
     /// Classes and boxes.
@@ -34,7 +34,7 @@ impl NamedHead for DetectionHead {
 /// The name of a detection network, `fasterrcnn-resnet50` for instance.
 pub type DetectionName = Name<DetectionHead>;
 
-/// A detection network and how it starts.
+/// Settings of a detection network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectionNetSettings {
@@ -42,18 +42,16 @@ pub struct DetectionNetSettings {
     /// predict masks too.
     pub name: DetectionName,
     /// Momentum of the running statistics in batch normalisation; see
-    /// [`super::NetworkSettings::batch_norm_momentum`]. Default 0.1.
+    /// [`crate::NetworkSettings::batch_norm_momentum`]. Default 0.1.
     pub batch_norm_momentum: f64,
     /// Weights that the backbone starts from; default random.
     pub weights: Weights,
-    /// Square root of the anchors' area in pixels, for the pyramid's levels of
-    /// strides 4, 8, 16 and so on; levels beyond grow by the last two sizes'
-    /// ratio, or double. Default 32, doubling up to 512 at stride 64, for the
+    /// Square roots of the anchors' areas in pixels, one for each level of the pyramid, finest first (strides 4, 8,
+    /// 16 and so on). Levels beyond the list grow by the ratio of its last two sizes, or double. Default 32, doubling up to 512 at stride 64, for the
     /// slim networks 8, doubling up to 32 at stride 16.
     pub anchor_sizes: Option<Vec<f32>>,
-    /// Square root of the area, in pixels, from which a region is pooled from
-    /// the level of stride 16, for the slim networks of stride 8; a level
-    /// finer for each halving. Default 224, for the slim networks 32.
+    /// Square root of the area, in pixels, from which on a region is pooled from the level of stride 16 (slim
+    /// networks: 8). Each halving of the size takes a level finer. Default 224, for the slim networks 32.
     pub canonical_size: Option<f32>,
 }
 
@@ -108,7 +106,7 @@ impl DetectionNetSettings {
         })
     }
 
-    /// The anchors' sizes level by level; `finest` is the default of the first.
+    /// Size of the anchors of each level; `finest` is the default of the first level.
     fn sizes_of_anchors(&self, levels: usize, finest: f32) -> Result<Vec<f32>, NetworkError> {
         let mut sizes = self.anchor_sizes.clone().unwrap_or(vec![finest]);
         let positive = sizes.iter().all(|size| *size > 0.0 && size.is_finite());
@@ -155,7 +153,7 @@ impl DetectionNet {
         device: &Device,
     ) -> Result<Self, NetworkError> {
         let mut net = init::initialise(settings.config(classes)?.init(device), rng);
-        weights::start_from(&settings.weights, &mut net.backbone, settings.name)?;
+        start::start_from(&settings.weights, &mut net.backbone, settings.name)?;
         Ok(net)
     }
 }

@@ -4,8 +4,8 @@
 //! The networks are torchvision's `fasterrcnn_resnet50_fpn` and
 //! `maskrcnn_resnet50_fpn` layer by layer, except that batch normalisation is
 //! trained (torchvision freezes it, scale and offset included) and that regions
-//! are pooled with aligned corners. What to do with the predictions is not
-//! decided here.
+//! are pooled with aligned corners. The choice among the predictions is made by
+//! the caller.
 
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
@@ -18,13 +18,13 @@ use super::fpn::{FeaturePyramid, PyramidConfig};
 use super::layers::ConvShape;
 use super::mask_rcnn::{MaskHead, MaskHeadConfig};
 use super::ops::{self, RoiAlign};
-use super::parameter_count;
+use super::parameters::parameter_count;
 use super::resnet::{ResNet, ResNetConfig};
 
 /// Rows and columns that the box head pools a region to.
 const POOLED: usize = 7;
 
-/// Samples in a bin and direction when a region is pooled.
+/// Samples along each side of a bin when a region is pooled.
 const SAMPLING_RATIO: usize = 2;
 
 /// A Faster R-CNN or Mask R-CNN over any residual backbone.
@@ -32,11 +32,11 @@ const SAMPLING_RATIO: usize = 2;
 pub struct DetectionConfig {
     /// The backbone.
     pub backbone: ResNetConfig,
-    /// The first of its four stages (from 0) whose map the pyramid takes.
+    /// First stage of the backbone (0 to 3) whose map enters the pyramid.
     pub first_stage: usize,
     /// Channels of the pyramid and of the proposals' hidden layer.
     pub channels: usize,
-    /// Whether the pyramid has one more, coarser level, for proposals only.
+    /// True for one more, coarser level, which serves proposals only.
     pub extra_level: bool,
     /// Square root of the anchors' area for each level, in pixels.
     pub anchor_sizes: Vec<f32>,
@@ -45,7 +45,7 @@ pub struct DetectionConfig {
     /// Square root of the area, in pixels, of the smallest region that is
     /// pooled from the level `canonical_level`.
     pub canonical_size: f32,
-    /// A level, the finest is 0.
+    /// The level that `canonical_size` belongs to; the finest is 0.
     pub canonical_level: usize,
     /// Width of the box head's two hidden layers.
     pub hidden: usize,
@@ -138,7 +138,7 @@ pub struct DetectionNet {
     pooling: PoolingLevels,
 }
 
-/// What a region proposal network says of one level.
+/// Predictions of the region proposal network for one level.
 #[derive(Debug, Clone)]
 pub struct RpnLevel {
     /// Logits of an object at each anchor, `[N, A, H, W]`.
@@ -148,7 +148,7 @@ pub struct RpnLevel {
     pub deltas: Tensor<4>,
 }
 
-/// What the box head says of regions.
+/// Predictions of the box head for regions.
 #[derive(Debug, Clone)]
 pub struct BoxPredictions {
     /// Logits of the classes, `[R, K + 1]`; the first is the background's.
@@ -217,7 +217,7 @@ impl DetectionNet {
         })
     }
 
-    /// Whether the network predicts masks.
+    /// True if the network predicts masks.
     pub fn has_masks(&self) -> bool {
         self.masks.is_some()
     }
@@ -265,10 +265,10 @@ impl DetectionNet {
     }
 }
 
-/// Which level a region is pooled from.
+/// Choice of the level that a region is pooled from.
 #[derive(Debug, Clone, Copy)]
 struct PoolingLevels {
-    /// Levels to choose from, the finest ones.
+    /// Number of levels to choose from, the finest ones.
     count: usize,
     canonical_size: f32,
     canonical_level: usize,
@@ -279,14 +279,14 @@ impl PoolingLevels {
     /// each doubling of its size.
     fn level(&self, corners: Corners) -> usize {
         let size = boxes::area(corners).sqrt() / self.canonical_size;
-        // As in torchvision, a size just short of the step takes it.
+        // As in torchvision, a size just short of the step counts as the step.
         let steps = (size.log2() + 1e-6).floor() as isize;
         let level = (self.canonical_level as isize).saturating_add(steps);
         level.clamp(0, self.count as isize - 1) as usize
     }
 }
 
-/// For each row of a tensor the position it has in the caller's order.
+/// Position of each row of a tensor in the caller's order.
 struct Order(Vec<usize>);
 
 impl Order {
@@ -305,7 +305,7 @@ impl Order {
     }
 }
 
-/// Region proposals: an object or not at each anchor, and where.
+/// Region proposals: for each anchor a logit of an object, and deltas of its box.
 #[derive(Module, Debug)]
 struct ProposalHead {
     conv: Conv2d,

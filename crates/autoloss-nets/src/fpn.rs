@@ -14,17 +14,16 @@ use super::ops;
 /// A feature pyramid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PyramidConfig {
-    /// Channels of the maps that come in, finest first.
+    /// Channels of the input maps, finest first.
     pub channels_in: Vec<usize>,
-    /// Channels of every map that comes out.
+    /// Channels of every output map.
     pub channels: usize,
-    /// Whether one more map comes out: every other row and column of the
-    /// coarsest one.
+    /// True for one more output map: every other row and column of the coarsest one.
     pub extra_level: bool,
 }
 
 impl PyramidConfig {
-    /// Maps that come out.
+    /// Number of output maps.
     pub fn levels(&self) -> usize {
         self.channels_in.len() + usize::from(self.extra_level)
     }

@@ -25,7 +25,7 @@ pub(super) fn initialise<M: Module>(module: M, rng: &mut ChaCha8Rng) -> M {
     })
 }
 
-/// How a layer is drawn.
+/// Distribution that the weights of a layer are drawn from.
 #[derive(Clone, Copy, PartialEq)]
 enum Rule {
     /// Kaiming normal with fan-out.
@@ -37,8 +37,7 @@ enum Rule {
     /// Weight uniform in `±√(3 / fan_in)` (Kaiming's uniform for a layer
     /// without activation): `lateral` and `output` layers of a feature pyramid.
     Pyramid,
-    /// Normal of this standard deviation, so that the first predictions say
-    /// nothing: `logits` of anchors and boxes 0.01, their `deltas` and a
+    /// Normal of this standard deviation, so that the first predictions are nearly equal: `logits` of anchors and boxes 0.01, their `deltas` and a
     /// pose's `heatmaps` 0.001.
     Normal(f32),
 }
@@ -58,8 +57,7 @@ impl Rule {
 struct Initialiser<'a> {
     rng: &'a mut ChaCha8Rng,
     path: Vec<String>,
-    /// Bound of the uniform draw of the weight visited last: a bias comes
-    /// right after the weight whose fan-in it shares.
+    /// Bound of the uniform draw of the last weight. A bias shares the fan-in of the weight before it.
     bound: f32,
 }
 

@@ -1,5 +1,5 @@
-//! The few layers every network here is made of. They hold no random state:
-//! convolutions start at zero and are filled by [`super::init::initialise`].
+//! Layers that the networks share. Convolutions start at zero;
+//! [`crate::init::initialise`] draws their weights.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};

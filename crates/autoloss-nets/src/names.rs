@@ -1,11 +1,11 @@
-//! Names of networks: what is made of the features, and what makes them.
+//! Names of networks: a head and a backbone.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::NetworkError;
+use super::error::NetworkError;
 use super::resnet::{BlockKind, ResNetConfig, Stem};
 
 /// The backbone of a network.
@@ -77,8 +77,7 @@ impl Backbone {
     }
 }
 
-/// What a family of networks makes of its backbone's features: the first part
-/// of a network's name.
+/// Heads of a family of networks: the first part of a network's name.
 pub trait NamedHead: fmt::Debug + Copy + Eq + 'static {
     /// Every head of the family.
     const ALL: &'static [Self];
@@ -95,9 +94,9 @@ pub trait NamedHead: fmt::Debug + Copy + Eq + 'static {
     bound(serialize = "H: NamedHead", deserialize = "H: NamedHead")
 )]
 pub struct Name<H> {
-    /// What is made of the features.
+    /// The head, which reads the features.
     pub head: H,
-    /// What makes the features.
+    /// The backbone, which makes the features.
     pub backbone: Backbone,
 }
 

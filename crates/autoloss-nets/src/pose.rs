@@ -9,13 +9,15 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::error::NetworkError;
 use super::layers::{ConvShape, batch_norm, deconvolution};
 use super::names::{Backbone, Name, NamedHead};
+use super::parameters::parameter_count;
 use super::resnet::{ResNet, ResNetConfig};
-use super::weights::{self, Weights};
-use super::{NetworkError, init, ops, parameter_count};
+use super::weights::Weights;
+use super::{init, ops, start};
 
-/// What a network predicts of a person.
+/// Head of a pose network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PoseHead {
     /// Heatmaps by transposed convolutions.
@@ -35,14 +37,14 @@ impl NamedHead for PoseHead {
 /// The name of a pose network, `simplebaseline-resnet50` for instance.
 pub type PoseName = Name<PoseHead>;
 
-/// A pose network and how it starts.
+/// Settings of a pose network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoseNetSettings {
     /// Name of the network; default `simplebaseline-slim`.
     pub name: PoseName,
     /// Momentum of the running statistics in batch normalisation; see
-    /// [`super::NetworkSettings::batch_norm_momentum`]. Default 0.1.
+    /// [`crate::NetworkSettings::batch_norm_momentum`]. Default 0.1.
     pub batch_norm_momentum: f64,
     /// Weights that the backbone starts from; default random.
     pub weights: Weights,
@@ -88,7 +90,7 @@ pub struct PoseConfig {
     pub backbone: ResNetConfig,
     /// Channels of the transposed convolutions, each of which doubles the map.
     pub channels: Vec<usize>,
-    /// Keypoints, which are the heatmaps that come out.
+    /// Number of keypoints, and so of heatmaps.
     pub keypoints: usize,
 }
 
@@ -137,7 +139,7 @@ impl PoseNet {
         device: &Device,
     ) -> Result<Self, NetworkError> {
         let mut net = init::initialise(settings.config(keypoints)?.init(device), rng);
-        weights::start_from(&settings.weights, &mut net.backbone, settings.name)?;
+        start::start_from(&settings.weights, &mut net.backbone, settings.name)?;
         Ok(net)
     }
 

@@ -20,7 +20,7 @@ pub struct PspNetConfig {
     pub backbone: ResNetConfig,
     /// Channels of the convolution after the pyramid.
     pub channels: usize,
-    /// Classes, which are the channels that come out.
+    /// Number of classes, and so of output channels.
     pub classes: usize,
 }
 

@@ -1,5 +1,4 @@
-//! What torchvision computes, recorded by
-//! `tests/reference/torchvision_reference.py`.
+//! Results of torchvision, recorded by `tests/reference/torchvision_reference.py`.
 
 use serde::Deserialize;
 
@@ -56,7 +55,7 @@ pub(super) struct AnchorCase {
     pub(super) anchors: Vec<f32>,
 }
 
-/// What a layer gives, in few numbers.
+/// Output of a layer, in few numbers.
 #[derive(Deserialize)]
 pub(super) struct OutputCase {
     pub(super) key: String,
@@ -64,7 +63,7 @@ pub(super) struct OutputCase {
     pub(super) mean: f32,
     /// Root of the mean square.
     pub(super) rms: f32,
-    /// Number k is that at place 7919 (k + 1), modulo their number.
+    /// Sample k is the element at index 7919 (k + 1) modulo the number of elements.
     pub(super) samples: Vec<f32>,
 }
 

@@ -16,12 +16,12 @@ use super::ops;
 pub enum BlockKind {
     /// Two 3×3 convolutions.
     Basic,
-    /// 1×1, 3×3 and 1×1 convolution; four times as many channels come out.
+    /// 1×1, 3×3 and 1×1 convolution, with four times as many output channels.
     Bottleneck,
 }
 
 impl BlockKind {
-    /// Channels that come out for each channel of the stage's width.
+    /// Output channels for each channel of the stage's width.
     fn expansion(self) -> usize {
         match self {
             Self::Basic => 1,
@@ -36,7 +36,7 @@ pub enum Stem {
     /// 7×7 convolution with stride 2 and 64 channels, then 3×3 max-pooling
     /// with stride 2.
     ImageNet,
-    /// 3×3 convolution with stride 2 and as many channels as said.
+    /// 3×3 convolution with stride 2 and this number of channels.
     Slim(usize),
 }
 
@@ -48,7 +48,7 @@ impl Stem {
         }
     }
 
-    /// Pixels of the input between two pixels that come out.
+    /// Pixels of the input between two pixels of the output.
     pub fn stride(self) -> usize {
         match self {
             Self::ImageNet => 4,
@@ -68,14 +68,12 @@ pub struct ResNetConfig {
     pub widths: [usize; 4],
     /// Layers before the first stage.
     pub stem: Stem,
-    /// Pixels of the input between two pixels of the last stage; at least the
-    /// stem's stride, a power of two. A stage that would go beyond dilates
-    /// instead, as torchvision's `replace_stride_with_dilation` does: its
-    /// first block keeps the dilation of the stage before, the others get
-    /// twice that.
+    /// Pixels of the input between two pixels of the last stage: a power of two, at least the stem's stride. A stage
+    /// that would exceed it dilates instead, as torchvision's `replace_stride_with_dilation` does: its first block
+    /// keeps the dilation of the stage before, the others double it.
     pub output_stride: usize,
     /// Momentum of the running statistics in batch normalisation; see
-    /// [`super::NetworkSettings::batch_norm_momentum`].
+    /// [`crate::NetworkSettings::batch_norm_momentum`].
     pub momentum: f64,
 }
 
@@ -124,7 +122,7 @@ impl ResNetConfig {
     }
 }
 
-/// What has been reached on the way through the stages.
+/// Stride, dilation and channels reached while the stages are built.
 struct StageBuilder<'a> {
     config: &'a ResNetConfig,
     channels: usize,
@@ -147,7 +145,7 @@ impl StageBuilder<'_> {
         (0..self.config.blocks[index])
             .map(|block| {
                 if block == 0 {
-                    // Whether or not a stride is left: the tensors are the same at every output stride.
+                    // Also without a stride, so that the tensors are the same at every output stride.
                     let projects = index > 0;
                     self.block(index, projects, stride, first_dilation)
                 } else {

@@ -1,14 +1,15 @@
-//! Which network: its name and its settings.
+//! Settings of segmentation networks.
 
 use serde::{Deserialize, Serialize};
 
 use super::deeplab::DeepLabConfig;
+use super::error::NetworkError;
 use super::names::{Backbone, Name, NamedHead};
 use super::pspnet::PspNetConfig;
 use super::resnet::ResNetConfig;
-use super::weights::{Weights, WeightsError};
+use super::weights::Weights;
 
-/// A segmentation network and how it starts.
+/// Settings of a segmentation network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkSettings {
@@ -41,66 +42,12 @@ impl Default for NetworkSettings {
     }
 }
 
-/// Why a network could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum NetworkError {
-    /// A name that no network has.
-    #[error("unknown network `{name}`; did you mean `{nearest}`? known: {known}")]
-    UnknownName {
-        /// The name given.
-        name: String,
-        /// The known name nearest to it.
-        nearest: String,
-        /// All the names known.
-        known: String,
-    },
-    /// An output stride the network does not offer.
-    #[error("output_stride {output_stride}: {network} offers {offered:?}")]
-    OutputStride {
-        /// The stride given.
-        output_stride: usize,
-        /// The network.
-        network: NetworkName,
-        /// The strides it offers.
-        offered: [usize; 3],
-    },
-    /// A momentum outside [0, 1].
-    #[error("batch_norm_momentum {0}: expected a number from 0 to 1")]
-    Momentum(f64),
-    /// A network without classes.
-    #[error("a network needs at least one class, got 0")]
-    NoClasses,
-    /// Embedded weights, which are those of the slim backbone, for another one.
-    #[error(
-        "weights \"digits\": these are of the slim backbone, {0} has another; expected \"random\" or a file that ends in .safetensors, .pth or .pt"
-    )]
-    SlimWeights(String),
-    /// Sizes of anchors that do not fit the network.
-    #[error(
-        "anchor_sizes {sizes:?}: {network} has {levels} pyramid levels; expected 1 to {levels} positive sizes in pixels"
-    )]
-    AnchorSizes {
-        /// The sizes given.
-        sizes: Vec<f32>,
-        /// The network.
-        network: String,
-        /// Levels of its feature pyramid.
-        levels: usize,
-    },
-    /// A canonical size that is no size.
-    #[error("canonical_size {0}: expected a positive number of pixels")]
-    CanonicalSize(f32),
-    /// The weights cannot be used.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-}
-
-/// What a network makes of its backbone's features.
+/// Head of a segmentation network, which turns the features of the backbone into logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Head {
-    /// Atrous pyramid and decoder, [`super::deeplab`].
+    /// Atrous pyramid and decoder, [`crate::deeplab`].
     DeepLabV3Plus,
-    /// Pooling pyramid, [`super::pspnet`].
+    /// Pooling pyramid, [`crate::pspnet`].
     PspNet,
 }
 
@@ -123,7 +70,7 @@ impl NetworkSettings {
     fn checked_output_stride(&self) -> Result<usize, NetworkError> {
         let (default, offered) = match (self.name.backbone, self.name.head) {
             (Backbone::Slim, Head::DeepLabV3Plus) => (8, [4, 8, 16]),
-            // Nothing but this stride decides how fine its predictions are.
+            // PSPNet has no decoder: this stride alone decides how fine its predictions are.
             (Backbone::Slim, Head::PspNet) => (4, [4, 8, 16]),
             _ => (16, [8, 16, 32]),
         };
@@ -133,7 +80,7 @@ impl NetworkSettings {
         } else {
             Err(NetworkError::OutputStride {
                 output_stride,
-                network: self.name,
+                network: self.name.to_string(),
                 offered,
             })
         }

@@ -2,11 +2,14 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use burn::module::Module;
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot};
 use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
+use super::parameters::parameter_count;
 use super::resnet::{BlockKind, ResNet, ResNetConfig, Stem};
 use super::*;
 

@@ -11,13 +11,6 @@ use burn_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::NetworkError;
-use super::names::{Backbone, Name, NamedHead};
-use super::resnet::ResNet;
-
-/// Weights of the slim backbone, trained by `autoloss-vision`'s `pretrain`; see `assets/README.md`.
-const DIGITS: &[u8] = include_bytes!("../assets/backbone.safetensors");
-
 /// Weights that a backbone starts from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -32,7 +25,7 @@ pub enum Weights {
 }
 
 impl Weights {
-    /// The path of a file of weights, to change.
+    /// The path of the file of weights, if there is one.
     pub fn path_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
             Self::File(path) => Some(path),
@@ -83,7 +76,7 @@ impl From<Weights> for String {
 
 /// Format of a file of weights.
 enum Format {
-    /// The format of the library of that name.
+    /// The format of the library safetensors.
     Safetensors,
     /// A pickled state dict of PyTorch.
     Pickle,
@@ -99,7 +92,7 @@ impl Format {
     }
 }
 
-/// Why weights could not be used, or not be written.
+/// Error of reading or writing weights.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// A text that is neither a known word nor a file of a known format.
@@ -149,33 +142,24 @@ pub enum WeightsError {
     },
 }
 
-/// Fills the backbone of the network `name` with `weights`; random ones it has already.
+/// Fills `net` with the weights of a safetensors file in memory, which errors call `name`.
 ///
 /// # Errors
-/// Embedded weights for another backbone than the slim one, or a file that cannot be used.
-pub(super) fn start_from<H: NamedHead>(
-    weights: &Weights,
-    backbone: &mut ResNet,
-    name: Name<H>,
-) -> Result<(), NetworkError> {
-    match weights {
-        Weights::Random => {}
-        Weights::Digits if name.backbone == Backbone::Slim => {
-            let mut store = SafetensorsStore::from_bytes(Some(DIGITS.to_vec()));
-            apply(backbone, Path::new("digits"), &mut store)?;
-        }
-        Weights::Digits => return Err(NetworkError::SlimWeights(name.to_string())),
-        Weights::File(path) => load(backbone, path)?,
-    }
-    Ok(())
+/// As for [`load`].
+pub(super) fn load_embedded<M: ModuleSnapshot>(
+    net: &mut M,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), WeightsError> {
+    let mut store = SafetensorsStore::from_bytes(Some(bytes.to_vec()));
+    apply(net, Path::new(name), &mut store)
 }
 
 /// Fills `net` from a state dict in PyTorch's spelling, which for a backbone is
 /// torchvision's (`conv1.weight`, `bn1.running_mean`, `layer1.0.conv1.weight`,
 /// …).
 ///
-/// Tensors of the file that the network has no use for (`fc.*`,
-/// `*.num_batches_tracked`) are passed over.
+/// Tensors of the file that the network lacks (`fc.*`, `*.num_batches_tracked`) are ignored.
 ///
 /// # Errors
 /// [`WeightsError`] names the file and the tensor. The network may then be
@@ -197,7 +181,7 @@ pub(super) fn load<M: ModuleSnapshot>(net: &mut M, path: &Path) -> Result<(), We
 /// A file that cannot be written.
 pub fn save<M: ModuleSnapshot>(net: &M, path: &Path) -> Result<(), WeightsError> {
     let adapter = BurnToPyTorchAdapter.chain(FloatCastAdapter::to(DType::F16));
-    // Remarks would come in any order: the same weights are to be the same bytes.
+    // Metadata would be written in any order: the same weights must give the same bytes.
     let mut store = SafetensorsStore::from_file(path)
         .clear_metadata()
         .overwrite(true)
@@ -272,7 +256,7 @@ fn describe(error: &ApplyError) -> (&str, String) {
     }
 }
 
-/// Burn calls scale and offset of a normalisation gamma and beta.
+/// The name of a tensor in torchvision's spelling. Burn calls scale and offset of a normalisation gamma and beta.
 fn torchvision_name(name: &str) -> String {
     if let Some(stem) = name.strip_suffix(".gamma") {
         format!("{stem}.weight")

@@ -2,6 +2,8 @@
 
 use super::super::boxes::{self, Roi};
 use super::super::fpn::PyramidConfig;
+use burn::module::{ModuleVisitor, Param};
+
 use super::*;
 
 pub(super) fn detection(name: &str) -> DetectionNetSettings {

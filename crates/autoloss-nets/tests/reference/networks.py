@@ -1,7 +1,7 @@
 """Whole networks with parameters that any program can make again, and samples of their outputs.
 
 A parameter's numbers follow from its name and its place by `numbers_of`, so that no file of weights
-is needed: the tests of autoloss-vision compute the same ones.
+is needed: the tests of autoloss-nets compute the same ones.
 """
 
 import math

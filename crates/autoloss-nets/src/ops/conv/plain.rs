@@ -11,7 +11,7 @@ use super::unfold::{Geometry, channels_from_images, fold, images_from_channels, 
 /// Multiplications above which a single matrix product is split over threads.
 const PARALLEL_WORK: usize = 1 << 22;
 
-/// A matrix that is read: `data[row · rows_apart + column · columns_apart]`.
+/// A matrix to read from: element (row, column) is `data[row · rows_apart + column · columns_apart]`.
 struct Matrix<'a> {
     data: &'a [f32],
     rows_apart: usize,
@@ -193,7 +193,7 @@ pub(super) fn weight_gradient(x: &[f32], output_gradient: &[f32], g: &Geometry) 
     taps.scatter(gradient)
 }
 
-/// The transpose of the matrix `x` of as many rows as said.
+/// The transpose of the matrix `x` of `rows` rows.
 fn transpose<'a>(x: &[f32], rows: usize, buffer: &'a mut Vec<f32>) -> &'a [f32] {
     const TILE: usize = 16;
     let columns = x.len() / rows;
@@ -210,9 +210,8 @@ fn transpose<'a>(x: &[f32], rows: usize, buffer: &'a mut Vec<f32>) -> &'a [f32] 
     transposed
 }
 
-/// How the matrix product of one group of images, of that many
-/// multiplications, is split over threads: not at all where the groups keep
-/// them busy.
+/// Threads of the matrix product of one group of images with `work` multiplications: one where the groups alone keep
+/// all threads busy.
 fn parallelism(g: &Geometry, work: usize) -> Parallelism {
     let groups = g.batch.div_ceil(g.group());
     if work >= PARALLEL_WORK && groups < rayon::current_num_threads() {
@@ -222,9 +221,8 @@ fn parallelism(g: &Geometry, work: usize) -> Parallelism {
     }
 }
 
-/// Lends this thread's buffers. They leave their place meanwhile: a thread
-/// that waits for others may be handed another convolution, which then gets
-/// fresh ones.
+/// Calls `work` with this thread's buffers. A thread that waits for others may begin another convolution meanwhile, which
+/// then gets fresh buffers.
 fn with_scratch(work: impl FnOnce(&mut Scratch)) {
     let mut scratch = SCRATCH.take();
     work(&mut scratch);
@@ -232,7 +230,7 @@ fn with_scratch(work: impl FnOnce(&mut Scratch)) {
 }
 
 impl<'a> Matrix<'a> {
-    /// The rows of `data` one after another.
+    /// The matrix whose rows follow one another in `data`.
     fn new(data: &'a [f32], columns: usize) -> Self {
         Self {
             data,
@@ -249,7 +247,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Whether all of `rows` × `columns` lies in the data.
+    /// True if all of `rows` × `columns` elements lie in the data.
     fn holds(&self, rows: usize, columns: usize) -> bool {
         let last = (rows - 1) * self.rows_apart + (columns - 1) * self.columns_apart;
         last < self.data.len()

@@ -1,5 +1,9 @@
 //! RoIAlign (He et al. 2017, "Mask R-CNN"), as torchvision defines it.
 
+mod plain;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -9,28 +13,26 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::pooling::{self, Axis, Region};
-use super::{Tracked, plain, primitive, tracked};
+use super::tensors::{Tracked, primitive, tracked, untracked};
 use crate::boxes::Roi;
+use plain::{Axis, Region};
 
-/// How regions are pooled.
+/// Options of the pooling of regions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RoiAlign {
-    /// Bins that come out of a region: rows, columns.
-    pub(crate) output: [usize; 2],
+pub struct RoiAlign {
+    /// Bins of a pooled region: rows, columns.
+    pub output: [usize; 2],
     /// Positions of the map for one pixel of the image.
-    pub(crate) scale: f32,
-    /// Samples in a bin and direction; 0: one for each position that the bin
-    /// spans, rounded up.
-    pub(crate) sampling_ratio: usize,
-    /// Whether the map's first position is the centre of its cell (pixel 0.5),
-    /// as it should be; otherwise it is pixel 0, and a region covers at least
-    /// one position (torchvision's `aligned=False`).
-    pub(crate) aligned: bool,
+    pub scale: f32,
+    /// Samples along each side of a bin; 0: one for each position that the bin spans, rounded up.
+    pub sampling_ratio: usize,
+    /// True if the map's first position stands for the centre of its cell (pixel 0.5). False is torchvision's
+    /// `aligned=False`: the position stands for pixel 0, and a region covers at least one position.
+    pub aligned: bool,
 }
 
 impl RoiAlign {
-    pub(super) fn region(&self, roi: &Roi, [height, width]: [usize; 2]) -> Region {
+    fn region(&self, roi: &Roi, [height, width]: [usize; 2]) -> Region {
         let axis = |index: usize, size: usize| {
             let offset = if self.aligned { 0.5 } else { 0.0 };
             let bins = self.output[index];
@@ -51,11 +53,11 @@ impl RoiAlign {
     }
 }
 
-/// The regions of the maps `[N, C, H, W]`, `[R, C, h', w']`.
+/// Regions pooled from maps `[N, C, H, W]`; shape `[R, C, h', w']`.
 ///
 /// # Panics
 /// If a region's image is not in the batch.
-pub(crate) fn roi_align(features: Tensor<4>, rois: &[Roi], options: RoiAlign) -> Tensor<4> {
+pub fn roi_align(features: Tensor<4>, rois: &[Roi], options: RoiAlign) -> Tensor<4> {
     let dims @ [batch, channels, height, width] = features.dims();
     assert!(
         rois.iter().all(|roi| roi.image < batch),
@@ -72,8 +74,8 @@ pub(crate) fn roi_align(features: Tensor<4>, rois: &[Roi], options: RoiAlign) ->
     if let Some(x) = tracked(&features) {
         let y = tracked_roi_align(x, regions, options.output);
         Tensor::from_primitive::<Autodiff<Flex>>(y)
-    } else if let Some(x) = plain(&features) {
-        let y = pooling::forward(x.storage(), dims, &regions, options.output);
+    } else if let Some(x) = untracked(&features) {
+        let y = plain::forward(x.storage(), dims, &regions, options.output);
         let dims = [regions.len(), channels, rows, columns];
         Tensor::from_primitive::<Flex>(primitive(y, dims))
     } else {
@@ -81,13 +83,9 @@ pub(crate) fn roi_align(features: Tensor<4>, rois: &[Roi], options: RoiAlign) ->
     }
 }
 
-/// [`roi_align`] by tensor operations: one gathering of map positions for each
-/// pair of a vertical and a horizontal neighbour.
-pub(super) fn gathered(
-    features: Tensor<4>,
-    regions: &[Region],
-    [rows, columns]: [usize; 2],
-) -> Tensor<4> {
+/// [`roi_align`] by tensor operations, on any device: map positions are gathered once for each pair of a vertical and
+/// a horizontal neighbour.
+fn gathered(features: Tensor<4>, regions: &[Region], [rows, columns]: [usize; 2]) -> Tensor<4> {
     let device = features.device();
     let [batch, channels, height, width] = features.dims();
     let positions = features
@@ -142,7 +140,7 @@ impl Backward<Flex, 1> for RoiAlignStep {
         let [node] = ops.parents;
         unary::<Flex, _>([node], ops.node, gradients, |gradient| {
             let gradient = gradient.to_contiguous();
-            let values = pooling::backward(gradient.storage(), dims, &regions, output);
+            let values = plain::backward(gradient.storage(), dims, &regions, output);
             primitive(values, dims)
         });
     }
@@ -151,7 +149,7 @@ impl Backward<Flex, 1> for RoiAlignStep {
 fn tracked_roi_align(x: Tracked, regions: Vec<Region>, output: [usize; 2]) -> Tracked {
     let (x, x_node) = x.into_parts();
     let dims: [usize; 4] = x.shape().dims();
-    let y = pooling::forward(x.to_contiguous().storage(), dims, &regions, output);
+    let y = plain::forward(x.to_contiguous().storage(), dims, &regions, output);
     let y = primitive(y, [regions.len(), dims[1], output[0], output[1]]);
     match RoiAlignStep
         .prepare::<NoCheckpointing>([x_node])

@@ -11,13 +11,12 @@ use rayon::prelude::*;
 /// Channels that lie side by side while they are pooled: one cache line.
 const BLOCK: usize = 16;
 
-/// Samples in a bin and direction beyond which no more are taken: a region
-/// that would need them is no region of any image.
+/// Largest number of samples along a side of a bin. No region of an image needs more.
 const MAX_SAMPLES: usize = 4096;
 
 type Lane = [f32; BLOCK];
 
-/// Where the bins of a region read along one axis of the map.
+/// Positions and weights that the bins of a region read along one axis of the map.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Axis {
     bins: Vec<Run>,
@@ -34,9 +33,8 @@ struct Run {
 }
 
 impl Axis {
-    /// The bins of a region from `start` of that `length` on a map of `size`
-    /// positions, all in map positions. 0 samples a bin stand for ⌈bin's
-    /// length⌉.
+    /// The bins of a region of `length` from `start` on an axis of `size` positions, in map positions. With 0 `samples`
+    /// a bin has as many as its length, rounded up.
     pub(super) fn new(start: f32, length: f32, bins: usize, size: usize, samples: usize) -> Self {
         let bin_length = length / bins as f32;
         let samples = match samples {
@@ -98,8 +96,7 @@ impl Axis {
     }
 }
 
-/// The two neighbours of a sample and their weights; none for a sample more
-/// than one position off the map.
+/// The two neighbours of a sample with their weights; none for a sample more than one position off the map.
 fn bilinear(at: f32, size: usize) -> Option<[(usize, f32); 2]> {
     if !(-1.0..=size as f32).contains(&at) || size == 0 {
         return None;
@@ -190,8 +187,7 @@ fn pool(map: &[Lane], width: usize, region: &Region, pooled: &mut [f32], rows: &
 
 /// The gradient of the map, `[N, C, H, W]`, from that of the pooled regions.
 ///
-/// Threads share images and channels out among them, not regions: the order
-/// of the additions is always that of the regions.
+/// Threads take images and channels, not regions, so that additions always have the regions' order.
 pub(super) fn backward(
     gradient: &[f32],
     dims: [usize; 4],

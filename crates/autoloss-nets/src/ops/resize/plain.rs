@@ -1,10 +1,9 @@
 //! Bilinear resizing of plain maps with half-pixel centres, forward and
 //! backward, one axis after the other.
 
-use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
-/// Where an output position reads: `(1 - weight) · at[low] + weight · at[high]`.
+/// Source of an output position: `(1 - weight) · at[low] + weight · at[high]`.
 #[derive(Debug, Clone, Copy)]
 struct Tap {
     low: usize,
@@ -37,29 +36,16 @@ impl Sizes {
             .collect()
     }
 
-    /// The taps along `axis` as a matrix; shape (positions after, positions before).
-    fn matrix(&self, axis: usize) -> TensorData {
+    /// The taps along `axis` as a matrix in row-major order; shape (positions after, positions before).
+    pub(super) fn matrix(&self, axis: usize) -> Vec<f32> {
         let (from, to) = (self.from[axis], self.to[axis]);
         let mut values = vec![0.0_f32; to * from];
         for (row, tap) in values.chunks_exact_mut(from).zip(self.taps(axis)) {
             row[tap.low] += 1.0 - tap.weight;
             row[tap.high] += tap.weight;
         }
-        TensorData::new(values, [to, from])
+        values
     }
-}
-
-/// The same on any device: one product with a constant matrix an axis. Burn's own interpolation has no gradient
-/// on the backends for GPUs.
-pub(super) fn by_products(x: Tensor<4>, sizes: Sizes) -> Tensor<4> {
-    let [n, c, h, w] = x.dims();
-    let [height, width] = sizes.to;
-    let device = x.device();
-    let columns = Tensor::<2>::from_data(sizes.matrix(1), &device).transpose();
-    let rows = Tensor::<2>::from_data(sizes.matrix(0), &device).unsqueeze::<3>();
-    let wide = x.reshape([n * c * h, w]).matmul(columns);
-    let maps = rows.matmul(wide.reshape([n * c, h, width]));
-    maps.reshape([n, c, height, width])
 }
 
 /// The maps of `x`, resized.
@@ -92,7 +78,7 @@ pub(super) fn forward(x: &[f32], sizes: Sizes) -> Vec<f32> {
     y
 }
 
-/// The gradient of the maps before, from that of the maps after.
+/// The gradient of the input maps, from the gradient of the output maps.
 pub(super) fn backward(output_gradient: &[f32], sizes: Sizes) -> Vec<f32> {
     let [rows, columns] = [sizes.taps(0), sizes.taps(1)];
     let [height, width] = sizes.from;

@@ -1,5 +1,8 @@
-//! Batch normalisation as one operation with what follows it, on Burn's
-//! tensors.
+//! Batch normalisation, fused with the ReLU and the residual sum that follow it.
+
+mod plain;
+#[cfg(test)]
+mod tests;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -10,27 +13,27 @@ use burn::backend::{Autodiff, Flex, TensorMetadata};
 use burn::nn::BatchNorm;
 use burn::tensor::{Tensor, TensorData, activation};
 
-use super::norm::{self, Shape, Statistics};
-use super::{Tracked, plain, primitive, tracked};
+use super::tensors::{Tracked, primitive, tracked, untracked};
+use plain::{Shape, Statistics};
 
-/// Batch normalisation of `[N, C, H, W]`.
-pub(crate) fn batch_norm(bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+/// Batch normalisation of maps `[N, C, H, W]`.
+pub fn batch_norm(bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
     normalised(bn, &x, None, false).unwrap_or_else(|| bn.forward(x))
 }
 
-/// Batch normalisation of `[N, C, H, W]` followed by ReLU.
-pub(crate) fn batch_norm_relu(bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+/// Batch normalisation of maps `[N, C, H, W]`, then ReLU.
+pub fn batch_norm_relu(bn: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
     normalised(bn, &x, None, true).unwrap_or_else(|| activation::relu(bn.forward(x)))
 }
 
-/// Batch normalisation of `[N, C, H, W]`, the residual added, then ReLU.
-pub(crate) fn batch_norm_add_relu(bn: &BatchNorm, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
+/// Batch normalisation of maps `[N, C, H, W]`, the residual added, then ReLU.
+pub fn batch_norm_add_relu(bn: &BatchNorm, x: Tensor<4>, residual: Tensor<4>) -> Tensor<4> {
     normalised(bn, &x, Some(&residual), true)
         .unwrap_or_else(|| activation::relu(bn.forward(x) + residual))
 }
 
-/// [`norm`] for the layer `bn`; none where it does not apply.
-pub(super) fn normalised(
+/// The layer `bn` as one operation of the CPU; none on other devices, and for a layer in evaluation mode under autodiff.
+fn normalised(
     bn: &BatchNorm,
     x: &Tensor<4>,
     residual: Option<&Tensor<4>>,
@@ -51,22 +54,26 @@ pub(super) fn normalised(
     }
     let dims = x.dims();
     let residual = match residual {
-        Some(residual) => Some(plain(residual)?),
+        Some(residual) => Some(untracked(residual)?),
         None => None,
     };
-    let x = plain(x)?;
-    let [scale, offset] = [plain(&bn.gamma.val())?, plain(&bn.beta.val())?];
-    let mean = plain(&bn.running_mean.value())?.storage::<f32>().to_vec();
-    let variance = plain(&bn.running_var.value())?.storage::<f32>().to_vec();
+    let x = untracked(x)?;
+    let [scale, offset] = [untracked(&bn.gamma.val())?, untracked(&bn.beta.val())?];
+    let mean = untracked(&bn.running_mean.value())?
+        .storage::<f32>()
+        .to_vec();
+    let variance = untracked(&bn.running_var.value())?
+        .storage::<f32>()
+        .to_vec();
     let statistics = Statistics {
         inverse_deviation: variance
             .iter()
-            .map(|variance| norm::inverse_deviation(f64::from(*variance), bn.epsilon))
+            .map(|variance| plain::inverse_deviation(f64::from(*variance), bn.epsilon))
             .collect(),
         mean,
         variance,
     };
-    let y = norm::normalise(
+    let y = plain::normalise(
         x.storage(),
         residual.as_ref().map(FlexTensor::storage),
         &statistics,
@@ -85,7 +92,7 @@ fn norm_shape([batch, channels, height, width]: [usize; 4]) -> Shape {
     }
 }
 
-/// `running = (1 - momentum) · running + momentum · batch`.
+/// Update of the running statistics: `running = (1 - momentum) · running + momentum · batch`.
 fn update_running(bn: &BatchNorm, statistics: &Statistics) {
     let momentum = bn.momentum as f32;
     for (running, batch) in [
@@ -109,7 +116,7 @@ fn update_running(bn: &BatchNorm, statistics: &Statistics) {
 #[derive(Debug)]
 struct NormStep;
 
-/// What the backward pass of a normalisation needs.
+/// Values that the backward pass of a normalisation reads.
 #[derive(Debug, Clone)]
 struct NormState {
     x: FlexTensor,
@@ -132,7 +139,7 @@ impl<const N: usize> Backward<Flex, N> for NormStep {
     ) {
         let output_gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
         let state = ops.state;
-        let values = norm::gradients(
+        let values = plain::gradients(
             output_gradient.storage(),
             state.x.storage(),
             state.y.storage(),
@@ -176,8 +183,8 @@ fn tracked_norm(
     );
     let residual = residual.map(|residual| residual.to_contiguous());
 
-    let statistics = norm::statistics(x.storage(), shape, epsilon);
-    let y = norm::normalise(
+    let statistics = plain::statistics(x.storage(), shape, epsilon);
+    let y = plain::normalise(
         x.storage(),
         residual.as_ref().map(FlexTensor::storage),
         &statistics,

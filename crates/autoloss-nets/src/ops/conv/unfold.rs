@@ -44,14 +44,13 @@ impl Geometry {
         (COLUMNS / self.pixels_out().max(1)).clamp(1, self.batch.max(1))
     }
 
-    /// Whether the unfolded input of one image is the image itself.
+    /// True for a pointwise convolution, where the unfolded input of an image is the image itself.
     pub(super) fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 
-    /// Whether there are more weights than elements in the unfolded input, as
-    /// on small maps with many channels: then it is the weights that must not
-    /// be rearranged.
+    /// True if there are more weights than elements of the unfolded input, as on small maps with many channels. To
+    /// rearrange the weights is then the costlier choice.
     pub(super) fn weights_dominate(&self) -> bool {
         self.channels_out > self.batch * self.pixels_out()
     }
@@ -101,7 +100,7 @@ impl Geometry {
 }
 
 impl Taps {
-    /// How many taps live.
+    /// Number of live taps.
     pub(super) fn count(&self) -> usize {
         self.positions.len()
     }
@@ -124,8 +123,7 @@ impl Taps {
         )
     }
 
-    /// The inverse of [`Self::gather`], with zeros at the dead taps; there is at
-    /// least one that lives.
+    /// The inverse of [`Self::gather`], with zeros at the dead taps. At least one tap lives.
     pub(super) fn scatter(&self, live: Vec<f32>) -> Vec<f32> {
         let taps = self.positions.len();
         if taps == self.all {
@@ -148,8 +146,7 @@ impl Taps {
     }
 }
 
-/// The first `length` elements of `buffer`, grown as needed; what they hold
-/// does not matter.
+/// The first `length` elements of `buffer`, grown as needed. Their values are undefined.
 pub(super) fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     if buffer.len() < length {
         buffer.resize(length, 0.0);
@@ -183,7 +180,7 @@ pub(super) fn unfold<'a>(
     unfolded
 }
 
-/// What the kernel position `tap` sees of `plane` at each output pixel.
+/// The pixel of `plane` under the kernel position `tap`, for each output pixel.
 fn shift(plane: &[f32], row: &mut [f32], tap: [usize; 2], g: &Geometry) {
     let width = g.size_out[1];
     let live_rows = g.live_range(0, tap[0]);

@@ -1,5 +1,4 @@
-//! Batch normalisation of plain `[N, C, H, W]` arrays, with the residual and
-//! the ReLU that follow it, forward and backward.
+//! Batch normalisation of arrays `[N, C, H, W]` with the residual and the ReLU that follow it, forward and backward.
 
 use rayon::prelude::*;
 

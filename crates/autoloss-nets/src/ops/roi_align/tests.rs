@@ -1,9 +1,12 @@
-//! RoIAlign against torchvision's numbers, a slow one and tensor operations.
+//! RoIAlign against torchvision's numbers, a slow implementation and tensor operations.
 
-use super::super::pooling::{Axis, Region};
-use super::super::roi_align::gathered;
+use burn::tensor::Device;
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use super::*;
-use crate::boxes::Roi;
+use crate::ops::testing::{compare, random};
 use crate::recorded;
 
 fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
@@ -194,7 +197,7 @@ fn the_gradient_does_not_depend_on_threads() {
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.expect("a pool")
-            .install(|| pooling::backward(&gradient, dims, &regions, [5, 5]))
+            .install(|| plain::backward(&gradient, dims, &regions, [5, 5]))
     };
     assert!(with(1) == with(3));
 }

@@ -5,11 +5,11 @@
 use burn::nn::conv::ConvTranspose2d;
 use burn::tensor::Tensor;
 
-use super::Direction;
+use super::step::Direction;
 use super::unfold::Geometry;
 
-/// The transposed convolution `layer` of `[N, C, H, W]`.
-pub(crate) fn conv_transpose2d(layer: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
+/// The transposed convolution `layer` of maps `[N, C, H, W]`.
+pub fn conv_transpose2d(layer: &ConvTranspose2d, x: Tensor<4>) -> Tensor<4> {
     let Some(geometry) = geometry(layer, x.dims()) else {
         return layer.forward(x);
     };
@@ -23,7 +23,8 @@ pub(crate) fn conv_transpose2d(layer: &ConvTranspose2d, x: Tensor<4>) -> Tensor<
 }
 
 /// The convolution whose transpose the layer is, from the layer's output to
-/// its input; none for what [`conv`] cannot do.
+/// its input; none for groups and paddings that [`plain`](super::plain) does not
+/// compute.
 pub(super) fn geometry(
     layer: &ConvTranspose2d,
     [batch, channels, height, width]: [usize; 4],
