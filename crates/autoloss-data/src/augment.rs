@@ -1,14 +1,15 @@
-//! From an example to what a network takes: resampling, colour, normalisation.
+//! Examples made into inputs of networks: resampling, colour, normalisation.
 //!
-//! Everything geometric is one table of taps a row and a column (a scaled,
-//! shifted, mirrored crop reads its source pixels directly, nothing is resized
-//! as a whole), everything photometric one affine map of the colours.
+//! Geometry is one table of taps for the rows and one for the columns: a scaled,
+//! shifted, mirrored crop reads its source pixels directly, and no image is
+//! resized as a whole. Photometry is one affine map of the colours.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, Example, IGNORE};
+use crate::error::DataError;
+use crate::example::{Example, IGNORE};
 
 /// Mean of red, green and blue over `ImageNet`, on the scale 0 to 1.
 pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
@@ -19,7 +20,7 @@ pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 /// the W3C's Filter Effects.
 const LUMA: [f32; 3] = [0.213, 0.715, 0.072];
 
-/// How training examples are varied. Each photometric change is made to half
+/// Variation of training examples. Each photometric change is made to half
 /// of the examples, by an amount drawn uniformly from its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,8 +29,7 @@ pub struct Augmentation {
     pub scale_min: f32,
     /// Largest factor of size.
     pub scale_max: f32,
-    /// Mirror half of the examples left to right. To be switched off where a
-    /// mirrored thing is another thing, as with digits.
+    /// Mirror half of the examples left to right. Wrong where a mirrored object is of another class, as a digit is.
     pub flip: bool,
     /// Largest shift of brightness, as a share of full white: 0 to 1.
     pub brightness: f32,
@@ -56,10 +56,10 @@ impl Default for Augmentation {
     }
 }
 
-/// One example as a network takes it.
+/// An example as a network reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
-    /// Colours less [`IMAGENET_MEAN`], divided by [`IMAGENET_STD`]; shape
+    /// Colours minus [`IMAGENET_MEAN`], divided by [`IMAGENET_STD`]; shape
     /// (3, height, width). Padding is 0, the mean colour.
     pub image: Vec<f32>,
     /// Class of each pixel; padding has the ignore label; shape (height, width).
@@ -71,7 +71,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// The example as it is.
+    /// The example without variation, in its own size.
     pub fn whole(example: &Example) -> Self {
         Self::resized(example, (example.height, example.width))
     }
@@ -80,12 +80,12 @@ impl Prepared {
     pub fn resized(example: &Example, (height, width): (usize, usize)) -> Self {
         let rows = taps(example.height, height, 0, height);
         let columns = taps(example.width, width, 0, width);
-        resample(example, &rows, &columns, &ColourMap::IDENTITY)
+        resample(example, &rows, &columns, &ColourTransform::IDENTITY)
     }
 }
 
 impl Augmentation {
-    /// No variation at all, but for the place of the crop.
+    /// No variation except the place of the crop.
     pub fn none() -> Self {
         Self {
             scale_min: 1.0,
@@ -98,7 +98,10 @@ impl Augmentation {
         }
     }
 
-    /// The error naming the first setting outside its range.
+    /// Checks the ranges of all settings.
+    ///
+    /// # Errors
+    /// The first setting outside its range.
     pub fn check(&self) -> Result<(), DataError> {
         let within = |name, value: f32, low: f32, high: f32| {
             if (low..=high).contains(&value) {
@@ -123,9 +126,8 @@ impl Augmentation {
         within("augmentation.hue", self.hue, 0.0, 180.0)
     }
 
-    /// A varied crop of size (height, width). Where the scaled image is
-    /// smaller than the crop, it lies at a random place in it and the rest is
-    /// padding.
+    /// A varied crop of size (height, width). A scaled image smaller than the crop lies at a random place in it, with
+    /// padding around it.
     pub fn apply(
         &self,
         example: &Example,
@@ -143,9 +145,8 @@ impl Augmentation {
         resample(example, &rows, &columns, &self.colours(rng))
     }
 
-    /// The affine map of this example's colours: brightness, then contrast,
-    /// then saturation, then hue.
-    pub(super) fn colours(&self, rng: &mut ChaCha8Rng) -> ColourMap {
+    /// A random transform of colours: brightness, then contrast, then saturation, then hue.
+    pub(super) fn colours(&self, rng: &mut ChaCha8Rng) -> ColourTransform {
         let mut amount = |range: f32| {
             let (chosen, amount) = (rng.random::<bool>(), rng.random::<f32>());
             if chosen {
@@ -161,19 +162,19 @@ impl Augmentation {
         let matrix = product(&hue_matrix(hue), &saturation_matrix(saturation));
         let matrix = matrix.map(|row| row.map(|x| x * contrast));
         let offset = matrix.map(|row| row.iter().sum::<f32>() * brightness);
-        ColourMap { matrix, offset }
+        ColourTransform { matrix, offset }
     }
 }
 
-/// Where an image of `size` lies in a crop: how many of its pixels come before
-/// the crop's first one, negative when the crop begins with padding.
+/// Random offset of a crop in an image of `size`: the number of the image's pixels before the crop, negative if the
+/// crop begins with padding.
 fn shift(size: usize, crop: usize, rng: &mut ChaCha8Rng) -> isize {
     let slack = size.abs_diff(crop);
     let drawn = rng.random_range(0..=slack as u64) as isize;
     if size >= crop { drawn } else { -drawn }
 }
 
-/// Where a row or column comes from.
+/// Source of a row or column.
 #[derive(Clone, Copy)]
 pub(super) struct Tap {
     first: usize,
@@ -206,13 +207,13 @@ pub(super) fn taps(source: usize, scaled: usize, start: isize, count: usize) -> 
     (0..count).map(tap).collect()
 }
 
-/// colour -> matrix · colour + offset, on the scale 0 to 1.
-pub(super) struct ColourMap {
+/// Affine map of colours on the scale 0 to 1: `matrix · colour + offset`.
+pub(super) struct ColourTransform {
     matrix: [[f32; 3]; 3],
     offset: [f32; 3],
 }
 
-impl ColourMap {
+impl ColourTransform {
     pub(super) const IDENTITY: Self = Self {
         matrix: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
         offset: [0.0; 3],
@@ -227,7 +228,7 @@ impl ColourMap {
     }
 }
 
-/// Mixes a colour with its grey of the same luminance.
+/// Matrix that mixes a colour with the grey of the same luminance.
 fn saturation_matrix(saturation: f32) -> [[f32; 3]; 3] {
     std::array::from_fn(|row| {
         std::array::from_fn(|column| {
@@ -237,7 +238,7 @@ fn saturation_matrix(saturation: f32) -> [[f32; 3]; 3] {
     })
 }
 
-/// Turns hue about the grey axis, keeping luminance: `hueRotate` of the W3C's
+/// Matrix that turns hue about the grey axis and keeps luminance: `hueRotate` of the W3C's
 /// Filter Effects, section feColorMatrix.
 fn hue_matrix(angle: f32) -> [[f32; 3]; 3] {
     let (sin, cos) = angle.sin_cos();
@@ -262,7 +263,7 @@ fn resample(
     example: &Example,
     rows: &[Option<Tap>],
     columns: &[Option<Tap>],
-    colours: &ColourMap,
+    colours: &ColourTransform,
 ) -> Prepared {
     Prepared {
         image: resample_image(&example.image, example.width, rows, columns, colours),
@@ -278,7 +279,7 @@ pub(super) fn resample_image(
     width: usize,
     rows: &[Option<Tap>],
     columns: &[Option<Tap>],
-    colours: &ColourMap,
+    colours: &ColourTransform,
 ) -> Vec<f32> {
     let area = rows.len() * columns.len();
     let mut normalised = vec![0.0; 3 * area];
@@ -301,7 +302,7 @@ pub(super) fn put_normalised(image: &mut [f32], at: usize, colour: [f32; 3]) {
     }
 }
 
-/// The bytes of a map of `width` columns at the nearest pixels, `padding` outside.
+/// The bytes of a map of `width` columns, resampled to the nearest pixels, with `padding` outside the map.
 pub(super) fn nearest(
     map: &[u8],
     width: usize,
@@ -318,7 +319,7 @@ pub(super) fn nearest(
         .collect()
 }
 
-/// The colour between four pixels, on the scale 0 to 1.
+/// The bilinear colour between four pixels, on the scale 0 to 1.
 fn bilinear(image: &[u8], width: usize, row: &Tap, column: &Tap) -> [f32; 3] {
     let pixel = |y: usize, x: usize| &image[3 * (y * width + x)..][..3];
     let upper = (

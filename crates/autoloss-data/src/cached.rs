@@ -1,13 +1,14 @@
-//! Keeping decoded examples in memory.
+//! Data sets with their decoded examples kept in memory.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::{
-    DataError, Example, Object, ObjectData, Scene, SegmentationData, Skeleton, Split, in_split,
-};
+use crate::error::{DataError, in_split};
+use crate::example::{Example, SegmentationData};
+use crate::objects::{Object, ObjectData, Scene, Skeleton};
+use crate::split::Split;
 
-/// What is kept of one split, up to a number of bytes shared with others.
+/// Kept examples of a split.
 struct Kept<T> {
     slots: Vec<OnceLock<T>>,
 }
@@ -19,8 +20,7 @@ impl<T: Clone> Kept<T> {
         }
     }
 
-    /// The item, made unless it was kept; it is kept if `free` bytes allow it and no other thread
-    /// was first.
+    /// The kept item, or a new one from `make`, which is kept if it fits the `free` bytes.
     fn get(
         &self,
         (split, index): (Split, usize),
@@ -44,7 +44,7 @@ impl<T: Clone> Kept<T> {
     }
 }
 
-/// The splits of a data set.
+/// Kept examples of all splits, within one number of bytes.
 struct Splits<T> {
     train: Kept<T>,
     search: Kept<T>,
@@ -80,9 +80,8 @@ impl<T: Clone> Splits<T> {
 
 /// A data set whose examples are kept once decoded, up to a number of bytes.
 ///
-/// Examples that came first stay: every epoch visits all examples once, so
-/// putting out an old one for a new one would gain nothing. One cache may serve
-/// any number of trainings at once.
+/// The first examples stay: every epoch visits all examples once, so that replacing an old one by a new one would
+/// gain nothing. One cache may serve any number of trainings at once.
 pub struct Cached {
     inner: Arc<dyn SegmentationData>,
     kept: Splits<Example>,
@@ -98,7 +97,7 @@ impl Cached {
     }
 }
 
-/// The same for images with objects.
+/// A data set whose images with objects are kept once decoded, as in [`Cached`].
 pub struct CachedScenes {
     inner: Arc<dyn ObjectData>,
     kept: Splits<Scene>,
@@ -185,10 +184,10 @@ impl SegmentationData for Cached {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Memory, message};
     use super::*;
+    use crate::testing::{Memory, message};
 
-    /// Counts how often examples are made.
+    /// A data set that counts the examples it makes.
     struct Counted(Memory, AtomicUsize);
 
     impl SegmentationData for Counted {
@@ -207,7 +206,7 @@ mod tests {
         }
     }
 
-    /// How often the inner data set was asked in two passes over six examples.
+    /// Number of examples made by the inner data set in two passes over six examples.
     fn made(limit_bytes: usize) -> usize {
         let inner = Arc::new(Counted(Memory::new(6), AtomicUsize::new(0)));
         let cached = Cached::new(inner.clone(), limit_bytes);

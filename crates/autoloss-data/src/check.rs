@@ -1,11 +1,14 @@
-//! Finding what is wrong with a data set before a run starts.
+//! Checks of a data set before a run starts.
 
 use rayon::prelude::*;
 
-use super::summary::{add_counts, count_labels};
-use super::{ClassCount, DataError, SegmentationData, SetSummary, Split, Summary};
+use crate::error::DataError;
+use crate::example::SegmentationData;
+use crate::split::Split;
+use crate::summary::{ClassCount, SetSummary, Summary};
+use crate::summary::{add_counts, count_labels};
 
-/// How many problems are told in full.
+/// Problems told in full.
 const TOLD: usize = 5;
 
 /// Reads every example of all sets once, on all cores, and counts the pixels of
@@ -14,8 +17,8 @@ const TOLD: usize = 5;
 /// label, no set may be empty, and each must hold something to tell predictions
 /// apart by.
 ///
-/// Decoding everything is what makes the promise good that a run will not fail
-/// later on a damaged file. Given a [`Cached`](super::Cached) data set the work
+/// Only a complete decoding ensures that no run fails
+/// later on a damaged file. Given a [`Cached`](crate::Cached) data set the work
 /// is not lost: what fits the cache is not decoded again.
 ///
 /// # Errors
@@ -73,12 +76,12 @@ pub fn check(data: &dyn SegmentationData) -> Result<Summary, DataError> {
     Ok(summary)
 }
 
-/// Why label maps with these counts cannot tell a good prediction from a bad one, if they cannot: pixels
-/// of each class and, last, ignored ones.
+/// The reason why label maps cannot tell a good prediction from a bad one, if there is one. `counts` are the pixels of
+/// each class and, last, the ignored pixels.
 ///
-/// Classes may be absent, as in a part of a data set, and pixels may be ignored, as at the borders of
-/// objects. Masks of 0 and 255, however, have nothing but the first class and ignored pixels when 255 is
-/// read as "ignored", and a prediction that finds nothing would be perfect.
+/// Absent classes and ignored pixels alone are no reason: parts of data sets lack classes, and borders of objects are
+/// ignored. Masks of 0 and 255, however, hold only the first class and ignored pixels if 255 is read as "ignored". A
+/// prediction without any object would then be perfect.
 #[must_use]
 pub fn meaningless(counts: &[u64]) -> Option<String> {
     let (ignored, classes) = counts.split_last()?;
@@ -105,7 +108,7 @@ pub fn meaningless(counts: &[u64]) -> Option<String> {
     })
 }
 
-/// Sets that are read, but that numbers may say little about.
+/// Warnings of sets whose scores may say little.
 fn doubtful(sets: &[SetSummary]) -> Vec<String> {
     let mut warnings = Vec::new();
     for set in sets {
@@ -135,9 +138,9 @@ fn doubtful(sets: &[SetSummary]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Example;
-    use super::super::testing::message;
     use super::*;
+    use crate::example::Example;
+    use crate::testing::message;
 
     /// Label maps of one row each.
     struct Rows(Vec<String>, [Vec<Vec<u8>>; 2]);

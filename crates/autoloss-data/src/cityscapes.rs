@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use super::folder::{entries, file_name, stem};
-use super::pictures::{Pair, Pictures, Place};
-use super::{DataError, IGNORE, LabelReader, LabelTable, Split};
+use crate::error::DataError;
+use crate::example::IGNORE;
+use crate::folder::{entries, file_name, stem};
+use crate::labels::{LabelReader, LabelTable};
+use crate::pictures::{Pair, Pictures, Place};
+use crate::split::Split;
 
-/// The 19 classes, each with the id the label files give it, after the table
-/// `labels.py` of the data set's own scripts.
+/// The 19 classes with their ids in label files, after the table `labels.py` of the data set's own scripts.
 const CLASSES: [(u8, &str); 19] = [
     (7, "road"),
     (8, "sidewalk"),
@@ -30,10 +32,10 @@ const CLASSES: [(u8, &str); 19] = [
     (33, "bicycle"),
 ];
 
-/// Ids run from 0 to 33; a file that holds others is no file of this data set.
+/// Number of ids. They run from 0 to 33; a file with others is not of this data set.
 const IDS: u16 = 34;
 
-/// End of the names of images.
+/// Suffix of the names of images.
 const IMAGE: &str = "_leftImg8bit";
 
 impl Pictures {
@@ -42,11 +44,11 @@ impl Pictures {
     ///
     /// ```text
     /// leftImg8bit/{train,val}/CITY/NAME_leftImg8bit.png
-    /// gtFine/{train,val}/CITY/NAME_gtFine_labelTrainIds.png   used if present, else
-    /// gtFine/{train,val}/CITY/NAME_gtFine_labelIds.png        ids become the 19 classes, the rest is ignored
+    /// gtFine/{train,val}/CITY/NAME_gtFine_labelTrainIds.png   preferred
+    /// gtFine/{train,val}/CITY/NAME_gtFine_labelIds.png        ids become the 19 classes, other ids are ignored
     /// ```
     ///
-    /// Files are not looked at; [`check`](super::check()) does that.
+    /// Files are not opened; [`check`](crate::check()) does that.
     ///
     /// # Errors
     /// A folder that cannot be read, a set without images.
@@ -62,7 +64,7 @@ impl Pictures {
     }
 }
 
-/// The reader of ids; those that are not trained on are ignored.
+/// The reader of ids. Ids without a class are ignored.
 fn of_ids() -> LabelReader {
     let class = |id: u16| {
         let classes = (0..).zip(CLASSES);
@@ -115,9 +117,11 @@ fn frames(dir: &Path, split: Split) -> Result<Vec<Pair>, DataError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{message, write_rgb};
-    use super::super::{LabelMap, SegmentationData, check, write_label_map};
     use super::*;
+    use crate::check::check;
+    use crate::example::SegmentationData;
+    use crate::labels::{LabelMap, write_label_map};
+    use crate::testing::{message, write_rgb};
     use std::fs;
     use tempfile::{TempDir, tempdir};
 

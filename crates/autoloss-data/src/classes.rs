@@ -1,15 +1,15 @@
-//! Files of names as people and tools write them: classes, and lists of images.
+//! Text files of names: classes, and lists of images.
 
 use std::fs;
 use std::path::Path;
 
-use super::DataError;
+use crate::error::DataError;
 
-/// The lines of a text file that are not blank, with their numbers from 1. A byte order mark and the line
-/// ends of other systems are passed over.
+/// The lines of a text file that are not blank, with their numbers from 1. A byte order mark is ignored, and line ends
+/// of any system are accepted.
 ///
 /// # Errors
-/// A file that cannot be read or is no UTF-8, or no line at all.
+/// A file that cannot be read, is not UTF-8 or has no lines.
 pub(super) fn lines_of(path: &Path) -> Result<Vec<(usize, String)>, DataError> {
     let bytes = fs::read(path).map_err(|source| DataError::Read {
         path: path.to_owned(),
@@ -43,13 +43,13 @@ pub(super) fn lines_of(path: &Path) -> Result<Vec<(usize, String)>, DataError> {
     Ok(lines)
 }
 
-/// A name without what differs between tools: capitals, and all that is no letter or digit.
+/// A name in small letters without anything but letters and digits, which tools write differently.
 pub(super) fn plain(name: &str) -> String {
     let kept = name.chars().filter(|c| c.is_alphanumeric());
     kept.flat_map(char::to_lowercase).collect()
 }
 
-/// The label of the class that stands for "nothing of interest": `background` in any spelling.
+/// The label of the background class, named `background` or `bg` in any spelling.
 pub fn background(classes: &[String]) -> Option<u8> {
     let is_background = |name: &String| ["background", "bg"].contains(&plain(name).as_str());
     let place = classes.iter().position(is_background);
@@ -103,7 +103,10 @@ fn numbered(line: &str) -> Option<(usize, &str)> {
     (!name.is_empty()).then_some((number, name))
 }
 
-/// The error where names of classes cannot be those of a data set.
+/// Checks names of classes.
+///
+/// # Errors
+/// Fewer than 2 or more than 255 names, an empty or a repeated one.
 pub(super) fn check_classes(classes: &[String]) -> Result<(), DataError> {
     let problem = if classes.len() < 2 || classes.len() > 255 {
         format!("{} names given, expected 2 to 255", classes.len())
@@ -122,8 +125,8 @@ pub(super) fn check_classes(classes: &[String]) -> Result<(), DataError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::message;
     use super::*;
+    use crate::testing::message;
     use tempfile::tempdir;
 
     fn classes(bytes: &[u8]) -> Result<Vec<String>, DataError> {

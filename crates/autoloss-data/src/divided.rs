@@ -1,35 +1,37 @@
-//! The training data in two: examples to train on, and a search set held out of them.
+//! Division of the training data into examples to train on and a search set.
 //!
-//! Data sets as they are read have a training and a validation part; [`Divided`] makes the three of
-//! [`Split`] of them. Nothing is ever chosen by the data's own validation part.
+//! A data set as it is read has a training and a validation part. [`Divided`] makes the three parts of [`Split`] from
+//! them. Losses and checkpoints are chosen on the search set, never on the validation part.
 
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::summary::{add_counts, count_labels_of};
-use super::{
-    DataError, Example, ObjectData, Purpose, Scene, SegmentationData, SetSummary, Skeleton, Split,
-    Summary, in_split, stream,
-};
+use crate::error::{DataError, in_split};
+use crate::example::{Example, SegmentationData};
+use crate::objects::{ObjectData, Scene, Skeleton};
+use crate::split::Split;
+use crate::streams::{Purpose, stream};
+use crate::summary::{SetSummary, Summary};
+use crate::summary::{add_counts, count_labels_of};
 
-/// How much of the training data is held out as the search set, and which part.
+/// Size and choice of the search set that is held out of the training data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HoldOut {
     /// Share of the training examples, above 0 and below 1.
     pub share: f64,
-    /// Largest number of examples; 0: as many as the share gives.
+    /// Largest number of examples; 0: no limit.
     pub most: usize,
-    /// Another seed holds out other examples.
+    /// Seed of the choice of examples.
     pub seed: u64,
 }
 
 impl HoldOut {
-    /// The error naming the first value outside its range, by the names that users set.
+    /// Checks the share.
     ///
     /// # Errors
-    /// See above.
+    /// A share outside its range, by the name that users set.
     pub fn check(self) -> Result<(), String> {
         if self.share > 0.0 && self.share < 1.0 {
             return Ok(());
@@ -40,7 +42,7 @@ impl HoldOut {
         ))
     }
 
-    /// Examples to hold out of so many, at least one.
+    /// Number of examples to hold out of `of`, at least one.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -56,7 +58,7 @@ impl HoldOut {
     }
 }
 
-/// Which training examples are trained on, and which are held out.
+/// Indices of the examples to train on and of those held out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Division {
     /// Indices in the training data, ascending.
@@ -68,10 +70,10 @@ pub(super) struct Division {
 impl Division {
     /// Divides examples with these classes in them, rare classes first.
     ///
-    /// Every class that occurs twice or more occurs in both parts, unless each further example with it
+    /// A class that occurs at least twice occurs in both parts, with two exceptions: each further example with it
     /// is the last one with another class, or the search set has its largest number. A search set grows
-    /// beyond its share where that is needed for its classes. No class is held out altogether, unless
-    /// there would be no search set otherwise.
+    /// beyond its share where its classes need that. A class is held out completely only if the search set
+    /// would else be empty.
     pub(super) fn new(classes: &[Vec<usize>], hold_out: HoldOut) -> Result<Self, DataError> {
         let len = classes.len();
         if len < 2 {
@@ -89,7 +91,7 @@ impl Division {
         let wanted = hold_out.number(len);
         let mut rare_first: Vec<usize> = (0..held.total.len()).collect();
         rare_first.sort_by_key(|class| held.total[*class]);
-        // One example of each class, then as many as are its share.
+        // One example of each class first, then its whole share.
         for most in [1, len] {
             for class in &rare_first {
                 let share = held.total[*class] * wanted / len;
@@ -113,7 +115,7 @@ impl Division {
         }
     }
 
-    /// The index of an example in the data as they are read.
+    /// Index of an example in the data as they are read.
     fn source(&self, split: Split, index: usize) -> Result<usize, DataError> {
         let part = match split {
             Split::Train => &self.train,
@@ -158,14 +160,14 @@ impl Division {
     }
 }
 
-/// Examples held out so far.
+/// The search set while it grows.
 struct Held<'a> {
     classes: &'a [Vec<usize>],
     /// Examples with each class.
     total: Vec<usize>,
-    /// Of these, held out.
+    /// Held-out examples with each class.
     of_class: Vec<usize>,
-    /// Whether each example is held out.
+    /// For each example: is it held out?
     is: Vec<bool>,
     count: usize,
     most: usize,
@@ -189,7 +191,7 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Holds out those of the candidates that training can do without, until there are enough.
+    /// Holds out candidates, except the last training example of a class, until there are enough.
     fn hold<'i>(
         &mut self,
         candidates: impl Iterator<Item = &'i usize>,
@@ -215,7 +217,7 @@ impl<'a> Held<'a> {
     }
 }
 
-/// A data set whose training examples are divided into those to train on and the search set.
+/// A data set with a search set held out of its training examples.
 ///
 /// A data set with a second form of each training example, made of other sources, gives it as the search example
 /// of the same index: held-out examples are read in that form.
@@ -249,7 +251,7 @@ impl<D: ?Sized> Divided<D> {
         })
     }
 
-    /// The place of an example in the data as they are read.
+    /// Split and index of an example in the data as they are read.
     fn source(&self, split: Split, index: usize) -> Result<(Split, usize), DataError> {
         let read = match split {
             Split::Search => self.held_out,
@@ -277,8 +279,8 @@ impl Divided<dyn SegmentationData> {
         Self::of(inner, &known, &names, &classes, second_forms, hold_out)
     }
 
-    /// The summary of the data as they are read, with the training examples in two sets and warnings of
-    /// classes that one of these lacks.
+    /// The summary `read` with the training examples divided into two sets, and with warnings of classes that one of
+    /// the two lacks.
     ///
     /// # Errors
     /// A search example that cannot be read.
@@ -374,8 +376,7 @@ impl ObjectData for Divided<dyn ObjectData> {
         &self.warnings
     }
 
-    /// Objects are dropped before the training data are divided: those of search examples are told with
-    /// the others.
+    /// Objects are dropped before the division, so that the training set tells those of search examples as well.
     fn dropped(&self, split: Split) -> &[String] {
         match split {
             Split::Search => &[],

@@ -1,13 +1,13 @@
-//! What can be wrong with data, said so that a person can mend it.
+//! Errors of data, with all that a person needs to correct the data.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Split;
+use crate::split::Split;
 
-/// Why data cannot be used.
+/// Error in a data set or its files.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -16,7 +16,7 @@ pub enum DataError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system says.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// A file cannot be written.
@@ -24,7 +24,7 @@ pub enum DataError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system or the encoder says.
+        /// Error of the operating system or the encoder.
         source: io::Error,
     },
     /// A file is damaged or of another format than expected.
@@ -32,7 +32,7 @@ pub enum DataError {
     Decode {
         /// The file.
         path: PathBuf,
-        /// What the decoder says.
+        /// Message of the decoder.
         reason: String,
     },
     /// A colour that stands for no class.
@@ -46,7 +46,7 @@ pub enum DataError {
         column: usize,
         /// Row of the first such pixel, from 0.
         row: usize,
-        /// What was expected.
+        /// Expected values.
         expected: String,
     },
     /// A set whose label maps cannot tell a good prediction from a bad one.
@@ -97,12 +97,12 @@ pub enum DataError {
         /// The numbers that were expected.
         expected: String,
     },
-    /// A folder or list does not hold what its layout asks for.
+    /// A folder or list lacks a part of its layout.
     #[error("{}: {reason}", path.display())]
     Layout {
         /// The folder or file.
         path: PathBuf,
-        /// What is missing, and what was expected.
+        /// The missing part, and the expected layout.
         reason: String,
     },
     /// A setting outside its range.
@@ -110,7 +110,7 @@ pub enum DataError {
     Setting {
         /// Name of the setting.
         name: &'static str,
-        /// What was expected.
+        /// Expected values.
         reason: String,
     },
     /// An index beyond the end of a split.
@@ -126,16 +126,28 @@ pub enum DataError {
     /// Some examples of a data set cannot be used.
     #[error("{total} of {checked} examples cannot be used:{}", list(first, *total))]
     Unusable {
-        /// How many.
+        /// Number of unusable examples.
         total: usize,
-        /// How many were checked.
+        /// Number of checked examples.
         checked: usize,
         /// The first few reasons, in the order of the data set.
         first: Vec<DataError>,
     },
 }
 
-/// One line a problem, and how many were left out.
+/// Checks the index of an example.
+///
+/// # Errors
+/// [`DataError::NoExample`] for an index beyond the split.
+pub fn in_split(split: Split, index: usize, len: usize) -> Result<(), DataError> {
+    if index < len {
+        Ok(())
+    } else {
+        Err(DataError::NoExample { split, index, len })
+    }
+}
+
+/// A line for each problem, and one with the number of further problems.
 fn list(first: &[DataError], total: usize) -> String {
     let mut lines: String = first.iter().map(|error| format!("\n  {error}")).collect();
     if total > first.len() {

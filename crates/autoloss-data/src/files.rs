@@ -7,7 +7,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::DataError;
+use crate::error::DataError;
 
 /// A JPEG or PNG file as (RGB bytes, width, height), turned as its EXIF orientation says.
 pub(super) fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError> {
@@ -19,15 +19,15 @@ pub(super) fn read_rgb(path: &Path) -> Result<(Vec<u8>, usize, usize), DataError
 /// The size of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Picture {
-    /// Columns, of the picture as it is turned.
+    /// Columns of the turned picture.
     pub(super) width: usize,
     /// Rows.
     pub(super) height: usize,
-    /// Whether its EXIF orientation exchanges rows and columns.
+    /// True if its EXIF orientation exchanges rows and columns.
     pub(super) turned: bool,
 }
 
-/// Decodes a picture to see that it can be, and keeps its size.
+/// Size of a picture, which is decoded completely so that damage shows.
 pub(super) fn inspect(path: &Path) -> Result<Picture, DataError> {
     let (decoded, orientation) = decode(path)?;
     Ok(Picture {
@@ -43,8 +43,8 @@ pub(super) fn inspect(path: &Path) -> Result<Picture, DataError> {
     })
 }
 
-/// A JPEG or PNG file, turned as its EXIF orientation says, and that orientation. The content decides
-/// the format, since file names lie.
+/// A JPEG or PNG file, turned as its EXIF orientation says, with that orientation. The content decides the format,
+/// since endings of file names may be wrong.
 fn decode(path: &Path) -> Result<(DynamicImage, Orientation), DataError> {
     let unreadable = |source| DataError::Read {
         path: path.to_owned(),
@@ -71,8 +71,8 @@ fn decode(path: &Path) -> Result<(DynamicImage, Orientation), DataError> {
     turned().map_err(|error: image::ImageError| undecodable(error.to_string()))
 }
 
-/// Whether the segments of a JPEG file lead to its end marker. The decoder
-/// fills what a shortened file lacks with grey, so it cannot tell.
+/// True if the segments of a JPEG file lead to its end marker. The decoder does not notice a shortened file: it fills
+/// the lost part with grey.
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
     const START: u8 = 0xD8;
     const END: u8 = 0xD9;

@@ -1,12 +1,12 @@
-//! Folders as people have them: files that a desktop leaves are passed over, endings come in any case,
-//! lists name files with or without ending and folder.
+//! Folders as people keep them: files of a desktop are skipped, endings may have capitals, and lists may name files
+//! without ending or folder.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::DataError;
+use crate::error::DataError;
 
 /// Endings of images, the preferred ones first.
 pub(super) const IMAGE_ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
@@ -14,10 +14,10 @@ pub(super) const IMAGE_ENDINGS: [&str; 3] = ["jpg", "jpeg", "png"];
 /// Endings of label maps.
 pub(super) const LABEL_ENDINGS: [&str; 1] = ["png"];
 
-/// Folders in folders that are looked into.
+/// Depth to which folders in folders are searched.
 const DEEPEST: usize = 4;
 
-/// What a folder holds, in the order of names, without the files that a desktop leaves.
+/// The paths in a folder in the order of names, without files of a desktop.
 ///
 /// # Errors
 /// A folder that cannot be read.
@@ -36,7 +36,7 @@ pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-/// The files of a folder and of those in it with one of the endings, in the order of names.
+/// The files with one of the endings in a folder and the folders in it, in the order of names.
 ///
 /// # Errors
 /// A folder that cannot be read.
@@ -62,7 +62,7 @@ fn collect(
     Ok(())
 }
 
-/// Whether a desktop made a file for itself: `.DS_Store`, `._x.png`, `Thumbs.db`.
+/// True for files that a desktop makes for itself: `.DS_Store`, `._x.png`, `Thumbs.db`.
 fn is_of_desktop(name: &str) -> bool {
     let others = ["thumbs.db", "desktop.ini", "__macosx"];
     name.starts_with('.') || others.contains(&name.to_lowercase().as_str())
@@ -80,7 +80,7 @@ fn has_ending(name: &str, endings: &[&str]) -> bool {
     ending(name, endings).is_some()
 }
 
-/// The position of a name's ending among others, capitals being the same.
+/// The position of a name's ending in `endings`, whatever its capitals.
 fn ending(name: &str, endings: &[&str]) -> Option<usize> {
     let (_, own) = name.rsplit_once('.')?;
     endings
@@ -88,7 +88,7 @@ fn ending(name: &str, endings: &[&str]) -> Option<usize> {
         .position(|ending| own.eq_ignore_ascii_case(ending))
 }
 
-/// A name without its ending, where that is one of an image.
+/// A name without the ending of an image. Other endings stay.
 pub(super) fn stem(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, _)) if has_ending(name, &IMAGE_ENDINGS) => stem,
@@ -96,7 +96,7 @@ pub(super) fn stem(name: &str) -> &str {
     }
 }
 
-/// A path from `dir` on, with `/` between its parts.
+/// A path relative to `dir`, with `/` between its parts.
 pub(super) fn relative(dir: &Path, path: &Path) -> String {
     let parts = path.strip_prefix(dir).unwrap_or(path).components();
     let parts: Vec<_> = parts
@@ -105,7 +105,7 @@ pub(super) fn relative(dir: &Path, path: &Path) -> String {
     parts.join("/")
 }
 
-/// The files of a folder by their names without ending.
+/// Index of the files of a folder by their names without ending.
 pub(super) struct Index {
     dir: PathBuf,
     endings: &'static [&'static str],
@@ -113,7 +113,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Lists a folder and those in it; one that is not there holds nothing.
+    /// Lists a folder and the folders in it. A missing folder has no files.
     ///
     /// # Errors
     /// A folder that cannot be read.
@@ -143,8 +143,8 @@ impl Index {
         &self.dir
     }
 
-    /// The file that a list means by a name: with or without ending, with `/` or `\` between folders,
-    /// with folders before it that are not below this one.
+    /// The file that a list means by a name. The name may lack its ending, have `/` or `\` between folders, and begin
+    /// with folders above this one.
     pub(super) fn find(&self, name: &str) -> Option<&Path> {
         let name = name.replace('\\', "/");
         let parts: Vec<&str> = name.split('/').filter(|part| !part.is_empty()).collect();
@@ -163,7 +163,7 @@ impl Index {
         path.map(PathBuf::as_path)
     }
 
-    /// The name in the folder that is most like another one.
+    /// The most similar name in the folder, if one is similar.
     pub(super) fn nearest(&self, name: &str) -> Option<String> {
         let name = stem(name).to_lowercase();
         let distance = |path: &&PathBuf| {
@@ -178,8 +178,8 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::write_text;
     use super::*;
+    use crate::testing::write_text;
     use tempfile::tempdir;
 
     #[test]

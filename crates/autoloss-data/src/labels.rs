@@ -13,7 +13,8 @@ use png::{BitDepth, ColorType};
 pub use colours::ColourMap;
 pub use table::LabelTable;
 
-use super::{DataError, IGNORE};
+use crate::error::DataError;
+use crate::example::IGNORE;
 use decode::{Decoded, Pixels, decode};
 
 /// The class of each pixel of an image.
@@ -40,7 +41,7 @@ pub struct LabelReader {
 }
 
 impl LabelReader {
-    /// Reads a label map whose labels are below `classes`, or 255 for ignored pixels.
+    /// Reads a label map with labels below `classes`, or 255 for ignored pixels.
     ///
     /// # Errors
     /// A file that cannot be read or decoded, a number or a colour that has no such label; the first
@@ -49,10 +50,10 @@ impl LabelReader {
         self.read_or(path.as_ref(), classes, None)
     }
 
-    /// Reads a predicted label map, in which a number that is no class becomes 255.
+    /// Reads a predicted label map. Numbers without a class become 255.
     ///
     /// # Errors
-    /// As [`Self::read`], but for numbers.
+    /// As [`Self::read`], except for numbers.
     pub fn read_prediction(
         &self,
         path: impl AsRef<Path>,
@@ -182,8 +183,8 @@ pub fn write_label_map(path: impl AsRef<Path>, map: &LabelMap) -> Result<(), Dat
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{message, write_palette, write_png, write_text};
     use super::*;
+    use crate::testing::{message, write_palette, write_png, write_text};
     use proptest::prelude::*;
     use std::fs;
     use tempfile::tempdir;
@@ -192,7 +193,7 @@ mod tests {
         LabelReader::default().read(path, 255)
     }
 
-    /// Samples of so many bits packed into bytes, each line beginning one.
+    /// Samples of `bits` bits packed into bytes. Each line begins a new byte.
     fn pack(samples: &[u16], width: usize, bits: usize) -> Vec<u8> {
         if bits == 16 {
             return samples.iter().flat_map(|v| v.to_be_bytes()).collect();

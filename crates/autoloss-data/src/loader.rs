@@ -1,4 +1,4 @@
-//! Training batches, made beside the training.
+//! Training batches, made by threads beside the training.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -10,9 +10,13 @@ use crossbeam_channel::{Receiver, Sender, never, unbounded};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Augmentation, DataError, Prepared, Purpose, SegmentationData, Split, stream};
+use crate::augment::{Augmentation, Prepared};
+use crate::error::DataError;
+use crate::example::SegmentationData;
+use crate::split::Split;
+use crate::streams::{Purpose, stream};
 
-/// Several examples of one size, as a network takes them.
+/// Examples of one size, as a network reads them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     /// Normalised colours as in [`Prepared`]; shape (n, 3, h, w).
@@ -61,19 +65,18 @@ impl Batch {
     }
 }
 
-/// How batches are made.
+/// Settings of batches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderSettings {
     /// Examples a batch.
     pub batch: usize,
     /// Height and width of the crops.
     pub crop: (usize, usize),
-    /// How examples are varied.
+    /// Variation of the examples.
     pub augmentation: Augmentation,
-    /// Threads that make batches; with 0 the caller makes them itself.
+    /// Threads that make batches; with 0 the thread of the caller does.
     pub workers: usize,
-    /// Batches that may be under way or waiting at any time; at least one a
-    /// worker is always allowed.
+    /// Batches in the making or waiting at any time; at least one for each worker.
     pub prefetch: usize,
 }
 
@@ -95,25 +98,25 @@ enum Source<B> {
     Workers(Pool<B>),
 }
 
-/// An example of a batch: its index in the split, and its place in the endless row of epochs.
+/// An example of a batch: its index in the split, and its position in the endless sequence of epochs.
 type Turn = (usize, u64);
 
-/// How many examples and batches there are, whatever is in them.
+/// Settings of batches of any kind.
 pub(super) struct Recipe {
     /// Examples of an epoch.
     pub(super) len: usize,
     /// Examples a batch.
     pub(super) batch: usize,
-    /// Threads that make batches; with 0 the caller makes them itself.
+    /// Threads that make batches; with 0 the thread of the caller does.
     pub(super) workers: usize,
-    /// Batches that may be under way or waiting.
+    /// Batches in the making or waiting.
     pub(super) prefetch: usize,
-    /// The seed of the epochs' orders and of how examples are varied.
+    /// Seed of the order of epochs and of the variation of examples.
     pub(super) seed: u64,
 }
 
 impl Loader {
-    /// Starts the workers; they begin with the first batches at once.
+    /// Starts the workers, which begin with the first batches at once.
     ///
     /// # Errors
     /// An empty split, a setting outside its range, no threads left.
@@ -153,7 +156,7 @@ fn positive(name: &'static str, value: usize) -> Result<(), DataError> {
 
 impl<B: Send + 'static> Loader<B> {
     /// Starts the workers on batches of any kind: `prepare` makes the example of an index, varied
-    /// by the generator, and `stack` puts the examples of a batch together.
+    /// by the generator; `stack` puts the examples of a batch together.
     ///
     /// # Errors
     /// An empty split, a batch of nothing, no threads left.
@@ -218,10 +221,10 @@ impl<B> Iterator for Loader<B> {
     }
 }
 
-/// Everything batches depend on.
+/// All inputs of a batch.
 struct Maker<B> {
     recipe: Recipe,
-    /// Makes a batch of the given examples: a pure function of them.
+    /// Makes a batch of the given examples; a pure function.
     #[expect(clippy::type_complexity, reason = "a function, named nowhere else")]
     make: Box<dyn Fn(&[Turn]) -> Result<B, DataError> + Send + Sync>,
 }
@@ -241,7 +244,7 @@ impl<B> Maker<B> {
     }
 }
 
-/// The order of the epoch last asked for; each thread keeps its own.
+/// The order of the last epoch that was asked for; each thread keeps its own.
 #[derive(Default)]
 struct EpochOrder {
     epoch: u64,
@@ -261,17 +264,16 @@ impl EpochOrder {
     }
 }
 
-/// A batch, or the panic that came instead: a worker that died in silence
-/// would leave the caller waiting for ever.
+/// A batch, or the panic of its making. Without the panic a caller would wait for ever.
 type Made<B> = Result<Result<B, DataError>, Box<dyn Any + Send>>;
 
-/// Threads that turn tickets (numbers of batches) into batches. A new ticket is
-/// given out for each batch taken, so never more than `prefetch` are about.
+/// Threads that make batches of given numbers (tickets). Each batch that is taken frees one new ticket, so that at most
+/// `prefetch` are out.
 struct Pool<B> {
     tickets: Sender<u64>,
     next_ticket: u64,
     made: Receiver<(u64, Made<B>)>,
-    /// Batches that came before their turn.
+    /// Batches made before their turn.
     early: BTreeMap<u64, Made<B>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -307,13 +309,13 @@ impl<B> Pool<B> {
         Ok(pool)
     }
 
-    /// Sending fails only when no worker is left; `take` then says so.
+    /// Gives out a ticket. Sending fails only if no worker is left, which `take` reports.
     fn hand_out(&mut self) {
         let _ = self.tickets.send(self.next_ticket);
         self.next_ticket += 1;
     }
 
-    /// Batches that were asked for and are passed over are still made, and dropped when they come.
+    /// Batches whose tickets are out are still made, and dropped when they arrive.
     fn skip_to(&mut self, index: u64) {
         if index < self.next_ticket {
             return;
@@ -357,7 +359,7 @@ impl<B> Drop for Pool<B> {
         self.made = never();
         self.tickets = unbounded().0;
         for thread in self.threads.drain(..) {
-            // Panics of the making are delivered, not left in the thread.
+            // Panics of the making were delivered as results.
             let _ = thread.join();
         }
     }

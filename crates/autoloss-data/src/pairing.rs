@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::DataError;
-use super::folder::{LABEL_ENDINGS, file_name, files, relative, stem};
+use crate::error::DataError;
+use crate::folder::{LABEL_ENDINGS, file_name, files, relative, stem};
 
-/// Ends of names that say what kind of file it is and not which frame; of several files of one frame the
-/// first kind is the label map.
+/// Suffixes of names for the kind of file, in order of preference: of several files of one frame the first is the
+/// label map.
 const KINDS: [&str; 4] = ["_labelTrainIds", "_labelIds", "_leftImg8bit", "_mask"];
 
-/// Ends of names of files that Cityscapes puts beside label maps.
+/// Suffixes of files that Cityscapes puts beside label maps.
 const NO_LABELS: [&str; 3] = ["_color", "_instanceIds", "_instanceTrainIds"];
 
 /// The label maps of two folders, and of folders in them, as (prediction, target), ordered by name.
 ///
 /// Files belong together if they have the same name below their folders, or else if their names mean the
 /// same frame: `ulm_000000_000019` of Cityscapes with anything behind it, or a name without `_mask` and
-/// the like. Files other than PNG, and those that a desktop leaves, are passed over.
+/// the like. Files other than PNG and files of a desktop are skipped.
 ///
 /// # Errors
 /// A folder that cannot be read or holds no PNG file; a file without a counterpart in the other folder;
@@ -39,7 +39,7 @@ pub fn pair_label_maps(
         frames(pred_dir, &predictions)?,
         frames(target_dir, &targets)?,
     );
-    // Frames that have nothing in common are no better reason than the names as they are.
+    // Without a common frame, the names as they are explain the error better.
     if predictions.keys().any(|frame| targets.contains_key(frame)) {
         matched((pred_dir, predictions), (target_dir, targets))
     } else {
@@ -56,7 +56,10 @@ fn names(dir: &Path, files: &[PathBuf]) -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-/// The pairs, if every file has its counterpart.
+/// The pairs.
+///
+/// # Errors
+/// A file without a counterpart.
 fn matched(
     (pred_dir, predictions): (&Path, BTreeMap<String, PathBuf>),
     (target_dir, mut targets): (&Path, BTreeMap<String, PathBuf>),
@@ -67,7 +70,7 @@ fn matched(
     Ok(predictions.into_iter().filter_map(pair).collect())
 }
 
-/// The error when `dir` lacks a file that another folder holds.
+/// Checks that `dir` has a file for each name of another folder.
 fn all_named(
     dir: &Path,
     present: &BTreeMap<String, PathBuf>,
@@ -157,8 +160,8 @@ fn frame(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{message, write_text};
     use super::*;
+    use crate::testing::{message, write_text};
     use std::fs;
     use tempfile::{TempDir, tempdir};
 

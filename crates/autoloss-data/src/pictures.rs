@@ -1,18 +1,21 @@
-//! Images and label maps in folders: the one data set behind every layout.
+//! Images and label maps in folders: the data set behind every layout of them.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::classes::background;
-use super::files::read_rgb;
-use super::{DataError, Example, LabelReader, SegmentationData, Split, in_split};
+use crate::classes::background;
+use crate::error::{DataError, in_split};
+use crate::example::{Example, SegmentationData};
+use crate::files::read_rgb;
+use crate::labels::LabelReader;
+use crate::split::Split;
 
-/// Where an image and its label map are.
+/// An example: an image and its label map.
 #[derive(Debug)]
 pub(super) struct Pair {
     /// Name of the example.
     pub(super) name: String,
-    /// Files, or the error that names the one that is missing.
+    /// Its files, or the missing one.
     pub(super) place: Result<Place, Missing>,
 }
 
@@ -25,7 +28,7 @@ pub(super) struct Place {
     pub(super) reader: usize,
 }
 
-/// A file that a list names and that is not there.
+/// A missing file that a list names.
 #[derive(Debug)]
 pub(super) struct Missing {
     pub(super) path: PathBuf,
@@ -39,7 +42,7 @@ pub struct Pictures {
     pub(super) readers: Vec<LabelReader>,
     pub(super) train: Vec<Pair>,
     pub(super) val: Vec<Pair>,
-    /// Where the two sets come from, for messages.
+    /// Origin of the two sets, for messages.
     pub(super) sources: [String; 2],
 }
 
@@ -52,7 +55,7 @@ impl Pictures {
         }
     }
 
-    /// Images that a set has twice, and images of the validation set that training sees.
+    /// Warnings of images that a set has twice, and of validation images in the training set.
     fn repeated(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let images = |pairs: &[Pair]| -> Vec<PathBuf> {

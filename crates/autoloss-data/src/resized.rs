@@ -1,15 +1,17 @@
-//! A data set with its images made smaller.
+//! A data set with smaller images.
 
 use std::sync::Arc;
 
 use image::imageops::FilterType;
 use image::{ImageBuffer, Rgb};
 
-use super::{DataError, Example, SegmentationData, Split};
+use crate::error::DataError;
+use crate::example::{Example, SegmentationData};
+use crate::split::Split;
 
-/// A data set whose images have at most so many pixels on their longer side.
+/// A data set whose images are reduced to a largest longer side.
 ///
-/// Colours are averaged over the pixels that fall together, labels are those of the nearest pixel.
+/// Colours are averaged over the merged pixels; labels are those of the nearest pixel.
 pub struct Resized {
     inner: Arc<dyn SegmentationData>,
     longest_side: usize,

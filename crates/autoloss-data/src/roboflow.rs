@@ -4,18 +4,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::classes::{check_classes, lines_of};
-use super::folder::{IMAGE_ENDINGS, entries, file_name, stem};
-use super::pictures::{Missing, Pair, Pictures, Place};
-use super::{DataError, LabelFiles, LabelReader, LabelTable};
+use crate::classes::{check_classes, lines_of};
+use crate::error::DataError;
+use crate::example::IGNORE;
+use crate::folder::{IMAGE_ENDINGS, entries, file_name, stem};
+use crate::label_files::LabelFiles;
+use crate::labels::{LabelReader, LabelTable};
+use crate::pictures::{Missing, Pair, Pictures, Place};
 
 /// File of the classes in each folder.
 const CLASSES: &str = "_classes.csv";
 
-/// End of the names of masks.
+/// Suffix of the names of masks.
 const MASK: &str = "_mask";
 
-/// Whether a folder is such an export.
+/// True for a folder with an export of masks.
 pub(super) fn is_export(dir: &Path) -> bool {
     dir.join("train").join(CLASSES).is_file()
 }
@@ -50,7 +53,7 @@ pub(super) fn open(dir: &Path, files: LabelFiles) -> Result<Pictures, DataError>
         true => {
             let numbers: Vec<String> = known.iter().map(|(number, _)| number.to_string()).collect();
             let numbered = known.iter().map(|(number, _)| *number).zip(0..);
-            let ignored = std::iter::once((255, super::IGNORE));
+            let ignored = std::iter::once((255, IGNORE));
             LabelTable::closed(ignored.chain(numbered), &numbers.join(", "))
         }
         false => files.table,
@@ -77,7 +80,7 @@ fn classes(path: &Path) -> Result<Vec<(u16, String)>, DataError> {
         let (number, name) = text.split_once(',').unwrap_or((&text, ""));
         match (number.trim().parse(), name.trim()) {
             (Ok(number), name) if !name.is_empty() => found.push((number, name.to_owned())),
-            // The head names the columns.
+            // The first line has names of columns.
             (Err(_), _) if found.is_empty() && line == 1 => {}
             _ => {
                 return Err(DataError::Layout {

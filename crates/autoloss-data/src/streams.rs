@@ -27,9 +27,8 @@ pub enum Purpose {
     SingleDigit = 9,
 }
 
-/// The generator of item `index`: a pure function of its arguments, so that
-/// items can be made in any order and by any thread. The arguments fill the
-/// key of the cipher, hence two different triples never share a stream.
+/// The generator of item `index`, a pure function of its arguments: items can be made in any order and by any thread.
+/// The arguments fill the key of the cipher, so that two different triples never share a stream.
 #[must_use]
 pub fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
     let mut key = [0; 32];

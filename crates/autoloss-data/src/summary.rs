@@ -3,21 +3,23 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::objects::{ObjectData, outlines};
-use super::{DataError, SegmentationData, Split};
+use crate::error::DataError;
+use crate::example::SegmentationData;
+use crate::objects::{ObjectData, outlines};
+use crate::split::Split;
 
-/// Classes named in one line; of more, the most frequent ones are.
+/// Largest number of classes named in a line, the most frequent ones.
 const NAMED: usize = 12;
 
-/// Classes named of those without a pixel or object.
+/// Largest number of absent classes named.
 const ABSENT_NAMED: usize = 5;
 
 /// Summary of a data set as a run reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// One for each set, in the order of [`Split::ALL`].
+    /// The sets in the order of [`Split::ALL`].
     pub sets: Vec<SetSummary>,
-    /// Things about the files that may make numbers meaningless, each a sentence with its numbers.
+    /// Sentences on findings in the files that may make scores meaningless.
     pub warnings: Vec<String>,
 }
 
@@ -59,7 +61,7 @@ pub struct ClassCount {
 }
 
 impl Summary {
-    /// The sets by their counts, without warnings.
+    /// A summary of sets without warnings.
     pub(crate) fn of_sets(sets: Vec<SetSummary>) -> Self {
         Self {
             sets,
@@ -95,7 +97,7 @@ impl SetSummary {
         }
     }
 
-    /// One line for people: images, the share or number of each class, ignored ones, remarks.
+    /// The summary in a line for people: images, share or number of each class, ignored pixels, remarks.
     #[must_use]
     pub fn line(&self) -> String {
         let mut shown: Vec<&ClassCount> = self.classes.iter().filter(|c| c.count > 0).collect();
@@ -147,7 +149,7 @@ impl SetSummary {
         self.ignored + self.classes.iter().map(|class| class.count).sum::<u64>()
     }
 
-    /// A number of objects, or a share of the pixels.
+    /// Text of a count: a number of objects, or a share of the pixels.
     #[must_use]
     pub fn amount(&self, count: u64) -> String {
         match self.unit {
@@ -216,11 +218,11 @@ pub fn count_labels_of(
             Ok(count_labels(&example.labels, classes))
         })
         .collect();
-    // All are made, so that the first error is the one that is told.
+    // All are made before any error is returned, so that it is the first one in order.
     each.into_iter().collect()
 }
 
-/// Summary of label maps, of which at most the first `most` of each set are counted.
+/// Summary of label maps; at most the first `most` of each set are counted.
 ///
 /// # Errors
 /// An example that cannot be read.
@@ -241,7 +243,7 @@ pub fn of_label_maps(data: &dyn SegmentationData, most: usize) -> Result<Summary
     sets.map(Summary::of_sets)
 }
 
-/// Summary of the objects in images, of which at most the first `most` of each set are counted.
+/// Summary of the objects in images; at most the first `most` images of each set are counted.
 ///
 /// # Errors
 /// An image whose objects cannot be read.
@@ -284,8 +286,8 @@ fn counted_in(mut summary: SetSummary, most: usize) -> SetSummary {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Memory;
     use super::*;
+    use crate::testing::Memory;
 
     fn names(count: usize) -> Vec<String> {
         (0..count).map(|i| format!("c{i}")).collect()

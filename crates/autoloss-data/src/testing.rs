@@ -1,4 +1,4 @@
-//! Makers of small files and data sets for the tests of this module.
+//! Small files and data sets for the tests of this crate.
 
 use std::fmt::Debug;
 use std::fs::{self, File};
@@ -8,11 +8,12 @@ use png::{BitDepth, ColorType};
 
 use autoloss_metrics::coco::Mask;
 
-use super::{
-    DataError, Example, Object, ObjectData, Scene, SegmentationData, Skeleton, Split, in_split,
-};
+use crate::error::{DataError, in_split};
+use crate::example::{Example, SegmentationData};
+use crate::objects::{Object, ObjectData, Scene, Skeleton};
+use crate::split::Split;
 
-/// The text of the error a call must end in.
+/// The text of the error that a call must return.
 pub(super) fn message<T: Debug>(result: Result<T, DataError>) -> String {
     result.expect_err("an error was expected").to_string()
 }

@@ -1,11 +1,14 @@
 //! Data sets in the folder layout of PASCAL VOC, and in that of Roboflow's masks.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::classes::{check_classes, lines_of, read_classes};
-use super::folder::{IMAGE_ENDINGS, Index, LABEL_ENDINGS, entries, file_name};
-use super::pictures::{Missing, Pair, Pictures, Place};
-use super::{ColourMap, DataError, LabelReader, LabelTable, roboflow};
+use crate::classes::{check_classes, lines_of, read_classes};
+use crate::error::DataError;
+use crate::folder::{IMAGE_ENDINGS, Index, LABEL_ENDINGS, entries, file_name};
+use crate::label_files::LabelFiles;
+use crate::labels::{ColourMap, LabelReader};
+use crate::pictures::{Missing, Pair, Pictures, Place};
+use crate::roboflow;
 
 /// The classes of PASCAL VOC 2012.
 const VOC_CLASSES: [&str; 21] = [
@@ -32,17 +35,6 @@ const VOC_CLASSES: [&str; 21] = [
     "tvmonitor",
 ];
 
-/// How a user says what the numbers and colours of label files mean.
-#[derive(Clone, Debug, Default)]
-pub struct LabelFiles {
-    /// Names of the classes in the order of their labels.
-    pub classes: Option<Vec<String>>,
-    /// Table from numbers to labels.
-    pub table: LabelTable,
-    /// File of a colour map.
-    pub colours: Option<PathBuf>,
-}
-
 impl Pictures {
     /// Opens a folder in the layout of PASCAL VOC by reading its lists:
     ///
@@ -55,10 +47,10 @@ impl Pictures {
     /// labelmap.txt or label_colors.txt      where masks are coloured
     /// ```
     ///
-    /// or one of Roboflow's exports of masks. The names of the classes are those given, else the lines of
-    /// `classes.txt`, else those of the colour map, else the 21 of PASCAL VOC 2012.
+    /// or one of Roboflow's exports of masks. Names of classes come from `files`, else from `classes.txt`, else from the
+    /// colour map, else they are the 21 of PASCAL VOC 2012.
     ///
-    /// Images are not looked at; [`check`](super::check()) does that.
+    /// Images are not opened; [`check`](crate::check()) does that.
     ///
     /// # Errors
     /// A list that is missing or empty; another layout; fewer than 2, more than 255, empty or repeated
@@ -101,7 +93,10 @@ impl Pictures {
     }
 }
 
-/// The error where a folder has another layout, with what it holds.
+/// Checks that a folder has the layout.
+///
+/// # Errors
+/// Another layout, with the content of the folder.
 fn check_layout(dir: &Path) -> Result<(), DataError> {
     let held: Vec<String> = entries(dir)?.iter().map(|path| file_name(path)).collect();
     if held.iter().any(|name| name == "ImageSets") {
@@ -162,7 +157,7 @@ fn pairs(list: &Path, images: &Index, labels: &Index) -> Result<Vec<Pair>, DataE
     Ok(lines.into_iter().map(pair).collect())
 }
 
-/// The error for a name in a list without its file.
+/// The missing file of a name in a list.
 fn missing((list, line): (&Path, usize), name: &str, index: &Index, what: &str) -> Missing {
     let folder = file_name(index.dir());
     let near = index.nearest(name);

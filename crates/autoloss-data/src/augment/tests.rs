@@ -1,8 +1,8 @@
 //! Tests of [`super`].
 
-use super::super::testing::{message, numbered};
-use super::super::{Purpose, stream};
 use super::*;
+use crate::streams::{Purpose, stream};
+use crate::testing::{message, numbered};
 use proptest::prelude::*;
 
 fn rng(seed: u64) -> ChaCha8Rng {
@@ -134,7 +134,7 @@ proptest! {
     #[test]
     fn grey_stays_grey_under_saturation_and_hue(grey in 0.0f32..1.0, amount in 0.0f32..2.0, angle in -3.2f32..3.2) {
         let matrix = product(&hue_matrix(angle), &saturation_matrix(amount));
-        let out = ColourMap { matrix, offset: [0.0; 3] }.apply([grey; 3]);
+        let out = ColourTransform { matrix, offset: [0.0; 3] }.apply([grey; 3]);
         prop_assert!(close(&out, &[grey; 3]));
     }
 }
@@ -171,10 +171,10 @@ fn numbers_worked_by_hand() {
     // A full turn changes nothing, half saturation of pure red is half red and half its grey.
     assert!(close(
         hue_matrix(std::f32::consts::TAU).as_flattened(),
-        ColourMap::IDENTITY.matrix.as_flattened()
+        ColourTransform::IDENTITY.matrix.as_flattened()
     ));
     let matrix = saturation_matrix(0.5);
-    let out = ColourMap {
+    let out = ColourTransform {
         matrix,
         offset: [0.0; 3],
     }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::testing::message;
 use super::*;
+use crate::testing::message;
 
 fn hold_out(share: f64, most: usize, seed: u64) -> HoldOut {
     HoldOut { share, most, seed }
 }
 
-/// How often each of the classes occurs in a part.
+/// Number of examples of a part with each class.
 fn counts(part: &[usize], classes: &[Vec<usize>]) -> Vec<usize> {
     let mut counts = vec![0; 8];
     for class in part.iter().flat_map(|i| &classes[*i]) {

@@ -1,12 +1,13 @@
-//! Colour maps: which class a colour in a mask stands for.
+//! Colour maps: classes of the colours in masks.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::super::classes::{lines_of, plain};
-use super::super::{DataError, IGNORE};
+use crate::classes::{lines_of, plain};
+use crate::error::DataError;
+use crate::example::IGNORE;
 
-/// Files of colour maps as tools name them, in the order they are looked for.
+/// Usual names of colour maps, in the order of preference.
 const NAMES: [&str; 3] = ["labelmap.txt", "label_colors.txt", "class_dict.csv"];
 
 /// The colour of PASCAL VOC's borders, which no map lists.
@@ -25,8 +26,8 @@ const VOID: [&str; 6] = [
 /// Classes by their colours, from a file with a class a line: CVAT's `labelmap.txt` (`NAME:R,G,B::`),
 /// CamVid's `label_colors.txt` (`R G B NAME`) or `NAME R G B`, separated by blanks or commas.
 ///
-/// The classes have their labels by the order of the lines. Classes named `void`, `ignore` or `unlabeled`
-/// have none, their pixels are ignored, as are those of the colour of PASCAL VOC's borders.
+/// Labels follow the order of the lines. Pixels of classes named `void`, `ignore` or `unlabeled` are ignored, and so are
+/// pixels of the colour of PASCAL VOC's borders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColourMap {
     path: PathBuf,
@@ -87,7 +88,7 @@ impl ColourMap {
         Ok(map.for_classes(&classes))
     }
 
-    /// The colour map of a folder, if it has one under a name that tools give it.
+    /// The colour map of a folder, if it has one under a usual name.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -99,7 +100,7 @@ impl ColourMap {
             .transpose()
     }
 
-    /// The same colours for given classes; those of other names are ignored.
+    /// The colour map with labels by the order of `classes`. Other classes of the file are ignored.
     #[must_use]
     pub fn for_classes(self, classes: &[String]) -> Self {
         let label = |name: &String| {
@@ -132,8 +133,7 @@ impl ColourMap {
         &self.path
     }
 
-    /// Names in the file whose pixels are ignored for being none of the classes; those that mean
-    /// "ignored" are not told.
+    /// Names in the file that are none of the classes, without those that mean "ignored".
     pub fn left_out(&self) -> impl Iterator<Item = &str> {
         let ignored = |(name, colour): &&(String, [u8; 3])| {
             !is_void(name) && self.labels.get(colour) == Some(&IGNORE)
@@ -144,14 +144,14 @@ impl ColourMap {
             .map(|(name, _)| name.as_str())
     }
 
-    /// The label of a colour, none where the map does not list it.
+    /// The label of a colour, none for a colour that the map does not list.
     pub(super) fn label(&self, colour: [u8; 3]) -> Option<u8> {
         let border = (colour == VOC_BORDER).then_some(IGNORE);
         self.labels.get(&colour).copied().or(border)
     }
 }
 
-/// A colour as colour maps write it.
+/// Text of a colour as in colour maps.
 pub(super) fn text([r, g, b]: [u8; 3]) -> String {
     format!("{r},{g},{b}")
 }
@@ -160,7 +160,7 @@ fn is_void(name: &str) -> bool {
     VOID.contains(&plain(name).as_str())
 }
 
-/// Whether a line names the columns, as in `name,r,g,b`.
+/// True for a line with names of columns, such as `name,r,g,b`.
 fn is_head(line: &str) -> bool {
     let words: Vec<String> = line.split([',', ';', '\t', ' ']).map(plain).collect();
     let has = |names: [&str; 2]| words.iter().any(|word| names.contains(&word.as_str()));
@@ -191,8 +191,8 @@ fn parse(line: &str) -> Option<(String, [u8; 3])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::message;
     use super::*;
+    use crate::testing::message;
     use std::fs;
     use tempfile::tempdir;
 

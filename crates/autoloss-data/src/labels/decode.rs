@@ -1,4 +1,4 @@
-//! Decoding of PNG files to numbers or colours, as the file has them.
+//! Decoding of PNG files to the numbers or colours in them.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 use png::{BitDepth, ColorType, Transformations};
 
-use super::super::DataError;
+use crate::error::DataError;
 
-/// Larger images are refused: a damaged header must not claim all memory.
+/// Largest number of pixels. A damaged header must not claim all memory.
 const MAX_PIXELS: u64 = 1 << 28;
 
-/// Pixels of a file before any of them has a class.
+/// Pixels of a file before classes are assigned.
 pub(super) struct Decoded {
     pub(super) pixels: Pixels,
     pub(super) width: usize,
@@ -26,7 +26,7 @@ pub(super) enum Pixels {
     Colours(Vec<[u8; 3]>),
 }
 
-/// Reads a PNG: grey of 1 to 16 bits, a palette, or colours of 8 bits; an alpha channel is passed over.
+/// Reads a PNG: grey of 1 to 16 bits, a palette, or colours of 8 bits; an alpha channel is ignored.
 pub(super) fn decode(path: &Path) -> Result<Decoded, DataError> {
     let file = File::open(path).map_err(|source| DataError::Read {
         path: path.to_owned(),
@@ -76,7 +76,7 @@ pub(super) fn decode(path: &Path) -> Result<Decoded, DataError> {
     })
 }
 
-/// The first three of every so many bytes.
+/// The first three of every `step` bytes.
 fn triples(bytes: &[u8], step: usize) -> Vec<[u8; 3]> {
     let groups = bytes.chunks_exact(step);
     groups.map(|group| [group[0], group[1], group[2]]).collect()

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::super::{DataError, IGNORE};
+use crate::error::DataError;
+use crate::example::IGNORE;
 
 /// Table from the numbers in label files to labels, as in `0=0,255=1` or `7=0,8=1,*=ignore`.
 ///
-/// Numbers that it does not list are labels themselves, unless it lists `*`. The label 255 stands for
+/// Numbers that the table does not list are labels themselves, unless it lists `*`. The label 255 stands for
 /// ignored pixels, which are also written `ignore`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelTable {
@@ -15,7 +16,7 @@ pub struct LabelTable {
     rest: Rest,
     /// The label of ignored pixels in the files.
     ignored: u8,
-    /// What numbers a file may hold, where that is not the classes' own.
+    /// Allowed numbers in words, if they are not the classes' own.
     expected: Option<String>,
 }
 
@@ -31,20 +32,20 @@ impl Default for LabelTable {
     }
 }
 
-/// Fate of numbers that are not listed.
+/// Meaning of numbers that are not listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Rest {
     /// The number is the label.
     #[default]
     Itself,
-    /// All of them have this label.
+    /// Every such number has this label.
     Label(u8),
-    /// There must be none.
+    /// Such numbers are errors.
     Refused,
 }
 
 impl LabelTable {
-    /// A table of all numbers that a file may hold; `expected` says which they are.
+    /// A table of all allowed numbers of a file; `expected` is their range in words.
     pub(crate) fn closed(listed: impl IntoIterator<Item = (u16, u8)>, expected: &str) -> Self {
         Self {
             listed: listed.into_iter().collect(),
@@ -54,14 +55,14 @@ impl LabelTable {
         }
     }
 
-    /// The same table with one of the labels ignored; 255 is ignored only where it is that one or listed.
+    /// The table with `label` as the ignored one. 255 is then ignored only if it is `label` or listed.
     #[must_use]
     pub fn ignoring(mut self, label: u8) -> Self {
         self.ignored = label;
         self
     }
 
-    /// The label of a number, none where it is none of `classes` classes and not ignored.
+    /// The label of a number: ignored, or below `classes`. None for other numbers.
     pub(crate) fn label(&self, number: u16, classes: usize) -> Option<u8> {
         let (label, listed) = match (self.listed.get(&number), self.rest) {
             (Some(label), _) => (u16::from(*label), true),
@@ -76,7 +77,7 @@ impl LabelTable {
         (usize::from(label) < classes).then_some(label)
     }
 
-    /// The numbers that have a label, for people.
+    /// The numbers with a label, in words.
     pub(crate) fn expected(&self, classes: usize) -> String {
         let largest = classes.saturating_sub(1);
         let ignored = self.ignored;
@@ -146,8 +147,8 @@ impl FromStr for LabelTable {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::message;
     use super::*;
+    use crate::testing::message;
 
     fn table(text: &str) -> LabelTable {
         text.parse().unwrap()

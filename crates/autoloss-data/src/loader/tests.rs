@@ -4,9 +4,10 @@ use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::super::testing::{Memory, message};
-use super::super::{Cached, Example};
 use super::*;
+use crate::cached::Cached;
+use crate::example::Example;
+use crate::testing::{Memory, message};
 use proptest::prelude::*;
 
 fn settings(batch: usize, workers: usize, prefetch: usize) -> LoaderSettings {
@@ -213,7 +214,7 @@ fn settings_that_cannot_work_are_named() {
 
 #[test]
 fn only_examples_of_one_size_are_stacked() {
-    let whole = |width, height| Prepared::whole(&super::super::testing::numbered(0, width, height));
+    let whole = |width, height| Prepared::whole(&crate::testing::numbered(0, width, height));
     assert_eq!(
         message(Batch::stack(&[whole(3, 2), whole(4, 2)])),
         "setting batch: one example is 3x2 and another 4x2 (width x height): resize them to one size"

@@ -1,29 +1,32 @@
-//! From images with objects to what a detection network takes: resized, varied, padded to batches.
+//! Images with objects made into batches of a detection network: resized, varied, padded.
 
 use std::sync::Arc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::super::augment::{ColourMap, nearest, resample_image, taps};
-use super::super::loader::Recipe;
-use super::super::{Augmentation, DataError, Loader, Split};
-use super::{Corners, ObjectData, Scene};
+use crate::augment::Augmentation;
+use crate::augment::{ColourTransform, nearest, resample_image, taps};
+use crate::error::DataError;
+use crate::loader::Loader;
+use crate::loader::Recipe;
+use crate::objects::scene::{Corners, ObjectData, Scene};
+use crate::split::Split;
 
-/// How images are resized.
+/// Sizes of images and batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SceneSize {
-    /// Pixels of the shorter side; 0: as it is.
+    /// Pixels of the shorter side; 0: unchanged.
     pub short_side: usize,
-    /// The most pixels of the longer side; 0: no limit.
+    /// Largest number of pixels of the longer side; 0: no limit.
     pub long_side: usize,
     /// Rows and columns of a batch are multiples of this.
     pub divisor: usize,
 }
 
 impl SceneSize {
-    /// By how much an image of these sides is resized when its shorter side is to be `scale` times
-    /// what it is without variation: the limit of the longer side holds all the same.
+    /// Factor of size of an image whose shorter side varies by `scale`. The limit of the longer side holds for the
+    /// varied image, too.
     fn factor(self, height: usize, width: usize, scale: f64) -> f64 {
         let (short, long) = (height.min(width) as f64, height.max(width) as f64);
         let factor = match self.short_side {
@@ -37,10 +40,10 @@ impl SceneSize {
     }
 }
 
-/// An image with objects as a network takes it.
+/// An image with objects as a network reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreparedScene {
-    /// Normalised colours, shape (3, height, width); taken out when it joins a batch.
+    /// Normalised colours, shape (3, height, width); empty once the image is part of a batch.
     pub image: Vec<f32>,
     /// Rows, without padding.
     pub height: usize,
@@ -61,13 +64,13 @@ pub struct PreparedScene {
 }
 
 impl PreparedScene {
-    /// The image resized and not varied.
+    /// The image resized without variation.
     pub fn whole(scene: &Scene, size: SceneSize) -> Self {
         Self::new(
             scene,
             size.factor(scene.height, scene.width, 1.0),
             false,
-            &ColourMap::IDENTITY,
+            &ColourTransform::IDENTITY,
         )
     }
 
@@ -86,7 +89,7 @@ impl PreparedScene {
         Self::new(scene, factor, flip, &colours)
     }
 
-    fn new(scene: &Scene, factor: f64, flip: bool, colours: &ColourMap) -> Self {
+    fn new(scene: &Scene, factor: f64, flip: bool, colours: &ColourTransform) -> Self {
         let scaled = |side: usize| ((side as f64 * factor).round() as usize).max(1);
         let (height, width) = (scaled(scene.height), scaled(scene.width));
         let scale = [
@@ -111,8 +114,7 @@ impl PreparedScene {
         };
         for object in &scene.objects {
             let corners = prepared.place(object.corners, flip);
-            // What is empty here cannot be learnt; torchvision leaves it out, too. A box that is no
-            // number is empty.
+            // An empty box cannot be learnt; torchvision leaves it out, too. A box with NaN is empty.
             let filled = corners[2] > corners[0] && corners[3] > corners[1];
             if !filled {
                 continue;
@@ -136,7 +138,7 @@ impl PreparedScene {
         [self.width as f32, self.height as f32]
     }
 
-    /// Where a box of the original lies, cut off at the border.
+    /// A box of the original in this image, cut off at the border.
     fn place(&self, [x1, y1, x2, y2]: Corners, flip: bool) -> Corners {
         let [sx, sy] = self.scale;
         let [width, height] = self.extent();
@@ -164,7 +166,7 @@ pub struct SceneBatch {
     pub w: usize,
     /// Normalised colours, 0 (the mean colour) in the padding; shape (n, 3, h, w).
     pub images: Vec<f32>,
-    /// The images' objects; their own colours are taken out.
+    /// The images' objects, without the colours.
     pub items: Vec<PreparedScene>,
 }
 
@@ -240,9 +242,9 @@ impl SceneLoader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::testing::{MemoryScenes, masked};
-    use super::super::Object;
     use super::*;
+    use crate::objects::scene::Object;
+    use crate::testing::{MemoryScenes, masked};
 
     fn scene() -> Scene {
         masked(0, 64, 64)
@@ -272,7 +274,7 @@ mod tests {
     #[test]
     fn boxes_stay_around_their_masks() {
         for (flip, factor) in [(false, 1.0), (true, 1.0), (true, 1.5), (false, 0.75)] {
-            let prepared = PreparedScene::new(&scene(), factor, flip, &ColourMap::IDENTITY);
+            let prepared = PreparedScene::new(&scene(), factor, flip, &ColourTransform::IDENTITY);
             assert!(!prepared.boxes.is_empty());
             for (corners, mask) in prepared.boxes.iter().zip(&prepared.masks) {
                 let found = around(mask.as_ref().unwrap(), prepared.width);
@@ -285,8 +287,8 @@ mod tests {
 
     #[test]
     fn flipping_mirrors_image_boxes_and_masks() {
-        let plain = PreparedScene::new(&scene(), 1.0, false, &ColourMap::IDENTITY);
-        let flipped = PreparedScene::new(&scene(), 1.0, true, &ColourMap::IDENTITY);
+        let plain = PreparedScene::new(&scene(), 1.0, false, &ColourTransform::IDENTITY);
+        let flipped = PreparedScene::new(&scene(), 1.0, true, &ColourTransform::IDENTITY);
         let mirrored = |row: &[f32]| row.iter().rev().copied().collect::<Vec<f32>>();
         let rows = plain.image.chunks(64).map(mirrored);
         assert_eq!(rows.collect::<Vec<_>>().concat(), flipped.image);
@@ -359,7 +361,7 @@ mod tests {
             object([f32::NAN, 0.0, 9.0, 9.0], false),
             object([2.0, 4.0, 12.0, 14.0], true),
         ];
-        let prepared = PreparedScene::new(&scene, 0.5, true, &ColourMap::IDENTITY);
+        let prepared = PreparedScene::new(&scene, 0.5, true, &ColourTransform::IDENTITY);
         assert_eq!(prepared.boxes, [[22.0, 5.0, 32.0, 32.0]]);
         assert_eq!((prepared.classes, prepared.masks), (vec![3], vec![None]));
         assert_eq!(prepared.crowds, [[26.0, 2.0, 31.0, 7.0]]);

@@ -1,5 +1,5 @@
-//! Persons cropped from images, the heatmaps of their keypoints, and keypoints from heatmaps: as the
-//! Simple Baselines have it (Xiao et al. 2018, arXiv 1804.06208).
+//! Persons cropped from images, and the heatmaps of their keypoints, as in the Simple Baselines (Xiao et al. 2018,
+//! arXiv 1804.06208).
 
 use std::sync::Arc;
 
@@ -7,12 +7,14 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::super::augment::{ColourMap, put_normalised};
-use super::super::loader::Recipe;
-use super::super::{DataError, Loader, Split};
-use super::{Corners, Object, ObjectData, Scene, outlines};
+use crate::augment::{ColourTransform, put_normalised};
+use crate::error::DataError;
+use crate::loader::Loader;
+use crate::loader::Recipe;
+use crate::objects::scene::{Corners, Object, ObjectData, Scene, outlines};
+use crate::split::Split;
 
-/// The box is enlarged by this much before it is cropped.
+/// Factor that a box is enlarged by before it is cropped.
 const ROOM: f32 = 1.25;
 
 /// A person in a data set.
@@ -45,11 +47,11 @@ impl PersonSize {
     }
 }
 
-/// How training crops are varied.
+/// Variation of training crops.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonAugmentation {
-    /// The box is scaled by 1 ± up to this.
+    /// Largest change of the scale of a box, as a share of 1.
     pub scale: f32,
     /// Largest turn in degrees.
     pub rotation: f32,
@@ -60,10 +62,10 @@ pub struct PersonAugmentation {
 }
 
 impl PersonAugmentation {
-    /// The error naming the first setting outside its range.
+    /// Checks the ranges of all settings.
     ///
     /// # Errors
-    /// See above.
+    /// The first setting outside its range.
     pub fn check(&self) -> Result<(), DataError> {
         let settings = [
             ("augmentation.scale", self.scale, 0.9),
@@ -82,14 +84,14 @@ impl PersonAugmentation {
     }
 }
 
-/// Where a crop lies in its image: an affine map of the crop's pixels.
+/// Affine map from places in a crop to places in its image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CropMap {
     /// The middle of the crop, in the image.
     centre: [f32; 2],
-    /// What a step to the right in the crop is in the image.
+    /// Step in the image for a step to the right in the crop.
     right: [f32; 2],
-    /// What a step down is.
+    /// Step in the image for a step down in the crop.
     down: [f32; 2],
     /// Rows and columns of the crop.
     size: [usize; 2],
@@ -136,7 +138,7 @@ impl CropMap {
     }
 
     /// The crop of an image, normalised, shape (3, rows, columns); outside it is the mean colour.
-    fn cut(&self, scene: &Scene, colours: &ColourMap) -> Vec<f32> {
+    fn cut(&self, scene: &Scene, colours: &ColourTransform) -> Vec<f32> {
         let [rows, columns] = self.size;
         let mut image = vec![0.0; 3 * rows * columns];
         for row in 0..rows {
@@ -175,30 +177,30 @@ fn colour_at(scene: &Scene, [x, y]: [f32; 2]) -> Option<[f32; 3]> {
     }))
 }
 
-/// A person as a network takes it.
+/// A person as a network reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PreparedPerson {
     /// Normalised colours, shape (3, rows, columns).
     pub image: Vec<f32>,
     /// Targets, shape (keypoints, rows / stride, columns / stride).
     pub heatmaps: Vec<f32>,
-    /// Whether a keypoint is labelled and inside the crop; the others take no part.
+    /// For each keypoint: is it labelled and inside the crop? Others do not count.
     pub counts: Vec<bool>,
-    /// Where the crop lies.
+    /// Place of the crop in the image.
     pub map: CropMap,
 }
 
 impl PreparedPerson {
-    /// The crop as scoring takes it.
+    /// The crop without variation, as it is scored.
     ///
     /// # Panics
     /// If the image has no object of that number.
     pub fn whole(scene: &Scene, object: usize, size: PersonSize) -> Self {
         let map = CropMap::around(scene.objects[object].corners, size.crop, 1.0, 0.0, false);
-        Self::new(scene, object, size, (map, None), &ColourMap::IDENTITY)
+        Self::new(scene, object, size, (map, None), &ColourTransform::IDENTITY)
     }
 
-    /// The crop as training takes it. `mirrored` is the place of each keypoint in a mirrored image: without,
+    /// A varied crop for training. `mirrored` is the place of each keypoint in a mirrored image; without it
     /// no crop is mirrored.
     ///
     /// # Panics
@@ -219,7 +221,13 @@ impl PreparedPerson {
         let turn = if turned { turn } else { 0.0 };
         let corners = scene.objects[object].corners;
         let map = CropMap::around(corners, size.crop, scale, turn, mirrored.is_some());
-        Self::new(scene, object, size, (map, mirrored), &ColourMap::IDENTITY)
+        Self::new(
+            scene,
+            object,
+            size,
+            (map, mirrored),
+            &ColourTransform::IDENTITY,
+        )
     }
 
     fn new(
@@ -227,7 +235,7 @@ impl PreparedPerson {
         object: usize,
         size: PersonSize,
         (map, mirrored): (CropMap, Option<&[usize]>),
-        colours: &ColourMap,
+        colours: &ColourTransform,
     ) -> Self {
         let none = vec![[0.0; 3]; size.keypoints];
         let keypoints = scene.objects[object].keypoints.as_deref();
@@ -242,8 +250,7 @@ impl PreparedPerson {
     }
 }
 
-/// The targets of a person's keypoints, and which of them count: a bump of height 1 at the pixel of
-/// each keypoint.
+/// Target heatmaps of a person's keypoints, a Gaussian of height 1 at the pixel of each, and whether each counts.
 fn encode_heatmaps(
     keypoints: &[[f32; 3]],
     map: &CropMap,
@@ -276,8 +283,8 @@ fn encode_heatmaps(
     (heatmaps, counts)
 }
 
-/// The keypoints that heatmaps of shape (keypoints, rows, columns) show, in pixels of the crop, each with
-/// its score, the height of its heatmap: the highest pixel, a quarter towards its higher neighbour.
+/// Keypoints of heatmaps of shape (keypoints, rows, columns): x and y in pixels of the crop, and the score. A keypoint
+/// is at the highest pixel, moved by a quarter towards the higher neighbour; its score is the height of that pixel.
 #[must_use]
 pub fn decode_heatmaps(heatmaps: &[f32], size: PersonSize) -> Vec<[f32; 3]> {
     let [rows, columns] = size.heatmap();
@@ -315,16 +322,16 @@ pub fn decode_heatmaps(heatmaps: &[f32], size: PersonSize) -> Vec<[f32; 3]> {
     decoded.collect()
 }
 
-/// Several persons.
+/// Crops of several persons.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PersonBatch {
     /// Normalised colours, shape (n, 3, rows, columns).
     pub images: Vec<f32>,
     /// Targets, shape (n, keypoints, rows / stride, columns / stride).
     pub heatmaps: Vec<f32>,
-    /// Which keypoints count.
+    /// For each keypoint: does it count?
     pub counts: Vec<Vec<bool>>,
-    /// Where the crops lie.
+    /// Places of the crops in their images.
     pub maps: Vec<CropMap>,
 }
 

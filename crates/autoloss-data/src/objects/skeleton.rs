@@ -1,14 +1,14 @@
-//! The keypoints that a data set labels.
+//! Names, mirror images and sigmas of the keypoints of a data set.
 
 use autoloss_metrics::coco::Category;
 use autoloss_metrics::coco::keypoints::{self, PERSON, PERSON_SKELETON};
 
-/// The keypoints that a data set labels: the same for all its categories.
+/// The keypoints of a data set, the same for all its categories.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Skeleton {
     /// Their names; empty if they are not known.
     pub names: Vec<String>,
-    /// The place that each has in a mirrored image, if it is known.
+    /// The index of each keypoint in a mirrored image, if known.
     pub mirrored: Option<Vec<usize>>,
     /// Sigma of each keypoint: the annotators' spread, as a share of the object's size.
     pub sigmas: Vec<f64>,
@@ -35,8 +35,8 @@ impl Skeleton {
         self.sigmas.len()
     }
 
-    /// The keypoints of a category, and what a person should know of them. Without names, 17 are taken
-    /// as those of COCO's persons.
+    /// The keypoints of a category, and a warning about them if there is one. 17 keypoints without names are those of
+    /// COCO's persons.
     pub(super) fn of_category(category: &Category) -> (Self, Option<String>) {
         let person = Self::person();
         let unnamed = category.keypoints.is_empty();

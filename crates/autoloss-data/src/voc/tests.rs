@@ -1,8 +1,11 @@
 //! Data sets in PASCAL VOC's and Roboflow's layouts.
 
-use super::super::testing::{message, write_rgb, write_text, write_turned_jpeg};
-use super::super::{IGNORE, LabelMap, SegmentationData, Split, check, write_label_map};
 use super::*;
+use crate::check::check;
+use crate::example::{IGNORE, SegmentationData};
+use crate::labels::{LabelMap, write_label_map};
+use crate::split::Split;
+use crate::testing::{message, write_rgb, write_text, write_turned_jpeg};
 use std::fs;
 use tempfile::{TempDir, tempdir};
 

@@ -1,28 +1,28 @@
-//! Where the annotations and the pictures of a data set are.
+//! Places of the annotations and pictures of a data set.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use autoloss_metrics::coco::Kind;
 
-use super::super::super::DataError;
+use crate::error::DataError;
 
 /// A file of annotations and the folders where its pictures may be.
 #[derive(Debug, PartialEq)]
 pub(super) struct Place {
     pub(super) annotations: PathBuf,
-    /// In the order in which they are looked at.
+    /// In the order of search.
     pub(super) folders: Vec<PathBuf>,
 }
 
-/// Where the training and the validation set are; one file may be both.
+/// Places of the training and the validation set; one file may be both.
 #[derive(Debug, PartialEq)]
 pub(super) struct Layout {
     pub(super) train: Place,
     pub(super) val: Option<Place>,
 }
 
-/// Finds the annotations of a folder: in `annotations`, beside the pictures in `train` and `valid`, or
+/// Places of the annotations of a folder: in `annotations`, beside the pictures in `train` and `valid`, or
 /// in the folder itself.
 pub(super) fn layout(dir: &Path, kind: Kind) -> Result<Layout, DataError> {
     let names = entries(dir)?;
@@ -168,7 +168,10 @@ fn of_split<'n>(stems: &'n [String], prefix: &str, split: &str) -> Option<&'n st
     parts.max_by_key(|part| (is_year(part), *part))
 }
 
-/// The only file of a kind, or what was found instead.
+/// The only file of a kind.
+///
+/// # Errors
+/// The files that were found instead.
 fn only(stems: &[String], kind: Kind) -> Result<&String, String> {
     let words: &[&str] = match kind {
         Kind::Keypoints => &["keypoints", ""],

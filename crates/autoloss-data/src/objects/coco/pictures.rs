@@ -1,4 +1,4 @@
-//! Finding the pictures that annotations name, and seeing that they can be read.
+//! The pictures that annotations name: search, decoding, sizes.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use autoloss_metrics::coco::{AnnotationFile, Image};
 use rayon::prelude::*;
 
-use super::super::super::DataError;
-use super::super::super::files::{Picture, inspect};
 use super::layout::{Place, entries};
+use crate::error::DataError;
+use crate::files::{Picture, inspect};
 
-/// How many problems are told.
+/// Problems told in full.
 const TOLD: usize = 5;
 
 /// Pictures of images, in their order.
@@ -23,8 +23,7 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    /// Finds all pictures, reads their sizes and sees that none is cut off; gives images without a
-    /// size that of their picture.
+    /// Finds and decodes all pictures. Images without a stated size get that of their picture.
     pub(super) fn find(
         dir: &Path,
         place: &Place,
@@ -86,7 +85,7 @@ impl Pictures {
     }
 }
 
-/// How a picture fits the size that annotations state.
+/// Fit of a picture to the size that annotations state.
 #[derive(PartialEq)]
 enum Fit {
     Same,
@@ -169,13 +168,12 @@ fn located(dir: &Path, place: &Place, images: &[Image]) -> Result<Vec<PathBuf>, 
 struct Finder<'a> {
     dir: &'a Path,
     folders: &'a [PathBuf],
-    /// Every picture in the folders by its name in small letters; made when it is needed.
+    /// Every picture in the folders by its name in small letters; listed at the first use.
     listed: Option<HashMap<String, PathBuf>>,
 }
 
 impl Finder<'_> {
-    /// The picture of that name; else of its last part, whatever folders the annotations have before
-    /// it and whatever its capitals.
+    /// The picture of that name, else of its last part, whatever the folders before it and its capitals.
     fn path(&mut self, name: &str) -> Result<Option<PathBuf>, DataError> {
         let name = name.replace('\\', "/");
         let folders = self.folders.iter().map(PathBuf::as_path).chain([self.dir]);

@@ -8,45 +8,59 @@ use std::sync::Arc;
 
 use autoloss_metrics::coco::{AnnotationFile, Annotations, CocoError, Kind, Shape, Target};
 
-use super::super::super::DataError;
-use super::super::{Object, Skeleton, keypoint_from_coco};
+use super::data::{CocoData, ImageEntry, Part};
 use super::layout::{Layout, Place, layout};
 use super::pictures::Pictures;
-use super::{CocoData, ImageEntry, Part};
+use crate::error::DataError;
+use crate::objects::pixels::keypoint_from_coco;
+use crate::objects::scene::Object;
+use crate::objects::skeleton::Skeleton;
 
-pub(super) fn open(dir: &Path, kind: Kind, sigmas: Option<&[f64]>) -> Result<CocoData, DataError> {
-    let Layout { train, val } = layout(dir, kind)?;
-    let mut warnings = Vec::new();
-    if val.is_none() {
-        warnings.push(format!(
-            "{} is both training and validation set, as there is no other file for one of them: the numbers say nothing of other images",
-            train.annotations.display()
-        ));
+impl CocoData {
+    /// Opens a data set: reads the annotations, and decodes each picture once.
+    ///
+    /// `kind` asks for masks or keypoints beside the boxes; `sigmas` replaces the keypoints' sigmas. Objects of images
+    /// or categories that are not listed are left out. Boxes stay as stated, even empty ones and those beyond the image.
+    /// Class k is the category with the k-th smallest id of both splits.
+    ///
+    /// # Errors
+    /// Annotations that are missing or cannot be read, no images or categories, two images of one id,
+    /// pictures that are missing, damaged or of another size, masks of another size than their
+    /// image, a category of two names, a split without objects.
+    pub fn open(dir: &Path, kind: Kind, sigmas: Option<&[f64]>) -> Result<Self, DataError> {
+        let Layout { train, val } = layout(dir, kind)?;
+        let mut warnings = Vec::new();
+        if val.is_none() {
+            warnings.push(format!(
+                "{} is both training and validation set, as there is no other file for one of them: the numbers say nothing of other images",
+                train.annotations.display()
+            ));
+        }
+        let train = File::read(dir, train, kind, sigmas)?;
+        let val = val
+            .map(|place| File::read(dir, place, kind, sigmas))
+            .transpose()?;
+        let classes = Classes::of(&train, val.as_ref(), &mut warnings)?;
+        let skeleton = match kind {
+            Kind::Keypoints => Some(skeleton(&train, val.as_ref(), &mut warnings)?),
+            Kind::Box | Kind::Mask => None,
+        };
+        let mut part = |file: File| {
+            let name = file.path.display().to_string();
+            let said = file.annotations.notes.iter().chain(&file.pictures.warnings);
+            warnings.extend(said.map(|note| format!("{name}: {note}")));
+            file.part(&classes).map(Arc::new)
+        };
+        let train = part(train)?;
+        let val = val.map(part).transpose()?;
+        Ok(Self {
+            classes: classes.names,
+            skeleton,
+            warnings,
+            val: val.unwrap_or_else(|| Arc::clone(&train)),
+            train,
+        })
     }
-    let train = File::read(dir, train, kind, sigmas)?;
-    let val = val
-        .map(|place| File::read(dir, place, kind, sigmas))
-        .transpose()?;
-    let classes = Classes::of(&train, val.as_ref(), &mut warnings)?;
-    let skeleton = match kind {
-        Kind::Keypoints => Some(skeleton(&train, val.as_ref(), &mut warnings)?),
-        Kind::Box | Kind::Mask => None,
-    };
-    let mut part = |file: File| {
-        let name = file.path.display().to_string();
-        let said = file.annotations.notes.iter().chain(&file.pictures.warnings);
-        warnings.extend(said.map(|note| format!("{name}: {note}")));
-        file.part(&classes).map(Arc::new)
-    };
-    let train = part(train)?;
-    let val = val.map(part).transpose()?;
-    Ok(CocoData {
-        classes: classes.names,
-        skeleton,
-        warnings,
-        val: val.unwrap_or_else(|| Arc::clone(&train)),
-        train,
-    })
 }
 
 /// A file of annotations with its pictures.
@@ -154,7 +168,7 @@ impl File {
     }
 }
 
-/// Fails if an id comes twice.
+/// Checks that no id occurs twice.
 fn check_ids(list: &str, mut ids: impl Iterator<Item = i64>) -> Result<(), String> {
     let mut seen = HashSet::new();
     match ids.find(|id| !seen.insert(*id)) {
@@ -163,7 +177,7 @@ fn check_ids(list: &str, mut ids: impl Iterator<Item = i64>) -> Result<(), Strin
     }
 }
 
-/// Annotations of a split that a network learns from, and those that it does not, by reason.
+/// Numbers of annotations of a split: those that a network learns from, and the others by reason.
 #[derive(Default)]
 struct Counts {
     used: usize,
@@ -186,7 +200,7 @@ impl Counts {
         }
     }
 
-    /// Annotations besides crowds that no network learns from: a phrase a reason.
+    /// Phrases with the numbers of annotations that no network learns from, one for each reason but crowds.
     fn dropped(&self) -> Vec<String> {
         said(&[
             (
@@ -197,7 +211,7 @@ impl Counts {
         ])
     }
 
-    /// Why there is nothing to learn from and nothing to find.
+    /// The error for a split without an object to learn from or to find.
     fn nothing(&self) -> String {
         let mut reasons = said(&[(self.crowds, "crowds (`iscrowd` 1)")]);
         reasons.extend(self.dropped());
@@ -209,23 +223,23 @@ impl Counts {
     }
 }
 
-/// The reasons that there are, each with its number.
+/// The reasons with a number above 0, each with its number.
 fn said(reasons: &[(usize, &str)]) -> Vec<String> {
     let counted = reasons.iter().filter(|(count, _)| *count > 0);
     let phrases = counted.map(|(count, reason)| format!("{count} {reason}"));
     phrases.collect()
 }
 
-/// Whether nothing of a box or mask is in the image.
+/// True if no part of a box or mask lies in the image.
 fn is_empty(object: &Object, [width, height]: [usize; 2]) -> bool {
     let [x1, y1, x2, y2] = object.corners;
     let (width, height) = (width as f32, height as f32);
-    // A box that is no number is empty.
+    // A box with NaN is empty.
     let filled = x2.min(width) > x1.max(0.0) && y2.min(height) > y1.max(0.0);
     !filled || object.mask.as_ref().is_some_and(|mask| mask.area() == 0)
 }
 
-/// Whether a box ends more than a pixel beyond the image.
+/// True if a box ends more than a pixel beyond the image.
 fn is_beyond(object: &Object, [width, height]: [usize; 2]) -> bool {
     object.corners[2] > width as f32 + 1.0 || object.corners[3] > height as f32 + 1.0
 }

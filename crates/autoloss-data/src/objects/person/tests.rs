@@ -1,7 +1,8 @@
-use super::super::super::testing::MemoryScenes;
-use super::super::super::{Purpose, stream};
-use super::super::{Keypoints, Skeleton};
 use super::*;
+use crate::objects::scene::Keypoints;
+use crate::objects::skeleton::Skeleton;
+use crate::streams::{Purpose, stream};
+use crate::testing::MemoryScenes;
 use proptest::prelude::*;
 
 const KEYPOINTS: usize = 17;
@@ -135,7 +136,7 @@ fn a_mirrored_crop_has_left_and_right_keypoints_exchanged() {
     let made = |flip: bool| {
         let map = CropMap::around(corners, SIZE.crop, 1.0, 0.0, flip);
         let mirrored = flip.then_some(&swapped[..]);
-        PreparedPerson::new(&scene, 0, SIZE, (map, mirrored), &ColourMap::IDENTITY)
+        PreparedPerson::new(&scene, 0, SIZE, (map, mirrored), &ColourTransform::IDENTITY)
     };
     let (plain, flipped) = (made(false), made(true));
     let image = mirrored(&plain.image, 48);

@@ -1,51 +1,14 @@
-//! Tests of [`super`].
+//! Images, categories and objects of annotation files.
 
 use std::fs;
-use std::io::Cursor;
+use std::path::Path;
 
-use super::super::super::testing::write_turned_jpeg;
-use super::*;
+use autoloss_metrics::coco::Kind;
 
-const ANNOTATIONS: &str = r#"{
-    "images": [
-        {"id": 5, "file_name": "a.png", "height": 20, "width": 30},
-        {"id": 9, "file_name": "b.png", "height": 20, "width": 30}
-    ],
-    "categories": [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}],
-    "annotations": [
-        {"id": 1, "image_id": 5, "category_id": 7, "area": 50, "iscrowd": 0,
-         "bbox": [1, 2, 10, 5], "segmentation": [[1, 2, 11, 2, 11, 7, 1, 7]]},
-        {"id": 2, "image_id": 5, "category_id": 3, "area": 9, "iscrowd": 1,
-         "bbox": [0, 0, 3, 3], "segmentation": [[0, 0, 3, 0, 3, 3, 0, 3]]},
-        {"id": 3, "image_id": 77, "category_id": 3, "area": 9, "iscrowd": 0,
-         "bbox": [0, 0, 3, 3], "segmentation": [[0, 0, 3, 0, 3, 3, 0, 3]]}
-    ]
-}"#;
-
-fn png() -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    let image = image::RgbImage::from_pixel(30, 20, image::Rgb([9, 8, 7]));
-    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
-}
-
-fn folder(annotations: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("annotations")).unwrap();
-    for split in ["train2017", "val2017"] {
-        let name = format!("annotations/instances_{split}.json");
-        fs::write(dir.path().join(name), annotations).unwrap();
-        fs::create_dir(dir.path().join(split)).unwrap();
-        for image in ["a.png", "b.png"] {
-            fs::write(dir.path().join(split).join(image), png()).unwrap();
-        }
-    }
-    dir
-}
-
-fn message(dir: &Path, kind: Kind) -> String {
-    CocoData::open(dir, kind, None).err().unwrap().to_string()
-}
+use super::{ANNOTATIONS, folder, message, moved};
+use crate::objects::coco::CocoData;
+use crate::objects::scene::{Object, ObjectData, Scene};
+use crate::split::Split;
 
 #[test]
 fn images_and_objects_are_read() {
@@ -103,7 +66,7 @@ fn what_is_wrong_is_named() {
     assert!(text.contains("nowhere"), "{text}");
 }
 
-/// What is wrong with a data set in which `from` is replaced.
+/// The error of a data set in which `from` is replaced.
 fn problem(from: &str, to: &str, kind: Kind) -> String {
     assert!(ANNOTATIONS.contains(from));
     message(folder(&ANNOTATIONS.replace(from, to)).path(), kind)
@@ -246,146 +209,6 @@ fn a_split_without_anything_to_find_is_named() {
 }
 
 #[test]
-fn sizes_that_are_missing_are_those_of_the_pictures() {
-    let text = ANNOTATIONS.replace("\"height\": 20, \"width\": 30", "\"height\": null");
-    let dir = folder(&text);
-    let data = CocoData::open(dir.path(), Kind::Mask, None).unwrap();
-    let scene = data.scene(Split::Train, 0).unwrap();
-    assert_eq!((scene.width, scene.height), (30, 20));
-    assert_eq!(scene.objects[0].mask.as_ref().unwrap().area(), 50);
-    let said = "2 of 2 images have no `height` and `width`";
-    assert!(data.warnings().iter().any(|warning| warning.contains(said)));
-}
-
-#[test]
-fn pictures_that_are_cut_off_are_named_before_the_run() {
-    let dir = folder(ANNOTATIONS);
-    let path = dir.path().join("val2017/b.png");
-    let bytes = png();
-    for kept in [0, 20, bytes.len() / 2] {
-        fs::write(&path, &bytes[..kept]).unwrap();
-        let text = message(dir.path(), Kind::Box);
-        assert!(
-            text.starts_with("1 of 2 examples cannot be used:"),
-            "{text}"
-        );
-        assert!(text.contains("b.png"), "{text}");
-    }
-}
-
-#[test]
-fn pictures_that_are_damaged_inside_are_named_before_the_run() {
-    let dir = folder(ANNOTATIONS);
-    let mut bytes = png();
-    let pixels = bytes.windows(4).position(|name| name == b"IDAT").unwrap();
-    bytes[pixels + 10] ^= 0xFF;
-    fs::write(dir.path().join("train2017/b.png"), bytes).unwrap();
-    let text = message(dir.path(), Kind::Box);
-    assert!(
-        text.starts_with("1 of 2 examples cannot be used:") && text.contains("b.png"),
-        "{text}"
-    );
-}
-
-#[test]
-fn pictures_are_turned_as_their_exif_orientation_says() {
-    // Turned by 180 degrees, the left half is white; by 90 degrees, the upper half is black.
-    let pixels: Vec<u8> = (0..30 * 20 * 3)
-        .map(|i| if i / 3 % 30 < 15 { 0 } else { 255 })
-        .collect();
-    for (orientation, size, first) in [(3, (30, 20), 255), (6, (20, 30), 0)] {
-        let dir = folder(ANNOTATIONS);
-        let path = dir.path().join("train2017/a.png");
-        write_turned_jpeg(&path, (30, 20), &pixels, orientation);
-        let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
-        let scene = data.scene(Split::Train, 0).unwrap();
-        assert_eq!((scene.width, scene.height), size);
-        assert!(scene.image[0].abs_diff(first) < 50, "{}", scene.image[0]);
-        assert_eq!(
-            data.warnings().iter().any(|w| w.contains("EXIF")),
-            orientation == 6
-        );
-    }
-}
-
-#[test]
-fn file_names_may_have_folders_and_other_capitals() {
-    for name in [
-        "images\\\\a.png",
-        "train2017/a.png",
-        "/somewhere/else/a.png",
-        "A.PNG",
-        "a.Png",
-    ] {
-        let dir = folder(&ANNOTATIONS.replace("a.png", name));
-        opens(dir.path());
-    }
-    let dir = folder(ANNOTATIONS);
-    for split in ["train2017", "val2017"] {
-        moved(
-            dir.path(),
-            &format!("{split}/a.png"),
-            &format!("{split}/a.PNG"),
-        );
-        fs::write(dir.path().join(split).join("._a.png"), "of a desktop").unwrap();
-    }
-    fs::write(
-        dir.path().join("annotations/._instances_train2018.json"),
-        "of a desktop",
-    )
-    .unwrap();
-    opens(dir.path());
-}
-
-#[test]
-fn layouts_of_other_programs_are_found() {
-    // Roboflow.
-    let dir = folder(ANNOTATIONS);
-    for (from, to) in [("train2017", "train"), ("val2017", "valid")] {
-        moved(dir.path(), from, to);
-        let (from, to) = (
-            format!("annotations/instances_{from}.json"),
-            format!("{to}/_annotations.coco.json"),
-        );
-        moved(dir.path(), &from, &to);
-    }
-    fs::remove_dir(dir.path().join("annotations")).unwrap();
-    opens(dir.path());
-    let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
-    assert_eq!(data.warnings().len(), 2, "{:?}", data.warnings());
-    // Label Studio.
-    let dir = folder(&ANNOTATIONS.replace("\"a.png\"", "\"images/a.png\""));
-    moved(dir.path(), "train2017", "images");
-    moved(
-        dir.path(),
-        "annotations/instances_train2017.json",
-        "result.json",
-    );
-    fs::remove_dir_all(dir.path().join("annotations")).unwrap();
-    fs::remove_dir_all(dir.path().join("val2017")).unwrap();
-    opens(dir.path());
-    let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
-    assert!(data.warnings()[0].contains("result.json is both training and validation set"));
-    // Nothing.
-    fs::remove_file(dir.path().join("result.json")).unwrap();
-    let text = message(dir.path(), Kind::Box);
-    assert!(
-        text.contains("train/_annotations.coco.json") && text.ends_with("found no .json file"),
-        "{text}"
-    );
-}
-
-#[test]
-fn a_missing_file_of_one_split_is_said() {
-    let dir = folder(ANNOTATIONS);
-    fs::remove_file(dir.path().join("annotations/instances_val2017.json")).unwrap();
-    let data = CocoData::open(dir.path(), Kind::Box, None).unwrap();
-    assert!(
-        data.warnings()[0].contains("instances_train2017.json is both training and validation set")
-    );
-}
-
-#[test]
 fn categories_of_persons_have_one_set_of_keypoints() {
     let points = |count: usize| vec!["4, 4, 2"; count].join(", ");
     let people = |first: usize, second: usize| {
@@ -453,65 +276,6 @@ fn boxes_stay_as_stated() {
         let scene = data.scene(Split::Train, 0).unwrap();
         assert_eq!(scene.objects[0].corners, corners);
     }
-}
-
-/// Moves a file or folder of a data set.
-fn moved(dir: &Path, from: &str, to: &str) {
-    fs::create_dir_all(dir.join(to).parent().unwrap()).unwrap();
-    fs::rename(dir.join(from), dir.join(to)).unwrap();
-}
-
-fn opens(dir: &Path) {
-    let data = CocoData::open(dir, Kind::Box, None).unwrap();
-    for split in [Split::Train, Split::Val] {
-        assert_eq!(data.scene(split, 0).unwrap().objects.len(), 2);
-    }
-}
-
-#[test]
-fn images_are_found_in_other_folders() {
-    for (train, val) in [
-        ("training", "validation"),
-        ("images/train2017", "images/val2017"),
-        ("images", "val2017"),
-    ] {
-        let dir = folder(ANNOTATIONS);
-        moved(dir.path(), "val2017", "aside");
-        moved(dir.path(), "train2017", train);
-        moved(dir.path(), "aside", val);
-        opens(dir.path());
-    }
-}
-
-#[test]
-fn of_several_years_the_last_one_is_taken() {
-    let dir = folder(ANNOTATIONS);
-    for other in ["train2014", "val2014", "valminusminival2014"] {
-        let name = format!("annotations/instances_{other}.json");
-        fs::write(dir.path().join(name), "of an earlier year").unwrap();
-    }
-    opens(dir.path());
-}
-
-#[test]
-fn one_file_is_both_splits_and_several_are_ambiguous() {
-    let dir = folder(ANNOTATIONS);
-    let file = |name: &str| format!("annotations/{name}.json");
-    fs::remove_file(dir.path().join(file("instances_train2017"))).unwrap();
-    opens(dir.path());
-    moved(
-        dir.path(),
-        &file("instances_val2017"),
-        &file("my_keypoints"),
-    );
-    moved(dir.path(), "val2017", "images");
-    opens(dir.path());
-    fs::write(dir.path().join(file("more_keypoints")), ANNOTATIONS).unwrap();
-    let text = message(dir.path(), Kind::Box);
-    assert!(
-        text.ends_with("found more_keypoints.json, my_keypoints.json"),
-        "{text}"
-    );
 }
 
 #[test]
