@@ -107,7 +107,7 @@ fn glyph(image: &[u8]) -> Glyph {
     glyph
 }
 
-/// Where a window of 20 begins that has the inked rows or columns in its middle.
+/// First row (or column) of the window of 20 with the ink in its middle.
 fn window(inked: impl Fn(&usize) -> bool) -> usize {
     let first = (0..MNIST_SIDE).find(&inked).unwrap_or(0);
     let last = (0..MNIST_SIDE).rfind(&inked).unwrap_or(0);

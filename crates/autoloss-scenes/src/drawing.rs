@@ -1,12 +1,12 @@
-//! What all drawn scenes do with their pixels.
+//! Exposure of drawn scenes: brightness and noise.
 
 use std::ops::Range;
 
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 
-/// The picture as bytes, with a brightness drawn from the range and noise of a standard deviation
-/// up to the one given. Colours are red, green and blue, 0 to 1.
+/// The picture as bytes, with a random brightness from the range, and noise whose standard deviation is random up to
+/// `noise`. Colours are red, green and blue, 0 to 1.
 pub(crate) fn exposed(
     pixels: &[[f32; 3]],
     brightness: Range<f32>,
@@ -14,7 +14,7 @@ pub(crate) fn exposed(
     rng: &mut ChaCha8Rng,
 ) -> Vec<u8> {
     let brightness = 255.0 * rng.random_range(brightness);
-    // The sum of four bytes is near enough to normal; this is its deviation.
+    // The sum of four bytes is nearly normal; this is its standard deviation.
     let deviation = 147.8;
     let noise = 255.0 * noise * rng.random::<f32>() / deviation;
     let mut bytes = Vec::with_capacity(3 * pixels.len());

@@ -1,8 +1,8 @@
-//! The packed handwritten digits that scenes are composed from.
+//! The packed handwritten digits of the scenes.
 //!
-//! The format is described in `assets/README.md`; `examples/pack_digits.rs`
-//! makes the file. No two of the splits share a digit, and other people wrote
-//! those of validation scenes.
+//! `assets/README.md` describes the format; `examples/pack_digits.rs` makes the
+//! file. No two splits share a digit, and other people wrote those of
+//! validation scenes.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -25,13 +25,13 @@ const CLASSES: usize = 10;
 const MAGIC: &[u8; 8] = b"digits02";
 const PARTS: usize = Split::ALL.len();
 const HEADER: usize = MAGIC.len() + 4 * PARTS;
-/// More digits of a class than this are no file of ours.
+/// Largest number of digits of a class in a valid file.
 const MOST: usize = 100_000;
 
 /// The ink of each pixel of one digit, 0 to [`FULL_INK`]; shape (20, 20).
 pub type Glyph = [u8; AREA];
 
-/// Handwritten digits of each split, as many of each class.
+/// Handwritten digits of each split, equally many of each class.
 pub struct Sources {
     /// In the order of [`Split::ALL`].
     parts: [Vec<Glyph>; PARTS],
@@ -47,7 +47,7 @@ impl Sources {
         &EMBEDDED
     }
 
-    /// How many digits of each class a split has.
+    /// Number of digits of each class in a split.
     pub fn per_class(&self, split: Split) -> usize {
         self.all(split).len() / CLASSES
     }
@@ -73,7 +73,7 @@ impl Sources {
     /// Reads the packed form.
     ///
     /// # Errors
-    /// Bytes that [`pack`] does not make.
+    /// Bytes in another format.
     pub fn unpack(bytes: &[u8]) -> Result<Self, DataError> {
         let wrong = |reason: String| DataError::Decode {
             path: PathBuf::from("digits.bin"),
@@ -116,7 +116,7 @@ impl Sources {
     }
 }
 
-/// Packs the digits of each split, in the order of [`Split::ALL`], given class after class, as many of each.
+/// Packs the digits of each split, in the order of [`Split::ALL`], given class after class, equally many of each.
 ///
 /// # Errors
 /// Numbers of digits that are not a positive multiple of ten; ink above 15.

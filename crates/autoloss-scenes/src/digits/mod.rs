@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use autoloss_metrics::coco::Mask;
 
-use crate::MAX_SCENES;
+use crate::range::{self, MAX_SCENES};
 use asset::Sources;
 use autoloss_data::{
     DataError, Example, Object, ObjectData, Purpose, Scene, SegmentationData, Skeleton, Split,
     in_split, stream,
 };
 
-/// Which scenes there are.
+/// Settings of the scenes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DigitsSettings {
-    /// Scenes of another seed share nothing but the digits.
+    /// Seed of the scenes. Scenes of different seeds share the digits alone.
     pub seed: u64,
     /// Number of training scenes.
     pub train: usize,
@@ -40,11 +40,11 @@ impl Default for DigitsSettings {
 }
 
 /// Scenes of handwritten digits on varied backgrounds: class 0 is the
-/// background, class d + 1 the ink of digit d, no pixel is ignored.
+/// background, class d + 1 the ink of digit d; no pixel is ignored.
 ///
 /// Scene i of a split is a pure function of the seed, the size, the split and
-/// i, made when it is asked for. No two splits share a digit. Search scene i is
-/// training scene i with other digits of the same classes in it: see [`Divided`](autoloss_data::Divided).
+/// i, made on demand. No two splits share a digit. Search scene i is
+/// training scene i with other digits of the same classes, see [`Divided`](autoloss_data::Divided).
 pub struct Digits {
     settings: DigitsSettings,
     classes: Vec<String>,
@@ -57,18 +57,11 @@ impl Digits {
     /// # Errors
     /// A size outside its range.
     pub fn new(settings: DigitsSettings) -> Result<Self, DataError> {
-        for (name, value, low, high) in [
+        range::check([
             ("digits.size", settings.size, 16, 1024),
             ("digits.train", settings.train, 1, MAX_SCENES),
             ("digits.val", settings.val, 1, MAX_SCENES),
-        ] {
-            if !(low..=high).contains(&value) {
-                return Err(DataError::Setting {
-                    name,
-                    reason: format!("{value} given, expected {low} to {high}"),
-                });
-            }
-        }
+        ])?;
         let digits = (0..10).map(|digit| digit.to_string());
         Ok(Self {
             settings,
@@ -163,7 +156,7 @@ impl ObjectData for Digits {
         SegmentationData::len(self, split)
     }
 
-    /// The mask of a digit is what is seen of its ink, its box is the mask's.
+    /// The mask of a digit is its visible ink; its box is the box of the mask.
     fn scene(&self, split: Split, index: usize) -> Result<Scene, DataError> {
         let scene = self.compose(split, index)?;
         let size = self.settings.size;
@@ -183,7 +176,7 @@ impl ObjectData for Digits {
     }
 }
 
-/// Digits of which fewer pixels are seen are no objects.
+/// Digits with fewer visible pixels are no objects.
 const LEAST_INK: u32 = 12;
 
 fn object(class: usize, ink: &[u8], size: usize) -> Option<Object> {

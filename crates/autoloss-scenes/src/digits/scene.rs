@@ -1,4 +1,4 @@
-//! Composing one scene: background, clutter, digits, noise, brightness.
+//! Composition of a scene: background, clutter, digits, noise, brightness.
 
 use std::f32::consts::TAU;
 use std::ops::{Range, RangeInclusive};
@@ -11,7 +11,7 @@ use autoloss_data::{Split, within};
 use super::asset::{FULL_INK, Glyph, SIDE, Sources};
 use crate::drawing::exposed;
 
-// How hard the scenes are. Lengths are shares of the scene's side.
+// Difficulty of the scenes. Lengths are shares of the scene's side.
 
 /// Digits in a scene.
 const DIGITS: RangeInclusive<usize> = 2..=4;
@@ -23,10 +23,10 @@ const TURN: f32 = 0.12;
 const PLACES: usize = 6;
 /// Share of a digit's box that may lie on the boxes of earlier digits.
 const OVERLAP: f32 = 0.3;
-/// How light backgrounds and clutter may be. Digits are lighter, so that a network of few updates
-/// need not learn that ink may be either.
+/// Largest lightness of backgrounds and clutter. Digits are always lighter, since a network of few updates cannot
+/// learn ink of both kinds.
 const SHADE: f32 = 0.35;
-/// How much lighter a digit is, in luminance, than what is under it.
+/// Least difference in luminance between a digit and the background under it.
 const CONTRAST: f32 = 0.35;
 /// Colours tried for that contrast before white is taken.
 const COLOURS: usize = 8;
@@ -49,7 +49,7 @@ pub(super) struct Composed {
     pub(super) image: Vec<u8>,
     /// Class of each pixel: 0, or 1 and the digit.
     pub(super) labels: Vec<u8>,
-    /// Which digit a pixel belongs to, by its number in the scene from 1; 0: none.
+    /// Number of the digit that each pixel belongs to, from 1 in the order of `digits`; 0: none.
     pub(super) owners: Vec<u8>,
     /// The digits, in the order they were drawn.
     pub(super) digits: Vec<u8>,
@@ -90,8 +90,8 @@ pub(super) fn compose(
     }
 }
 
-/// A picture of one digit, for classification: RGB bytes of `size` rows and columns, and the digit. Its
-/// height is a share of the size that the range gives.
+/// A picture of one digit, for classification: RGB bytes of `size` rows and columns, and the digit. `height` is the
+/// range of its height as a share of the size.
 pub(super) fn single(
     sources: &Sources,
     size: usize,
@@ -120,14 +120,14 @@ pub(super) fn single(
     (exposed(&canvas.pixels, BRIGHTNESS, NOISE, rng), class)
 }
 
-/// What the ink of a digit is marked with.
+/// Marks of the ink of a digit.
 #[derive(Clone, Copy)]
 struct Label {
     class: u8,
     owner: u8,
 }
 
-/// Where a digit lies: its middle and its height, in pixels.
+/// Place of a digit: its middle and its height, in pixels.
 struct Place {
     x: f32,
     y: f32,
@@ -135,7 +135,7 @@ struct Place {
 }
 
 impl Place {
-    /// A random place that overlaps earlier digits little, if one is found.
+    /// A random place with little overlap with earlier digits, if one is found.
     fn free(size: usize, taken: &[Self], rng: &mut ChaCha8Rng) -> Self {
         let size = size as f32;
         let height = size * rng.random_range(HEIGHT);
@@ -290,7 +290,7 @@ impl Canvas {
         }
     }
 
-    /// Draws a digit over what is there, and labels its ink.
+    /// Draws a digit over the scene, and labels its ink.
     fn digit(&mut self, glyph: &Glyph, label: Label, place: &Place, rng: &mut ChaCha8Rng) {
         let zoom = SIDE as f32 / place.height;
         let (sin, cos) = rng.random_range(-TURN..TURN).sin_cos();
@@ -336,12 +336,12 @@ impl Canvas {
     }
 }
 
-/// The colour as backgrounds and clutter have it.
+/// The colour darkened for backgrounds and clutter.
 fn dark(colour: Colour) -> Colour {
     colour.map(|channel| SHADE * channel)
 }
 
-/// Smooth random values: a grid of them, interpolated.
+/// Smooth random values: an interpolated grid.
 struct Texture {
     cells: usize,
     values: Vec<f32>,

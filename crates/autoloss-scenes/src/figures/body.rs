@@ -1,4 +1,4 @@
-//! A skeleton with flesh and clothes on it: the shapes to draw, from the farthest to the nearest.
+//! Flesh and clothes on a skeleton: the shapes to draw, from the farthest to the nearest.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -21,12 +21,12 @@ const HAIR: [Colour; 5] = [
     [0.85, 0.7, 0.4],
     [0.7, 0.7, 0.7],
 ];
-/// Ears stand out from the head: they are seen until they face away by this much.
+/// Facing below which an ear is hidden. Ears stand out from the head and are visible a little beyond 0.
 pub(super) const HIDDEN_EAR: f32 = -0.3;
-/// How much two colours that must be told apart differ at least, over the channels together.
+/// Least difference of two distinguishable colours, summed over the channels.
 const CONTRAST: f32 = 0.5;
 
-/// What of a body a shape belongs to.
+/// Part of a body that a shape belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Member {
     Head = 0,
@@ -53,7 +53,7 @@ impl Member {
         Self::ALL.get(usize::from(code)).copied()
     }
 
-    /// Whether a keypoint can be seen where this is: clothes hide no joint, another limb does.
+    /// True if a keypoint is visible at a pixel of this member: clothes hide no joint, another limb does.
     pub(super) fn shows(self, keypoint: usize) -> bool {
         let left = keypoint % 2 == 1;
         let arm = if left { Self::LeftArm } else { Self::RightArm };
@@ -81,10 +81,10 @@ enum Bottoms {
 pub(super) struct Outfit {
     skin: Colour,
     hair: Colour,
-    /// How far hair reaches down behind, in heads; none for short hair.
+    /// Length of hair behind the head, in heads; none for short hair.
     long_hair: Option<f32>,
     shirt: Colour,
-    /// How much of an arm has sleeves: upper arm, forearm.
+    /// Sleeves of upper arm and forearm.
     sleeves: [bool; 2],
     bottoms: Bottoms,
     bottoms_colour: Colour,
@@ -124,7 +124,7 @@ impl Outfit {
     }
 }
 
-/// A colour that can be told from another.
+/// A random colour distinguishable from another.
 fn unlike(other: Colour, rng: &mut ChaCha8Rng) -> Colour {
     let mut colour: Colour = rng.random();
     for _ in 0..4 {
@@ -137,7 +137,7 @@ fn unlike(other: Colour, rng: &mut ChaCha8Rng) -> Colour {
     colour
 }
 
-/// Where in the picture a figure is.
+/// Place and size of a figure in the picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placement {
     /// The middle between the hips, in pixels.
@@ -147,7 +147,7 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// The point of the picture where a point of the skeleton is seen.
+    /// The point of the picture for a point of the skeleton.
     pub(super) fn point(&self, point: Vector) -> Point {
         [
             self.origin[0] + self.height * point.x,
@@ -162,7 +162,7 @@ pub(super) struct Part {
     pub(super) shape: Shape,
     pub(super) colour: Colour,
     pub(super) member: Member,
-    /// How near the viewer it is.
+    /// Nearness to the viewer.
     depth: f32,
 }
 
@@ -221,7 +221,7 @@ impl Body<'_> {
         });
     }
 
-    /// A limb as thick as this person's are.
+    /// A limb with this person's girth.
     fn flesh(&mut self, member: Member, colour: Colour, ends: [Vector; 2], radii: [f32; 2]) {
         let girth = self.build.girth;
         self.limb(
@@ -273,7 +273,7 @@ impl Body<'_> {
         let bare = |covered: bool| if covered { bottoms_colour } else { skin };
         let thigh = bare(bottoms != Bottoms::Skirt);
         let shin = bare(bottoms == Bottoms::Trousers);
-        // What is below the ankle belongs to the foot: the ankle is where both meet.
+        // Pixels below the ankle belong to the foot; both meet at the ankle.
         self.flesh(member, shoes, [ankle, toe], [0.025, 0.022]);
         self.flesh(member, shin, [knee, ankle], [0.038, 0.023]);
         self.flesh(member, thigh, [hip, knee], [0.052, 0.04]);

@@ -1,4 +1,4 @@
-//! The picture: shapes with soft borders on a canvas that knows what each pixel shows.
+//! A canvas for shapes with soft borders that knows the owner of each pixel.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -16,19 +16,19 @@ pub(super) type Point = [f32; 2];
 
 /// Objects of the background.
 const CLUTTER: RangeInclusive<u8> = 1..=5;
-/// How much of a background's colours is grey. People are more colourful.
+/// Share of grey in the colours of backgrounds. People are more colourful.
 const GREY: f32 = 0.7;
-/// How much darker a shape is at its border, which sets an arm off from a shirt of its colour.
+/// Darkening of a shape at its border, which separates an arm from a shirt of the same colour.
 const SHADE: f32 = 0.35;
 /// Greatest standard deviation of the noise.
 const NOISE: f32 = 0.03;
 /// Brightness of the whole scene.
 const BRIGHTNESS: Range<f32> = 0.8..1.1;
 
-/// What can be drawn.
+/// A shape to draw.
 #[derive(Clone, Debug)]
 pub(super) enum Shape {
-    /// A line from end to end as thick as a disc of one radius that becomes the other.
+    /// A line between two discs, whose thickness changes from one radius to the other.
     Limb { ends: [Point; 2], radii: [f32; 2] },
     /// A quadrilateral with its corners rounded outwards.
     Panel { corners: [Point; 4], radius: f32 },
@@ -76,7 +76,7 @@ impl Shape {
     }
 }
 
-/// Distance of a point from a line that ends, and where on the line it is nearest (0 to 1).
+/// Distance of a point from a segment, and the position of the nearest point on it (0 to 1).
 fn from_line(point: Point, from: Point, to: Point) -> (f32, f32) {
     let (px, py) = (point[0] - from[0], point[1] - from[1]);
     let (dx, dy) = (to[0] - from[0], to[1] - from[1]);
@@ -109,7 +109,7 @@ fn from_panel(point: Point, corners: &[Point; 4]) -> f32 {
 pub(super) struct Canvas {
     pub(super) size: usize,
     pixels: Vec<Colour>,
-    /// What each pixel shows: 0 for the background, else what was given to `paint`.
+    /// Owner of each pixel as given to `paint`; 0 for the background.
     pub(super) owners: Vec<u8>,
 }
 
@@ -176,7 +176,7 @@ impl Canvas {
         self.paint(&shape, colour, 0);
     }
 
-    /// Draws a shape over what is there. The pixels that it covers by half become its own.
+    /// Draws a shape over the picture. It owns the pixels that it covers at least by half.
     pub(super) fn paint(&mut self, shape: &Shape, colour: Colour, owner: u8) {
         let [left, top, right, bottom] = shape.bounds();
         let (left, right) = within(left - 0.5, right + 0.5, self.size);
@@ -208,7 +208,7 @@ impl Canvas {
         exposed(&self.pixels, BRIGHTNESS, NOISE, rng)
     }
 
-    /// What is shown at a point, if it is on the canvas.
+    /// The owner of a point on the canvas.
     pub(super) fn owner_at(&self, [x, y]: Point) -> Option<u8> {
         let inside = 0.0..self.size as f32;
         (inside.contains(&x) && inside.contains(&y))
@@ -247,7 +247,7 @@ pub(super) fn crate_box([x, y]: Point, [half_width, half_height]: Point) -> Shap
     }
 }
 
-/// A colour as backgrounds have it.
+/// A random colour of backgrounds.
 pub(super) fn dull(rng: &mut ChaCha8Rng) -> Colour {
     let colour: Colour = rng.random();
     let grey = rng.random_range(0.15..0.9);

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use autoloss_data::{DataError, ObjectData, Purpose, Scene, Skeleton, Split, in_split, stream};
 
-use crate::MAX_SCENES;
+use crate::range::{self, MAX_SCENES};
 
-/// Which scenes there are.
+/// Settings of the scenes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FiguresSettings {
-    /// Scenes of another seed show other figures.
+    /// Seed of the scenes.
     pub seed: u64,
     /// Number of training scenes.
     pub train: usize,
@@ -43,13 +43,12 @@ impl Default for FiguresSettings {
 /// Scenes of one to three people with COCO's 17 keypoints, in many poses, clothes and sizes, seen
 /// from the front, turned aside or from behind, partly hidden or beyond the border.
 ///
-/// Scene i of a split is a pure function of the seed, the size, the split and i, made when it is
-/// asked for.
+/// Scene i of a split is a pure function of the seed, the size, the split and i, made on demand.
 ///
-/// The mask of a figure is what is seen of it, its box is the mask's. A pixel covers the square
-/// from its column and row to the next, in which boxes and keypoints are measured. "Left" is the
-/// person's left. A keypoint in the image is visible (2) if its pixel shows the part of the body
-/// that it belongs to, or clothes over it, and hidden (1) if something else is before it. It is
+/// The mask of a figure is its visible part; its box is the box of the mask. A pixel covers the square
+/// from its column and row to the next; boxes and keypoints are measured in this grid. "Left" is the
+/// person's left. A keypoint in the image is visible (2) if its pixel shows its
+/// part of the body or clothes over it, and hidden (1) behind anything else. It is
 /// not labelled (0, at 0, 0) if it is outside the image, or of the face and on the far side of the
 /// head. Figures of fewer than 30 visible pixels, or without a labelled keypoint, are no objects.
 pub struct Figures {
@@ -64,18 +63,11 @@ impl Figures {
     /// # Errors
     /// A size outside its range.
     pub fn new(settings: FiguresSettings) -> Result<Self, DataError> {
-        for (name, value, low, high) in [
+        range::check([
             ("figures.size", settings.size, 32, 1024),
             ("figures.train", settings.train, 1, MAX_SCENES),
             ("figures.val", settings.val, 1, MAX_SCENES),
-        ] {
-            if !(low..=high).contains(&value) {
-                return Err(DataError::Setting {
-                    name,
-                    reason: format!("{value} given, expected {low} to {high}"),
-                });
-            }
-        }
+        ])?;
         Ok(Self {
             settings,
             classes: vec!["person".to_owned()],

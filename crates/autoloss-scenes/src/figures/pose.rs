@@ -13,8 +13,7 @@ use super::vector::{Frame, Vector};
 /// Number of COCO's keypoints of a person.
 pub(super) const KEYPOINTS: usize = PERSON.len();
 
-// Keypoints in COCO's order. Of those that come in pairs the left is at the constant, the right at
-// the one after it.
+// Keypoints in COCO's order. Of a pair the left one is at the constant, the right one after it.
 pub(super) const NOSE: usize = 0;
 pub(super) const EYE: usize = 1;
 pub(super) const EAR: usize = 3;
@@ -28,9 +27,9 @@ pub(super) const ANKLE: usize = 15;
 /// Share of figures seen from behind, and of figures turned well aside.
 const BACK: f32 = 0.2;
 const TURNED: f32 = 0.25;
-/// How far either way a figure seen from the front or from behind is turned, in degrees.
+/// Largest turn of a figure seen from the front or from behind, either way, in degrees.
 const SLIGHTLY: f32 = 25.0;
-/// How far a figure that is turned aside is turned.
+/// Turn of a figure that is turned aside, in degrees.
 const ASIDE: Range<f32> = 25.0..65.0;
 
 /// Lengths of the bones, as shares of the height of the person standing upright.
@@ -80,12 +79,11 @@ impl Build {
     }
 }
 
-/// Where the joints of a figure are, in heights of the person and measured from the middle between
-/// the hips.
+/// Places of the joints of a figure, in heights of the person and measured from the middle between the hips.
 #[derive(Clone, Debug)]
 pub(super) struct Skeleton {
     pub(super) joints: [Vector; KEYPOINTS],
-    /// How much the first five keypoints face the viewer: -1 (away) to 1.
+    /// Facing of the first five keypoints: -1 (away from the viewer) to 1.
     pub(super) facing: [f32; 5],
     pub(super) pelvis: Frame,
     pub(super) trunk: Frame,
@@ -153,7 +151,7 @@ impl Skeleton {
         }
     }
 
-    /// Left is side 0.
+    /// Poses an arm; side 0 is the left one.
     fn arm(&mut self, side: usize, build: &Build, rng: &mut ChaCha8Rng) {
         let sign = outwards(side);
         let trunk = self.trunk;

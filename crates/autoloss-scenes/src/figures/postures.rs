@@ -1,13 +1,13 @@
-//! Ways to hold arms and legs, and how often each occurs.
+//! Postures of arms and legs with their frequencies.
 
 use std::ops::Range;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// One way to hold an arm: ranges of angles in degrees, and where the elbow bends to.
+/// A posture of an arm: ranges of angles in degrees, and the direction that the elbow bends to.
 pub(super) struct Arm {
-    /// How often, relative to the others.
+    /// Relative frequency.
     pub(super) weight: u8,
     /// From hanging down, 0, to stretched upwards, 180.
     pub(super) raised: Range<f32>,
@@ -70,11 +70,11 @@ pub(super) const ARMS: [Arm; 6] = [
     },
 ];
 
-/// One way to hold the legs.
+/// A posture of the legs.
 pub(super) struct Legs {
-    /// How often, relative to the others.
+    /// Relative frequency.
     pub(super) weight: u8,
-    /// One leg and the other; which of them is the left is left to chance.
+    /// Both legs; chance decides which one is the left.
     pub(super) legs: [Leg; 2],
 }
 
@@ -146,7 +146,7 @@ pub(super) const LEGS: [Legs; 5] = [
     },
 ];
 
-/// An index, as often as its weight says.
+/// A random index, with probability in proportion to its weight.
 pub(super) fn weighted(weights: &[u8], rng: &mut ChaCha8Rng) -> usize {
     let total: u8 = weights.iter().sum();
     let mut rest = rng.random_range(0..total);

@@ -1,4 +1,4 @@
-//! Composing one scene: background, figures, what stands before them, and what of them is seen.
+//! Composition of a scene: background, figures, an object before them, and the visible part of each figure.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -26,7 +26,7 @@ const OVERLAP: f32 = 0.35;
 const OCCLUDED: f64 = 0.35;
 /// Figures of fewer visible pixels are left out.
 const LEAST_PIXELS: u32 = 30;
-/// What pixels of a post, rail or box show.
+/// Owner of the pixels of a post, rail or box.
 const OCCLUDER: u8 = u8::MAX;
 
 /// A person in a scene.
@@ -46,7 +46,7 @@ pub(super) fn compose(size: usize, rng: &mut ChaCha8Rng) -> (Vec<u8>, Vec<Object
     for _ in 0..rng.random_range(FIGURES) {
         figures.push(Figure::random(size, &figures, rng));
     }
-    // Who stands lower in the picture stands nearer.
+    // A figure whose feet are lower in the picture is nearer.
     figures.sort_by(|a, b| a.extent[3].total_cmp(&b.extent[3]));
     let hidden = rng
         .random_bool(OCCLUDED)
@@ -66,7 +66,7 @@ pub(super) fn compose(size: usize, rng: &mut ChaCha8Rng) -> (Vec<u8>, Vec<Object
 }
 
 impl Figure {
-    /// A random person at a random place that overlaps others little, if one is found.
+    /// A random person at a random place, with little overlap with others if such a place is found.
     fn random(size: usize, others: &[Self], rng: &mut ChaCha8Rng) -> Self {
         let side = size as f32;
         let build = Build::random(rng);
@@ -112,7 +112,7 @@ impl Figure {
         }
     }
 
-    /// What of the figure is seen, once the scene is complete; none if that is next to nothing.
+    /// The visible part of the figure in the complete scene; none for too small a part.
     fn object(&self, canvas: &Canvas, index: usize) -> Option<Object> {
         let size = canvas.size;
         let mut bitmap = vec![0; size * size];
@@ -157,8 +157,8 @@ impl Figure {
         keypoints
     }
 
-    /// Whether a keypoint is of the face and on the other side of the head. Like the annotators of
-    /// COCO, the data set does not label those.
+    /// True for a keypoint of the face on the far side of the head. Like COCO's annotators, the data set does not label
+    /// it.
     fn faces_away(&self, keypoint: usize) -> bool {
         match keypoint {
             0..EAR => self.skeleton.facing[keypoint] <= 0.0,
@@ -168,17 +168,17 @@ impl Figure {
     }
 }
 
-/// What pixels show where a member of a figure is.
+/// Owner of the pixels of a member of a figure.
 fn owner(index: usize, member: Member) -> u8 {
     1 + 8 * index as u8 + member as u8
 }
 
-/// The member of a figure that is shown, if one is.
+/// The member of a figure that owns a pixel, if one does.
 fn member_of(index: usize, shown: u8) -> Option<Member> {
     Member::from_code(shown.checked_sub(owner(index, Member::Head))?)
 }
 
-/// Something that stands before a joint of a figure.
+/// A post, rail or box before a joint of a figure.
 fn occluder(figure: &Figure, side: f32, rng: &mut ChaCha8Rng) -> Shape {
     let joint = rng.random_range(0..KEYPOINTS as u8);
     let [x, y] = figure

@@ -59,15 +59,15 @@ impl Mul<f32> for Vector {
     }
 }
 
-/// Which way a part of a body is turned: three directions of length 1 at right angles. Angles are
-/// in radians and about the frame's own directions.
+/// Orientation of a part of a body: three directions of length 1 at right angles. Angles are in radians, about the
+/// frame's own directions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     /// To the person's left.
     pub(super) left: Vector,
     /// From head to feet.
     pub(super) down: Vector,
-    /// Where the person looks.
+    /// Direction of the face.
     pub(super) front: Vector,
 }
 
