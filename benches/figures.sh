@@ -34,8 +34,11 @@ cargo bench -p autoloss-expr --bench optimise -- --peers eager,compile,jax
 cargo bench -p autoloss-expr --bench roofline
 
 echo "== steps of training"
-cargo run --release -p autoloss-vision --example train_step
-cargo run --release -p autoloss-vision --example object_step
+cargo run --release -p autoloss-nets --example train_step
+cargo run --release -p autoloss-nets --example object_step
+
+echo "== operations of the networks, beside Burn's own"
+cargo bench -p autoloss-nets
 
 echo "== hand-written losses of detection, instances and pose, three seeds, one core each"
 for task in digits-detection digits-instances; do

@@ -1,7 +1,7 @@
 //! Makes `assets/backbone.safetensors`: trains the slim backbone to classify single handwritten digits.
 //!
 //! ```sh
-//! cargo run --release -p autoloss-vision --example pretrain_backbone -- crates/autoloss-vision/assets/backbone.safetensors
+//! cargo run --release -p autoloss-vision --example pretrain_backbone -- crates/autoloss-nets/assets/backbone.safetensors
 //! ```
 
 use std::error::Error;

@@ -1,5 +1,5 @@
-//! Where a full training is, on disk: parameters, the optimiser's moments, and how far it came. A
-//! training that goes on from there makes the very updates that it would have made.
+//! State of a full training on disk: parameters, the optimiser's moments, and the number of updates. A
+//! training that continues from a checkpoint makes the same updates as one without interruption.
 //!
 //! A checkpoint is complete once `checkpoint.json`, which names its update, was renamed into place. Only
 //! the files that it names are ever deleted, once the next one is complete: others are not ours.
@@ -12,7 +12,7 @@ use burn::store::ModuleRecord;
 use burn_store::{ModuleSnapshot, SafetensorsStore};
 use serde::{Deserialize, Serialize};
 
-/// How far a training came.
+/// Progress of a training.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progressed {
     /// Updates made.
@@ -42,7 +42,7 @@ impl Checkpoints<'_> {
         self.0.join(format!("checkpoint-{update}.optimiser"))
     }
 
-    /// How far an earlier process came; nothing made where there is no checkpoint.
+    /// Progress of an earlier process; none without a checkpoint.
     ///
     /// # Errors
     /// A file that is not what [`Checkpoints::save`] writes.

@@ -1,12 +1,12 @@
-//! What is to be found in a data set's images, as the COCO evaluation takes it.
+//! Objects of a data set as targets of the COCO evaluation.
 
 use autoloss_metrics::coco::{Annotations, Category, Image, Kind, Shape, Target};
 
 use autoloss_data::{DataError, Object, ObjectData, Scene, Split, keypoint_to_coco, outlines};
 
 /// The targets of the first `count` images of a split (0: all), in their own pixels. Category k + 1
-/// is class k; an object without labelled keypoints need not be found, one without the mask or the
-/// keypoints that `kind` compares is none.
+/// is class k. An object without labelled keypoints is ignored; one without the mask or the keypoints that `kind`
+/// compares is no target.
 ///
 /// # Errors
 /// An image whose objects cannot be read.
@@ -57,7 +57,7 @@ fn number(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// An object of an image as a target; none without the shape that `kind` compares.
+/// An object of an image as a target; none for an object without the shape that `kind` compares.
 pub(crate) fn target(object: &Object, scene: &Scene, kind: Kind) -> Option<Target> {
     let [x1, y1, x2, y2] = object.corners.map(f64::from);
     let bbox = [x1, y1, x2 - x1, y2 - y1];
@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    /// The targets' own keypoints, each a little farther off than those before.
+    /// Predictions of the targets' own keypoints, each a little farther off than the one before.
     fn shifted(annotations: &Annotations) -> Results {
         let predictions = annotations.targets.iter().zip(1..);
         let predictions = predictions.map(|(target, number)| {

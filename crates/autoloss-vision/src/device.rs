@@ -97,13 +97,13 @@ pub fn named(name: &str) -> Result<Device, DeviceError> {
     Ok(number.map_or_else(kind.usual, |number| devices.swap_remove(number)))
 }
 
-/// Whether the device of that name is the processor, whose cores trainings then take.
+/// True if the device of that name is the processor, whose cores trainings then use.
 #[must_use]
 pub fn is_processor(name: &str) -> bool {
     name.split(':').next() == Some("flex")
 }
 
-/// Whether tensors of the device lie in this process's memory, where the language's own kernels
+/// True if tensors of the device lie in this process's memory, where the language's own kernels
 /// compute losses faster than chains of tensor operations do.
 #[must_use]
 pub fn is_host(device: &Device) -> bool {

@@ -16,7 +16,7 @@ use crate::train::{
     Begin, Course, LossOf, Progress, READ_EVERY, TrainError, Trained, TrainingSettings, train,
 };
 
-/// What is trained, and how it is scored.
+/// A network with its training and its scores.
 pub(crate) trait Learner: Send + Sync {
     /// The network.
     type Net: Module;
@@ -27,7 +27,7 @@ pub(crate) trait Learner: Send + Sync {
     /// The metric that candidates are scored by.
     fn searched_metric(&self) -> &str;
 
-    /// What a user should know before a run, such as a setting that was adapted to the data.
+    /// A remark for the user before a run, such as a setting that was adapted to the data.
     fn note(&self) -> Option<String> {
         None
     }
@@ -52,22 +52,22 @@ pub(crate) trait Learner: Send + Sync {
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError>;
 
-    /// What the network makes of the first `count` examples of the validation set: PNG files of image,
+    /// Predictions for the first `count` examples of the validation set: PNG files of image,
     /// target and prediction side by side.
     fn pictures(&self, net: &Self::Net, count: usize) -> Result<Vec<Vec<u8>>, TrainError>;
 }
 
-/// One of a kind for each set that networks are scored on.
+/// A value for each set that networks are scored on.
 pub(crate) struct PerSet<T> {
     search: T,
     validation: T,
 }
 
 impl<T> PerSet<T> {
-    /// Makes both.
+    /// The values that `of` gives.
     ///
     /// # Errors
-    /// The first error of the making.
+    /// The first error of `of`.
     pub(crate) fn new<E>(of: impl Fn(EvaluationSet) -> Result<T, E>) -> Result<Self, E> {
         Ok(Self {
             search: of(EvaluationSet::Search)?,
@@ -75,7 +75,7 @@ impl<T> PerSet<T> {
         })
     }
 
-    /// That of a set.
+    /// The value of a set.
     pub(crate) fn get(&self, set: EvaluationSet) -> &T {
         match set {
             EvaluationSet::Search => &self.search,
@@ -297,7 +297,7 @@ fn train_and_score<L: Learner>(
     scored(learner, &trained, job, interrupt, &seconds)
 }
 
-/// What a training gave, by the scores of its network.
+/// Outcome of a training by the scores of its network.
 fn scored<L: Learner>(
     learner: &L,
     trained: &Trained<L::Net>,

@@ -22,7 +22,7 @@ pub(crate) struct BranchFields {
     pub(crate) shape: Shape,
     /// In the order of the branch's inputs.
     pub(crate) inputs: Vec<Vec<f32>>,
-    /// How the derived inputs follow from the prediction.
+    /// Functions from the prediction to the derived inputs.
     pub(crate) derived: Option<Arc<dyn Derived>>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct BranchLoss {
     of_tensors: Option<Program>,
 }
 
-/// What computes it on the host.
+/// Computation of the loss on the host.
 enum By {
     /// The kernels of the language.
     Kernels {
@@ -190,7 +190,7 @@ pub(crate) fn carrier<const D: usize>(tensor: &Tensor<D>, gradient: Vec<f32>) ->
     (tensor.clone() * Tensor::from_data(data, &tensor.device())).sum()
 }
 
-/// Whether all numbers are finite.
+/// True if all numbers are finite.
 pub(crate) fn all_finite(numbers: &[f32]) -> bool {
     numbers.iter().fold(0.0, |zero, x| zero + x * 0.0) == 0.0
 }
@@ -223,7 +223,7 @@ pub struct LossAt {
     pub loss_value: LossValue,
     /// A number whose backward pass gives the loss's gradient.
     pub root: Tensor<1>,
-    /// Whether the gradient with respect to the logits is finite, where it is already known.
+    /// False if the gradient with respect to the logits is known to be infinite or NaN.
     pub gradient_is_finite: bool,
 }
 

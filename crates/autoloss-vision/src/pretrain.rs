@@ -1,11 +1,12 @@
-//! Training of the embedded backbone: classification of single handwritten digits, a task that knows no
-//! metric and no loss that is searched for. The paper's backbones start from ImageNet in the same sense.
+//! Training of the embedded backbone: classification of single handwritten digits, a task without the metrics and losses
+//! that are searched for. The paper's backbones start from ImageNet for the same reason.
 
 use std::ops::Range;
 use std::path::Path;
 
 use autoloss_data::{Batch, DataError, Prepared};
 use autoloss_expr::ZooLoss;
+use autoloss_metrics::argmax_channels;
 use autoloss_nets::resnet::ResNet;
 use autoloss_nets::{Classifier, NetworkError, NetworkSettings, WeightsError, save_backbone};
 use autoloss_scenes::single_digit;
@@ -23,7 +24,7 @@ use crate::train::{
 /// Rows and columns of a picture.
 const SIZE: usize = 32;
 const CLASSES: usize = 10;
-/// Pictures in a forward pass of the test of accuracy.
+/// Pictures in a forward pass of the measurement of accuracy.
 const TEST_BATCH: usize = 100;
 
 /// Settings of the training of the embedded backbone.
@@ -50,7 +51,7 @@ impl Default for Pretraining {
     }
 }
 
-/// Why the backbone could not be trained.
+/// Error of the training of the backbone.
 #[derive(Debug, thiserror::Error)]
 pub enum PretrainError {
     /// The network cannot be built.
@@ -186,8 +187,10 @@ fn accuracy(net: &Classifier, seed: u64, numbers: Range<u64>) -> Result<f64, Dat
         let (pictures, digits) = pictures(seed, first..last)?;
         let logits = host_values(&net.forward(on(pictures, &Device::flex())));
         for (logits, digit) in logits.chunks_exact(CLASSES).zip(digits) {
-            let largest = (0..CLASSES).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
-            right += u32::from(largest == Some(usize::from(digit)));
+            let mut largest = [0];
+            argmax_channels(logits, CLASSES, 1, &mut largest)
+                .expect("a number of logits for each class");
+            right += u32::from(largest == [digit]);
         }
     }
     Ok(f64::from(right) / count as f64)

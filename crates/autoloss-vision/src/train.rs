@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::is_host;
 use crate::loss::{LossAt, LossValue};
 
-/// How the parameters move.
+/// Optimiser of the parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimiser {
@@ -33,7 +33,7 @@ pub struct TrainingSettings {
     /// Rows and columns of the training crops, in pixels, where a task crops.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub crop: usize,
-    /// How the parameters move.
+    /// Optimiser of the parameters.
     pub optimiser: Optimiser,
     /// Largest step size.
     pub learning_rate: f64,
@@ -57,7 +57,7 @@ pub(crate) const fn is_zero(number: &usize) -> bool {
 }
 
 impl TrainingSettings {
-    /// What is wrong with the first value outside its range.
+    /// Error text for the first value outside its range.
     ///
     /// # Errors
     /// See above.
@@ -149,7 +149,7 @@ impl TrainingSettings {
     }
 }
 
-/// What ended a training before its time.
+/// Cause of an early end of a training.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrainError {
     /// The user or the budget asked for it.
@@ -167,7 +167,7 @@ pub(crate) enum TrainError {
 pub(crate) struct Trained<N> {
     /// The network, on the device it was trained on.
     pub net: N,
-    /// How the training ended.
+    /// End of the training.
     pub outcome: Outcome,
     /// (update, loss value), at most about 100 of them.
     pub curve: Vec<(usize, f64)>,
@@ -187,7 +187,7 @@ pub(crate) struct Progress<'a, N> {
     pub curve: &'a [(usize, f64)],
 }
 
-/// Where a training begins: at its first update, or where an earlier process was.
+/// Start of a training: its first update, or the progress of an earlier process.
 pub(crate) struct Begin {
     /// Updates made before.
     pub update: usize,
@@ -208,7 +208,7 @@ impl Begin {
     }
 }
 
-/// What a training is made of, besides network, data and loss.
+/// Settings of the course of a training, besides network, data and loss.
 pub(crate) struct Course<'a> {
     /// The schedule.
     pub settings: &'a TrainingSettings,
@@ -372,7 +372,7 @@ impl ModuleVisitor for Visit<'_> {
     }
 }
 
-/// What is not finite, if anything is.
+/// Description of the first value that is not finite, if there is one.
 fn not_finite(
     loss_value: f64,
     of_logits: bool,
