@@ -30,12 +30,14 @@ pub const MAX_LOG_SIZE: f32 = 4.135_166_6;
 const MIN_SIDE: f32 = 1e-3;
 
 /// Area of the box in square pixels, at least 0.
+#[inline]
 pub fn area(b: Corners) -> f32 {
     (b[2] - b[0]).max(0.0) * (b[3] - b[1]).max(0.0)
 }
 
 /// Area of intersection over area of union, in [0, 1]; 0 where the union is
 /// empty.
+#[inline]
 pub fn iou(a: Corners, b: Corners) -> f32 {
     let Overlap {
         intersection,
@@ -50,6 +52,7 @@ pub fn iou(a: Corners, b: Corners) -> f32 {
 }
 
 /// The part of the box inside an image of `width` × `height` pixels.
+#[inline]
 pub fn clip(b: Corners, [width, height]: [f32; 2]) -> Corners {
     [
         b[0].clamp(0.0, width),
@@ -60,6 +63,7 @@ pub fn clip(b: Corners, [width, height]: [f32; 2]) -> Corners {
 }
 
 /// Centre and side lengths: x, y, width, height.
+#[inline]
 fn centred([x1, y1, x2, y2]: Corners) -> [f32; 4] {
     let (width, height) = (x2 - x1, y2 - y1);
     [x1 + 0.5 * width, y1 + 0.5 * height, width, height]
@@ -71,6 +75,7 @@ fn centred([x1, y1, x2, y2]: Corners) -> [f32; 4] {
 ///
 /// Sides count as at least a thousandth of a pixel, so that finite boxes give
 /// finite deltas.
+#[inline]
 pub fn encode(reference: Corners, target: Corners, weights: [f32; 4]) -> [f32; 4] {
     let [x, y, width, height] = centred(reference);
     let [target_x, target_y, target_width, target_height] = centred(target);
@@ -85,6 +90,7 @@ pub fn encode(reference: Corners, target: Corners, weights: [f32; 4]) -> [f32; 4
 
 /// The box at these deltas from `reference`: the inverse of [`encode`], with the logarithms limited to
 /// [`MAX_LOG_SIZE`].
+#[inline]
 pub fn decode(reference: Corners, deltas: [f32; 4], weights: [f32; 4]) -> Corners {
     let [x, y, width, height] = centred(reference);
     let x = x + deltas[0] / weights[0] * width;
@@ -135,6 +141,7 @@ pub struct Overlap {
 }
 
 /// The areas of two boxes, in square pixels.
+#[inline]
 pub fn overlap(a: Corners, b: Corners) -> Overlap {
     let intersection = area(inner(a, b));
     Overlap {
@@ -144,6 +151,7 @@ pub fn overlap(a: Corners, b: Corners) -> Overlap {
     }
 }
 
+#[inline]
 fn inner(a: Corners, b: Corners) -> Corners {
     [
         a[0].max(b[0]),
@@ -153,6 +161,7 @@ fn inner(a: Corners, b: Corners) -> Corners {
     ]
 }
 
+#[inline]
 fn outer(a: Corners, b: Corners) -> Corners {
     [
         a[0].min(b[0]),
