@@ -2,10 +2,10 @@
 //! 1 / (1 + median absolute error).
 //!
 //! ```sh
-//! cargo run --release --example custom_task -- runs/line
+//! cargo run --release --example custom_task -- runs/line [EVALUATIONS]
 //! ```
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use autoloss_expr::{Loss, Program, Shape, Workspace};
 use autoloss_search::{
@@ -140,10 +140,10 @@ impl Task for Line {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder: PathBuf = std::env::args()
-        .nth(1)
-        .ok_or("usage: custom_task FOLDER")?
-        .into();
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments
+        .next()
+        .ok_or("usage: custom_task FOLDER [EVALUATIONS]")?;
     let inputs = InputSpec::numbers_and_target();
     let task = Line {
         branches: vec![BranchSpec {
@@ -151,14 +151,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             inputs,
         }],
     };
-    let settings = Settings::from_toml(SETTINGS)?;
+    let mut settings = Settings::from_toml(SETTINGS)?;
+    if let Some(evaluations) = arguments.next() {
+        settings.search.evaluations = Some(evaluations.parse()?);
+    }
     let about = NewRun {
         task: task.name(),
         metric: task.metric(),
         settings: &settings,
         task_settings: "",
     };
-    let mut recorder = Recorder::create(&folder, &about)?;
+    let mut recorder = Recorder::create(Path::new(&folder), &about)?;
     let report = run(&task, &mut recorder, &Interrupt::default(), &mut |_| ())?;
     println!(
         "{} losses screened, {} trained",
