@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use autoloss_search::Settings;
 use autoloss_vision::tasks::TaskName;
+use toml::{Table, Value};
 
 use super::{cell, program};
 
@@ -74,6 +75,27 @@ fn setting(line: &str) -> Option<(String, String)> {
     }
 }
 
+/// Keys of a table and of the tables in it, with their paths.
+fn keys(table: &Table, path: &str) -> Vec<String> {
+    let of = |(key, value): (&String, &Value)| match value {
+        Value::Table(inner) => keys(inner, &format!("{path}{key}.")),
+        _ => vec![format!("{path}{key}")],
+    };
+    table.iter().flat_map(of).collect()
+}
+
+/// Fails where a key of the file has no line, in whatever form it is written.
+fn assert_complete(file: &str, lines: &[Line]) {
+    let listed = lines.iter().flat_map(|line| {
+        let keys = line.keys.split(", ");
+        keys.map(move |key| format!("{}.{}", line.table, key.trim_matches('`')))
+    });
+    let listed: Vec<String> = listed.collect();
+    for key in keys(&file.parse().unwrap(), "") {
+        assert!(listed.contains(&key), "{key} is missing on the page");
+    }
+}
+
 /// Adds a task to those of an equal text.
 fn note(texts: &mut Vec<(String, Vec<TaskName>)>, text: String, task: TaskName) {
     match texts.iter_mut().find(|(known, _)| *known == text) {
@@ -87,12 +109,10 @@ fn all() -> Vec<Setting> {
     let mut settings = Vec::<Setting>::new();
     for task in TaskName::ALL {
         let mut after = 0;
-        for line in lines(&program(&[
-            "search",
-            "--task",
-            task.name(),
-            "--print-config",
-        ])) {
+        let file = program(&["search", "--task", task.name(), "--print-config"]);
+        let lines = lines(&file);
+        assert_complete(&file, &lines);
+        for line in lines {
             let same = |s: &Setting| s.table == line.table && s.keys == line.keys;
             let at = settings.iter().position(same).unwrap_or_else(|| {
                 let new = Setting {
