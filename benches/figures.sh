@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures the figures of the README: about three quarters of an hour on 2 cores that have nothing else
-# to do. Searches of half an hour and the comparison with exact verdicts are not among them:
+# Measures the figures of docs/performance.md and docs/results.md: about three quarters of an hour on 2 cores that have
+# nothing else to do. Searches of half an hour and the comparison with exact verdicts are not among them:
 #
 #   autoloss search [--task digits-detection|digits-instances|figures-pose] --time 30m --seed N
 #   autoloss screen --count 10000 --compare-exact
