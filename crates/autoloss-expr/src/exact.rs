@@ -4,8 +4,10 @@
 //! by element, takes too long: optimising stored predictions in hundreds of steps.
 
 use crate::compute::{Adam, NotFinite};
+use crate::flat::Node;
 use crate::operator::{Pointwise, Structured};
-use crate::program::{Node, Program, Shape};
+use crate::program::Program;
+use crate::shape::Shape;
 
 /// A program on fields of one shape, with the fields it computes.
 pub struct Exact<'a> {
@@ -21,13 +23,13 @@ impl<'a> Exact<'a> {
     /// Makes room for a program's fields.
     #[must_use]
     pub fn new(program: &'a Program, shape: Shape) -> Self {
-        let fields = || vec![vec![0.0; shape.len()]; program.nodes.len()];
+        let fields = || vec![vec![0.0; shape.len()]; program.flat.nodes.len()];
         Self {
             program,
             shape,
             values: fields(),
             adjoints: fields(),
-            winners: vec![Vec::new(); program.nodes.len()],
+            winners: vec![Vec::new(); program.flat.nodes.len()],
         }
     }
 
@@ -36,7 +38,7 @@ impl<'a> Exact<'a> {
     /// # Panics
     /// If an input that the program uses does not have the shape's number of elements.
     pub fn descend<V: AsRef<[f64]>>(&mut self, inputs: &[V]) -> f64 {
-        for (i, node) in self.program.nodes.iter().enumerate() {
+        for (i, node) in self.program.flat.nodes.iter().enumerate() {
             let (before, rest) = self.values.split_at_mut(i);
             let out = &mut rest[0];
             match node {
@@ -62,19 +64,19 @@ impl<'a> Exact<'a> {
 
     fn pull_back(&mut self) {
         self.adjoints.iter_mut().for_each(|field| field.fill(0.0));
-        let root = self.program.nodes.len() - 1;
+        let root = self.program.flat.nodes.len() - 1;
         self.adjoints[root].fill(1.0 / self.shape.positions() as f64);
-        for (i, node) in self.program.nodes.iter().enumerate().rev() {
+        for (i, node) in self.program.flat.nodes.iter().enumerate().rev() {
             let Node::Apply(op, operands) = *node else {
                 continue;
             };
-            if !self.program.dynamic[i] {
+            if !self.program.flat.dynamic[i] {
                 continue;
             }
             let (to, from) = self.adjoints.split_at_mut(i);
             let value = &self.values[i];
             for (which, operand) in operands.into_iter().enumerate().take(op.arity()) {
-                if !self.program.dynamic[operand] {
+                if !self.program.flat.dynamic[operand] {
                     continue;
                 }
                 let out = &mut to[operand];
@@ -101,7 +103,7 @@ impl<'a> Exact<'a> {
     /// The gradient for an input that the program uses, after [`Exact::descend`].
     #[must_use]
     pub fn gradient(&self, input: usize) -> Option<&[f64]> {
-        let nodes = &self.program.nodes;
+        let nodes = &self.program.flat.nodes;
         let node = nodes.iter().position(|n| *n == Node::Input(input))?;
         Some(&self.adjoints[node])
     }
@@ -116,7 +118,7 @@ impl<'a> Exact<'a> {
     /// As [`Exact::descend`].
     pub fn optimise(&mut self, inputs: &mut [Vec<f64>], adam: &Adam) -> Result<(), NotFinite> {
         let moved: Vec<usize> = (0..inputs.len())
-            .filter(|i| self.program.differentiable[*i] && self.program.uses(*i))
+            .filter(|i| self.program.flat.differentiable[*i] && self.program.uses(*i))
             .collect();
         let mut moments = vec![[(); 2].map(|()| vec![0.0; self.shape.len()]); inputs.len()];
         for step in 1..=adam.steps {

@@ -3,7 +3,7 @@
 //! It walks the tree itself, element by element, without programs, tiles or sharing.
 
 use crate::operator::{OnNumbers, Operator, Structured};
-use crate::program::Shape;
+use crate::shape::Shape;
 use crate::tree::Tree;
 
 /// A named input field in f64, in NCHW order.

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::operator::Operator;
-use crate::program::Shape;
 use crate::reference::{self, ReferenceInput};
+use crate::shape::Shape;
 use crate::tree::Tree;
 
 /// Trees over `yhat`, `y`, 1 and a few other constants, at most `depth` deep, of all operators.

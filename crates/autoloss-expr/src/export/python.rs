@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::term::{Expression, Id, Infix, Number, Word, Written};
 use super::{Export, ExportInput, Exported};
-use crate::graph::Extent;
+use crate::extent::Extent;
 use crate::operator::EPSILON;
 use crate::tree::Branch;
 

@@ -95,8 +95,8 @@ mod tests {
     use super::*;
     use crate::arithmetic::Arithmetic;
     use crate::operator::Operator;
-    use crate::program::Shape;
     use crate::reference::{ReferenceInput, loss_value};
+    use crate::shape::Shape;
     use crate::tree::{Loss, Tree};
 
     fn read(tree: Tree) -> Value {

@@ -9,7 +9,7 @@ use std::ops;
 use std::rc::Rc;
 
 use crate::arithmetic::{Arithmetic, Field};
-use crate::graph::Extent;
+use crate::extent::Extent;
 use crate::tree::Tree;
 
 /// Number of a term; operands come before what is computed from them.

@@ -16,8 +16,8 @@ mod surrogate;
 
 use std::fmt;
 
-use crate::program::Shape;
-use crate::zoo::{ZooKind, ZooLoss};
+use crate::named_loss::{ZooKind, ZooLoss};
+use crate::shape::Shape;
 
 pub use curve::CURVE_PARAMETERS;
 pub use surrogate::SURROGATE_PARAMETERS;

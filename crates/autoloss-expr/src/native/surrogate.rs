@@ -8,8 +8,8 @@
 use super::curve::{CURVE_PARAMETERS, Curve};
 use super::pool::strongest;
 use super::{Native, NativeAt, NativeFields, Parameter};
+use crate::named_loss::{ZooKind, ZooLoss};
 use crate::operator::EPSILON;
-use crate::zoo::{ZooKind, ZooLoss};
 
 /// The numbers of a surrogate: the curves of AND and OR, and the distance of boundary metrics.
 pub const SURROGATE_PARAMETERS: usize = 2 * CURVE_PARAMETERS + 1;

@@ -1,7 +1,8 @@
 //! Whether two trees compute the same loss value and the same gradients, tried on made-up fields.
 
 use crate::exact::Exact;
-use crate::program::{Program, Shape};
+use crate::program::Program;
+use crate::shape::Shape;
 use crate::tree::Tree;
 
 /// Largest relative difference: a fifth of what is promised, which leaves room for other fields.

@@ -10,7 +10,7 @@ use egg::{
 };
 
 use super::rules::{Condition, RULES, Scope, VARIABLES, condition};
-use crate::graph::Extent;
+use crate::extent::Extent;
 use crate::operator::{OnNumbers, Operator, Structured};
 use crate::tree::Tree;
 

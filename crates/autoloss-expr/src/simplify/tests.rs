@@ -5,8 +5,9 @@ use super::rules::{Condition, RULES, Rule, Scope, VARIABLES, condition};
 use super::*;
 use crate::exact::Exact;
 use crate::operator::Operator;
-use crate::program::{Program, Shape};
+use crate::program::Program;
 use crate::reference::{self, ReferenceInput};
+use crate::shape::Shape;
 use crate::testing::any_tree;
 
 const SHAPE: Shape = Shape::new(2, 2, 3, 3);

@@ -107,7 +107,7 @@ fn ln<const FMA: bool>(x: f32) -> f32 {
     // Subnormal numbers are scaled into the normal range.
     let tiny = x < f32::MIN_POSITIVE;
     let scaled = if tiny { x * 8_388_608.0 } else { x };
-    // Take the exponent so that the mantissa lies in [√½, √2).
+    // The exponent for which the mantissa lies in [√½, √2).
     let bits = scaled.to_bits().wrapping_sub(0x3f35_04f3);
     let exponent = (bits.cast_signed() >> 23) - if tiny { 23 } else { 0 };
     let m = f32::from_bits((bits & 0x007f_ffff).wrapping_add(0x3f35_04f3)) - 1.0;
