@@ -1,7 +1,7 @@
 //! The plain computation in f64: whole fields, every operator by itself, in the order of the program.
 //!
-//! It is what the fast computation is measured by where the reference, which walks the tree element
-//! by element, takes too long: optimising stored predictions in hundreds of steps.
+//! The fast computation is compared with this one where the reference, which walks the tree element
+//! by element, takes too long: for the optimisation of stored predictions in hundreds of steps.
 
 use crate::compute::{Adam, NotFinite};
 use crate::flat::Node;
@@ -15,12 +15,12 @@ pub struct Exact<'a> {
     shape: Shape,
     values: Vec<Vec<f64>>,
     adjoints: Vec<Vec<f64>>,
-    /// For each pooling, where its values come from.
+    /// For each pooling, the places that its values come from.
     winners: Vec<Vec<usize>>,
 }
 
 impl<'a> Exact<'a> {
-    /// Makes room for a program's fields.
+    /// A computation on fields of that shape.
     #[must_use]
     pub fn new(program: &'a Program, shape: Shape) -> Self {
         let fields = || vec![vec![0.0; shape.len()]; program.flat.nodes.len()];
@@ -33,7 +33,7 @@ impl<'a> Exact<'a> {
         }
     }
 
-    /// The loss value `1/(N·H·W) Σ output`; the gradients are there afterwards.
+    /// Computes the loss value `1/(N·H·W) Σ output`, and the gradients for [`Exact::gradient`].
     ///
     /// # Panics
     /// If an input that the program uses does not have the shape's number of elements.
@@ -51,7 +51,7 @@ impl<'a> Exact<'a> {
                             op.pointwise::<f64, _>(Forward { a, b, out });
                         }
                         Some(structured) => {
-                            look(structured, self.shape, a, out, &mut self.winners[i]);
+                            structured_value(structured, self.shape, a, out, &mut self.winners[i]);
                         }
                     }
                 }
@@ -62,6 +62,7 @@ impl<'a> Exact<'a> {
         self.values[self.values.len() - 1].iter().sum::<f64>() / positions
     }
 
+    /// Computes the adjoints of all nodes.
     fn pull_back(&mut self) {
         self.adjoints.iter_mut().for_each(|field| field.fill(0.0));
         let root = self.program.flat.nodes.len() - 1;
@@ -93,7 +94,7 @@ impl<'a> Exact<'a> {
                     }
                     Some(structured) => {
                         let read = (&value[..], &self.winners[i][..]);
-                        look_back(structured, self.shape, read, &from[0], out);
+                        add_adjoint(structured, self.shape, read, &from[0], out);
                     }
                 }
             }
@@ -108,8 +109,8 @@ impl<'a> Exact<'a> {
         Some(&self.adjoints[node])
     }
 
-    /// Minimises the loss value by moving the differentiable inputs, in place, looking at every
-    /// value and every gradient.
+    /// Minimises the loss value by moving the differentiable inputs, in place. Every value and every
+    /// gradient is checked.
     ///
     /// # Errors
     /// As soon as a value or a gradient is not finite.
@@ -136,6 +137,7 @@ impl<'a> Exact<'a> {
     }
 }
 
+/// Computes a pointwise operator's value.
 struct Forward<'a> {
     a: &'a [f64],
     b: &'a [f64],
@@ -188,7 +190,7 @@ impl Pointwise<f64> for Backward<'_> {
     }
 }
 
-/// Calls `f` with the index of every element, its channel and its position.
+/// Calls `f` with the index of each element, its channel and its position.
 fn each(shape: Shape, mut f: impl FnMut(usize, usize, usize)) {
     let plane = shape.h * shape.w;
     for n in 0..shape.n {
@@ -239,7 +241,14 @@ fn find_winners(min: bool, shape: Shape, x: &[f64], winners: &mut Vec<usize>) {
     }
 }
 
-fn look(op: Structured, shape: Shape, x: &[f64], out: &mut [f64], winners: &mut Vec<usize>) {
+/// Computes the value of a structured operator.
+fn structured_value(
+    op: Structured,
+    shape: Shape,
+    x: &[f64],
+    out: &mut [f64],
+    winners: &mut Vec<usize>,
+) {
     match op {
         Structured::MeanNhw => {
             let means = channel_means(shape, x);
@@ -268,8 +277,8 @@ fn look(op: Structured, shape: Shape, x: &[f64], out: &mut [f64], winners: &mut 
     }
 }
 
-/// Adds the operator's contribution to its operand's adjoint.
-fn look_back(
+/// Adds a structured operator's contribution to the adjoint of the operand.
+fn add_adjoint(
     op: Structured,
     shape: Shape,
     (value, winners): (&[f64], &[usize]),

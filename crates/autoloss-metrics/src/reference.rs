@@ -1,5 +1,4 @@
-//! The metrics once more, slow and pixel by pixel, and random label maps to
-//! compare them on.
+//! Slow metrics, pixel by pixel, and random label maps to compare metrics on.
 
 use proptest::prelude::*;
 

@@ -1,7 +1,7 @@
-//! From the matches of a category to its precision and recall.
+//! Precision and recall of a category, from its matches.
 
 use super::matching::Match;
-use super::summary::{AREAS, LIMITS, Rules, THRESHOLDS};
+use super::rules::{AREAS, LIMITS, Rules, THRESHOLDS};
 
 /// Levels of recall at which precision is read: 0, 0.01, … 1.
 pub(super) const LEVELS: usize = 101;
