@@ -91,7 +91,7 @@ impl Metric {
         self.row().name
     }
 
-    /// What the metric measures, in one line.
+    /// Definition in one line.
     #[must_use]
     pub fn description(self) -> &'static str {
         self.row().description

@@ -80,11 +80,11 @@ mod summary;
 mod tests;
 
 pub use annotations::{Annotations, Category, Image, Target};
-pub use error::{CocoError, Item, MaskError};
+pub use error::{CocoError, Item};
 pub use evaluate::{evaluate, evaluate_most};
 pub use file::AnnotationFile;
 pub use ids::TextIds;
-pub use mask::Mask;
+pub use mask::{Mask, MaskError};
 pub use region::{BBox, Kind, Shape};
 pub use results::{Prediction, Results};
 pub use rules::Row;

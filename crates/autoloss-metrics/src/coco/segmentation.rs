@@ -3,10 +3,10 @@
 use jiter::Peek;
 
 use super::context::Context;
-use super::error::{CocoError, Item, MaskError};
+use super::error::{CocoError, Item};
 use super::json::Reader;
-use super::mask::Mask;
 use super::mask::compressed::decode;
+use super::mask::{Mask, MaskError};
 use super::region::Kind;
 
 /// A segmentation in a file.

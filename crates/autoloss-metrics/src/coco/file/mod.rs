@@ -49,8 +49,8 @@ impl AnnotationFile {
                 "images" => images = Some(reader.entries(RawImage::read)?),
                 "categories" => categories = Some(reader.entries(RawCategory::read)?),
                 _ => {
-                    entries =
-                        Some(reader.entries(|r, index| AnnotationEntry::read(r, index, kind))?)
+                    let read = |r: &mut Reader, index: usize| AnnotationEntry::read(r, index, kind);
+                    entries = Some(reader.entries(read)?);
                 }
             }
             Ok(())

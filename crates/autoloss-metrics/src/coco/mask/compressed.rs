@@ -1,7 +1,7 @@
 //! COCO's compressed form of masks.
 
 use super::Mask;
-use crate::coco::error::MaskError;
+use super::error::MaskError;
 use crate::coco::limits::MAX_PIXELS;
 
 impl Mask {

@@ -1,12 +1,14 @@
 //! Masks in COCO's form: lengths of runs, column by column.
 
 pub(super) mod compressed;
+mod error;
 mod overlap;
 mod polygon;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::error::MaskError;
+pub use error::MaskError;
+
 use super::limits::MAX_PIXELS;
 
 /// A binary mask, run-length encoded.

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::Mask;
-use crate::coco::error::MaskError;
+use super::error::MaskError;
 use crate::coco::limits::MAX_CROSSINGS;
 
 /// Steps of the fine grid in a pixel.
