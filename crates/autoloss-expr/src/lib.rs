@@ -28,7 +28,7 @@
 //! | find hand-written losses by name | [`ZooLoss`] |
 //! | compute value and gradient, or optimise predictions | [`Program`] |
 //! | compute losses that are no tree of operators | [`NativeLoss`] |
-//! | compute in f64, to compare with | [`Exact`], [`reference`] |
+//! | compute in f64, to compare with | [`Exact`], [`mod@reference`] |
 //! | write a loss for PyTorch, JAX, ONNX and others | [`Export`], [`FORMATS`] |
 //! | shorten a formula for people | [`Tree::simplified`] |
 //!

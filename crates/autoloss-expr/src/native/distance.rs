@@ -121,7 +121,7 @@ fn distances(pixels: usize, w: usize, is: impl Fn(usize) -> bool) -> Option<Vec<
     Some(squares.into_iter().map(f64::sqrt).collect())
 }
 
-/// For each place q of a line, the least (q − p)² + line[p].
+/// For each place q of a line, the least `(q − p)² + line[p]`.
 #[expect(clippy::cast_precision_loss, reason = "pixels are few")]
 fn envelope(line: &[f64]) -> Vec<f64> {
     // The parabolas of the envelope: the place of each, and the beginning of the part where it is the

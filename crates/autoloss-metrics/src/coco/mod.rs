@@ -2,7 +2,7 @@
 //! defines them and pycocotools computes them.
 //!
 //! Targets and predictions are plain structs, which [`Annotations`] and
-//! [`Results`] read from COCO's JSON files; [`evaluate`] makes a [`Summary`] of
+//! [`Results`] read from COCO's JSON files; [`evaluate()`] makes a [`Summary`] of
 //! them.
 //!
 //! ```
