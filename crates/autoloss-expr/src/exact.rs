@@ -329,7 +329,7 @@ mod tests {
         #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
 
         #[test]
-        fn it_equals_the_reference(
+        fn value_and_gradient_equal_the_reference(
             tree in any_tree(4),
             shape in prop::sample::select(&SHAPES[..]),
             (yhat, y) in smooth_inputs(120),
@@ -347,7 +347,7 @@ mod tests {
             prop_assert!(agree(&[value], &[want]), "{tree}: {value}, not {want}");
             if program.uses(0) {
                 let want = reference::gradient(&tree, shape, &given, "yhat");
-                // A sum that cancels is compared by what it is a sum of.
+                // Where terms cancel, errors are relative to the largest element.
                 let scale = want.iter().fold(1.0_f64, |m, w| if w.is_finite() { m.max(w.abs()) } else { m });
                 let relative = |x: &f64| x / scale;
                 let got: Vec<f64> = exact.gradient(0).unwrap().iter().map(relative).collect();
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn it_moves_predictions_as_the_fast_computation_does() {
+    fn predictions_move_as_in_the_fast_computation() {
         use crate::{Tree, Workspace};
         let shape = Shape::new(2, 3, 4, 5);
         let wave = |f: f64| (0..shape.len()).map(move |i| 0.5 + 0.4 * (i as f64 * f).sin());
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_ends_it() {
+    fn numbers_that_are_not_finite_end_an_optimisation() {
         let tree = crate::Tree::parse("1 / (yhat - yhat) * y", &["yhat", "y"]).unwrap();
         let program = Program::new(&tree, &[("yhat", true), ("y", false)]).unwrap();
         let shape = Shape::new(1, 1, 1, 2);

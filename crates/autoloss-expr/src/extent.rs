@@ -1,6 +1,6 @@
 //! Dimensions over which values vary.
 
-/// Dimensions over which a value varies; over the others it is constant and kept once.
+/// Dimensions over which a value varies. Over other dimensions the value is constant and kept once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// Over the channels.

@@ -158,7 +158,7 @@ impl Builder<'_> {
 /// The nodes that the root needs, operands before operators, the root last.
 ///
 /// The order follows the operands, which are sorted where they may be exchanged: trees of one
-/// canonical form become one program, to the last bit of what it computes.
+/// canonical form become one list of nodes, and give the same numbers to the last bit.
 fn live(nodes: &[Node], root: usize) -> Vec<Node> {
     let mut numbers = vec![None; nodes.len()];
     let mut kept = Vec::new();

@@ -85,8 +85,8 @@ impl Program {
     /// shape of the input. Gradients of the other inputs are left empty; those of differentiable
     /// inputs that the program does not use are 0.
     ///
-    /// The first call for a shape compiles the computation, and later calls for the same shape use
-    /// it again; a call for another shape takes its place.
+    /// The computation is compiled at the first call for a shape. Later calls for the same shape use it
+    /// again, until a call for another shape replaces it.
     ///
     /// # Panics
     /// If an input that the program uses does not have `shape.len()` elements, or there are fewer
@@ -102,7 +102,7 @@ impl Program {
         compiled.gradient(ws, inputs, gradients)
     }
 
-    /// Value and gradient at fields of one shape, for many of them.
+    /// The computation of value and gradient at fields of one shape.
     #[must_use]
     pub fn descent(&self, shape: Shape) -> Descent {
         Descent(self.compiled.at(&self.flat, shape))
@@ -131,7 +131,7 @@ impl Program {
 pub struct Descent(Arc<Compiled>);
 
 impl Descent {
-    /// Value and gradients as [`Program::gradient`] gives them.
+    /// Computes value and gradients as [`Program::gradient`] does.
     ///
     /// # Panics
     /// As [`Program::gradient`].

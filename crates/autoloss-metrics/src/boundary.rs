@@ -160,8 +160,7 @@ struct EdgeCounts {
 /// classes that have target edges. A class with target edges and no predicted
 /// ones counts 0. Without any target edge BF1 is 0.
 ///
-/// Predicted edges are those of the prediction as it is, over the whole image:
-/// ignored pixels of the target neither hide nor make any, as in Auto Seg-Loss's
+/// Predicted edges are found in the whole prediction: ignored pixels of the target neither hide nor make any, as in Auto Seg-Loss's
 /// published evaluation. Predicted labels outside the classes are of no class.
 #[derive(Debug, Clone)]
 pub struct BoundaryF1 {

@@ -15,7 +15,7 @@ pub struct Adam {
     pub beta2: f64,
     /// Number added to the denominator.
     pub epsilon: f32,
-    /// Least and greatest value of an element, which is clamped to them after each step.
+    /// Least and greatest value of an element; elements are clamped after each step.
     pub bounds: (f32, f32),
 }
 
@@ -71,6 +71,6 @@ impl Adam {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the value or the gradient is not finite at step {step}")]
 pub struct NotFinite {
-    /// Step at which it was noticed, counted from 1.
+    /// Step at which the number was noticed, counted from 1.
     pub step: usize,
 }

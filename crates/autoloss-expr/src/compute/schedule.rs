@@ -2,7 +2,7 @@
 //! block's tiles, with as few passes and buffers as the formula allows.
 //!
 //! Steps that vary over the positions are computed tile by tile. A mean over the positions and a
-//! pooling need all tiles of what they read: they end a phase. Steps that do not vary over the
+//! pooling need all tiles of their operands: they end a phase. Steps that do not vary over the
 //! positions are few numbers and computed between the phases.
 
 use crate::extent::Dimension;

@@ -63,7 +63,7 @@ proptest! {
     }
 }
 
-/// Whether a logarithm is ln(1 + ε), which is 0 in single precision, or of what rounds to 1.
+/// Whether a logarithm is ln(1 + ε), which is 0 in single precision, or of a number that rounds to 1.
 fn looks_at_epsilon(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>]) -> bool {
     let mut looks = false;
     tree.visit(&mut |node| {
@@ -153,7 +153,7 @@ fn formulas_of_every_reach_equal_the_reference() {
     for text in FORMULAS {
         let tree = Tree::parse(text, &["yhat", "y"]).unwrap();
         let program = Program::new(&tree, INPUTS).unwrap();
-        // One workspace for all shapes: what an earlier call left must not show.
+        // One workspace for all shapes: results of an earlier call must not show.
         let mut ws = Workspace::new();
         for shape in SHAPES {
             let (yhat, y) = example(shape);

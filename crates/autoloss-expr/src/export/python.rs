@@ -444,8 +444,8 @@ fn variable(expression: Expression) -> &'static str {
     }
 }
 
-/// The module: its head, the `helpers` (a text by which their use is told, their code) that functions use, the
-/// functions, and the sum of the branches where there are several.
+/// The module: its head, the `helpers` that functions use, the functions, and the sum of the branches where there
+/// are several. A helper is a text that its callers contain, and its code.
 pub(super) fn module(
     export: &Export,
     head: &str,

@@ -1,5 +1,5 @@
-//! Steps: a loss as elementary functions of earlier steps, in JSON, for programs in any language that compute it
-//! themselves.
+//! Steps: a loss as elementary functions of earlier steps, in JSON, for programs in any language that compute
+//! losses themselves.
 
 use serde::Serialize;
 

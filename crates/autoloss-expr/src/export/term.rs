@@ -83,7 +83,7 @@ impl Infix {
     }
 }
 
-/// A constant, told from others by its bits.
+/// A constant, by its bits: so −0 and 0 differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Number(u64);
 

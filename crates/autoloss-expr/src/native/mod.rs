@@ -1,8 +1,8 @@
-//! Losses that are no tree of operators: they sort, filter, or measure distances.
+//! Losses that are no tree of operators: losses that sort, filter, or measure distances.
 //!
 //! In a formula a native loss is written as a call with numbers only, `lovasz_softmax()` or
-//! `boundary(0.02)`; without numbers its parameters have their defaults. It is a whole branch's loss:
-//! it cannot be part of a larger tree. Losses of classes are over the probabilities `yhat` and the
+//! `boundary(0.02)`; without numbers its parameters have their defaults. A native loss is the whole loss of a
+//! branch, never part of a larger tree. Losses of classes are over the probabilities `yhat` and the
 //! one-hot target `y`; a position without a class (where no `y` is 1) is ignored. Value and gradient are
 //! computed at once, in f64.
 

@@ -101,31 +101,35 @@ impl Counts {
     }
 }
 
+/// 1 − the mean IoU of the classes.
 pub(super) fn miou(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     counted_loss(fields, parameters, &fields.counted(), |counts| {
         counts.ratio(|_| counts.mean(), &counts.or, true)
     })
 }
 
+/// 1 − the IoU of the classes, weighted by their frequency.
 pub(super) fn fwiou(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     counted_loss(fields, parameters, &fields.counted(), |counts| {
         counts.ratio(|c| counts.frequency(c), &counts.or, true)
     })
 }
 
+/// 1 − the share of positions that are right.
 pub(super) fn gacc(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     counted_loss(fields, parameters, &fields.counted(), |counts| {
         counts.ratio(|c| counts.frequency(c), &counts.target, false)
     })
 }
 
+/// 1 − the mean accuracy of the classes.
 pub(super) fn macc(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     counted_loss(fields, parameters, &fields.counted(), |counts| {
         counts.ratio(|_| counts.mean(), &counts.target, false)
     })
 }
 
-/// mIoU of the positions near the target's edges.
+/// 1 − the mean IoU of the positions near the target's edges.
 pub(super) fn biou(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     let mut near = vec![false; fields.shape.len()];
     let (pixels, sample) = (fields.pixels(), fields.shape.c * fields.pixels());
@@ -191,8 +195,8 @@ fn counted_loss(
     at
 }
 
-/// The boundary F1: the edges of a probability map p are XOR(p, min-pooled p), those of the other map
-/// within the distance are found by max-pooling.
+/// 1 − the boundary F1. The edges of a probability map p are XOR(p, min-pooled p); max-pooling finds
+/// the edges of the other map within the distance.
 pub(super) fn bf1(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     let (and, or) = parameters.split_at(CURVE_PARAMETERS);
     let curves = [Curve::new(and), Curve::new(or)];

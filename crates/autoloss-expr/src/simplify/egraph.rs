@@ -35,7 +35,7 @@ enum Node {
     Constant(u64),
     Unary(Operator, [Id; 1]),
     Binary(Operator, [Id; 2]),
-    /// The sum that becomes the loss value: linear in the tree, and around it and its terms alone.
+    /// The sum that becomes the loss value, which is linear: around the whole tree and its terms alone.
     Total([Id; 1]),
 }
 

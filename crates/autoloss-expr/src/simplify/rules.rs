@@ -2,8 +2,8 @@
 //!
 //! `a`, `b` and `c` stand for any subtree, `k` for a constant, `p` for subtrees that do not vary over samples
 //! and positions, `q` for subtrees that do not vary over channels. The operators are ours, with their ε: identities of
-//! textbooks that fail with it at 0 or near it, such as a · inv(a) = 1 or √(a²) = |a|, whose gradient is 0.7 where a is
-//! 1e-6, are not here, and a test shows that they would be refused.
+//! textbooks that fail with ε at 0 or near 0, such as a · inv(a) = 1 or √(a²) = |a|, whose gradient is 0.7 where a is
+//! 1e-6, are missing, and a test shows that they would be refused.
 
 /// Names that stand for subtrees in rules.
 pub(super) const VARIABLES: [&str; 6] = ["a", "b", "c", "k", "p", "q"];

@@ -44,7 +44,7 @@ fn curve<'m>(
     to_find: f64,
     rules: &Rules,
 ) -> Curve {
-    // For each threshold, how many predictions were wrong before each right one.
+    // For each threshold, the number of wrong predictions before each right one.
     let mut wrong_before: [Vec<u32>; THRESHOLDS] = Default::default();
     let mut wrong = [0; THRESHOLDS];
     let mut wrong_at_all = 0;

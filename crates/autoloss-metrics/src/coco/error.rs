@@ -29,7 +29,7 @@ pub enum CocoError {
         /// Content that the field should hold.
         expected: &'static str,
     },
-    /// A field holds a list of another length than it must.
+    /// A list of a wrong length.
     #[error("{item}: `{field}` holds {found} numbers, expected {expected}")]
     Length {
         /// The entry.

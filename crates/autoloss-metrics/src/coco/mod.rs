@@ -51,8 +51,8 @@
 //! - a field that may be missing is assumed: `iscrowd` is 0, `area` that of the box
 //!   or of the mask, `num_keypoints` is counted; `keypoints` may be empty;
 //! - a mask of another size than its image is an error;
-//! - keypoints may be of any number: those of 17 have COCO's sigmas, others one of
-//!   [`keypoints::DEFAULT_SIGMA`], unless they are given.
+//! - a category may have any number of keypoints: 17 have COCO's sigmas, others have
+//!   [`keypoints::DEFAULT_SIGMA`], unless sigmas are given.
 //!
 //! Polygons whose outlines cross more than 2²⁰ columns of pixels are an error.
 

@@ -152,7 +152,7 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// Notes default sigmas of keypoints that they may not fit.
+    /// Notes default sigmas that may not fit the keypoints.
     pub(super) fn default_sigmas(&mut self, category: &Category, points: usize) {
         let name = &category.name;
         match points {

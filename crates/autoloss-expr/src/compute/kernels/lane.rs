@@ -2,7 +2,8 @@
 //!
 //! [`Lane`] is one `f32` whose functions have no branches, so that a loop over them is compiled to
 //! vector instructions of whatever width the surrounding function may use. With `FMA` the
-//! polynomials use fused multiply-add, which must only be chosen where the processor has it.
+//! polynomials use fused multiply-add, which must be chosen only on processors that have the
+//! instruction.
 //!
 //! The polynomials are those of the Cephes library (S. Moshier). Largest errors against f64 over
 //! the whole range, measured by the tests below: exp 2, ln 2, tanh 4 units in the last place.

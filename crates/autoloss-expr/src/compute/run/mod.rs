@@ -48,7 +48,7 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// A run on buffers as they are: those of a run before hold its results.
+    /// A run on buffers that are left as they are, with the results of a run before.
     pub(super) fn given(
         graph: &'a Graph,
         schedule: &'a Schedule,

@@ -37,7 +37,7 @@ pub struct AnnotationFile {
 }
 
 impl AnnotationFile {
-    /// Reads a file, and of its annotations only what `kind` needs.
+    /// Reads a file, and of its annotations only the fields that `kind` needs.
     ///
     /// # Errors
     /// Text that is no JSON, a list that is missing, a value of another type.
@@ -194,8 +194,8 @@ impl AnnotationFile {
 }
 
 impl Annotations {
-    /// Reads an annotation file of COCO's format, and of it only the fields that
-    /// the comparison of `kind` needs.
+    /// Reads an annotation file of COCO's format: only the fields that the
+    /// comparison of `kind` needs.
     ///
     /// Polygons are drawn on rayon's threads.
     ///

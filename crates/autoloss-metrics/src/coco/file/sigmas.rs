@@ -1,4 +1,4 @@
-//! Sigmas of keypoints: those of the file's categories.
+//! Sigmas of the keypoints of the file's categories.
 
 use std::collections::HashMap;
 

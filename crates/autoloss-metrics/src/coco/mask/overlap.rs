@@ -59,7 +59,7 @@ impl Mask {
     /// Number of pixels in both masks, and in any of them.
     ///
     /// Counting ends early where both masks go on with an empty run at the same
-    /// pixel, as it does in COCO's own implementation.
+    /// pixel, as in COCO's own implementation.
     fn common(&self, other: &Self) -> (u32, u32) {
         let (a, b) = (&self.runs, &other.runs);
         let (mut at_a, mut at_b) = (0, 0);

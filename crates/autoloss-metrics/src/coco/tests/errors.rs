@@ -217,7 +217,7 @@ fn numbers_that_are_none_are_read_as_python_does() {
         {"image_id": 3, "image_id": 1, "category_id": 1, "score": -Infinity, "bbox": [0, 0, 2, 2]}]"#;
     let results = Results::from_json(results, &annotations).unwrap();
     assert!(results.predictions[0].score.is_nan());
-    // NaN comes last: what is found with a score of −∞ comes before it.
+    // NaN comes last: a match with a score of −∞ comes before it.
     let summary = evaluate(&annotations, &results).unwrap();
     assert!((summary.get("AP").unwrap() - 1.0).abs() < 1e-12);
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::coco;
 
-/// Persons with so many keypoints each, and the same as results.
+/// A file of one person with that many keypoints, and the same person as results.
 fn people(points: usize, names: &[&str]) -> (String, String) {
     let keypoints: Vec<i64> = (0..points as i64)
         .flat_map(|k| [10 + 7 * k % 50, 20 + 11 * k % 60, 2])

@@ -99,7 +99,7 @@ fn as_results(file: &str) -> String {
     serde_json::Value::Array(entries).to_string()
 }
 
-/// The AP of perfect results, and what is said of the file.
+/// The AP of perfect results, and the notes on the file.
 fn perfect(change: impl Fn(&mut serde_json::Value), kind: Kind) -> (f64, String) {
     let file = squares(change);
     let annotations = Annotations::from_json(file.as_bytes(), kind).unwrap();
