@@ -1,5 +1,5 @@
-//! Milliseconds a step of optimising predictions (gradient and Adam) by the formulas of
-//! `benches/peers/formulas.txt`, beside other frameworks if their environment is there (see the
+//! Milliseconds of a step of optimising predictions (gradient and Adam) for the formulas of
+//! `benches/peers/formulas.txt`, beside other frameworks where their environment is installed (see the
 //! README beside the list).
 //!
 //! `cargo bench -p autoloss-expr [-- --shape 5x21x128x128 --threads 2 --peers eager,compile,jax --only tanh]`
@@ -82,7 +82,7 @@ fn milliseconds_a_step(formula: &str, shape: Shape, threads: usize) -> f64 {
     let work = || {
         let mut workspace = Workspace::new();
         let mut inputs = example(shape);
-        // A formula may run into its poles; the steps until then are not what is timed.
+        // A formula that runs into a pole ends early: its time would be too short.
         program.optimise(&mut workspace, shape, &mut inputs, &adam)
     };
     let start = Instant::now();

@@ -1,10 +1,10 @@
-//! What this machine can do, and what steps of optimising predictions reach of it, on one thread.
+//! Peak rates of this machine, and the share of them that optimising predictions reaches, on one thread.
 //!
 //! `cargo bench -p autoloss-expr --bench roofline`
 //!
-//! The upper part are loops that do one thing: fused multiply-adds on registers, and reading and
-//! writing fields of a size. The lower part are formulas with the least number of operations and
-//! bytes that an element costs in a step, and the time it takes.
+//! The upper part of the output is of loops that do one thing: fused multiply-adds on registers, and
+//! reading and writing of fields. The lower part is of formulas: the time of an element in a step, and
+//! the least number of operations that it takes.
 
 use std::hint::black_box;
 use std::time::Instant;

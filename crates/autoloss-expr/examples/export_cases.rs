@@ -1,4 +1,4 @@
-//! Losses in every exported form beside what the library computes for them: the zoo, the formulas of documents,
+//! Losses in every exported form beside the values and gradients of the library: the zoo, the formulas of documents,
 //! and random losses, one object of JSON a line; `tests/export/check.py` compares.
 //!
 //! ```sh
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 /// The shape of all fields.
 const SHAPE: Shape = Shape::new(2, 3, 5, 4);
 
-/// Fewest formulas that documents must hold: fewer mean that they were not found.
+/// Smallest number of formulas in the documents: fewer mean that some were not found.
 const FEWEST: usize = 25;
 
 /// Relative error that rounding is taken for, draws of errors, and the relative difference from which a result is
@@ -29,7 +29,7 @@ const ERROR: f64 = 1e-14;
 const DRAWS: usize = 3;
 const SENSITIVE: f64 = 1e-6;
 
-/// Depth of the random losses of the paper's operators, and the largest one of those of all operators.
+/// Depth of the random losses of the paper's operators, and largest depth of those of all operators.
 const DEPTH: usize = 3;
 const MOST_DEPTH: usize = 6;
 

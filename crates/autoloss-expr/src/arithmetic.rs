@@ -1,13 +1,13 @@
-//! The few words an operator's value may be written in.
+//! The functions that an operator's value may be composed of.
 //!
-//! A row of the operator table is an expression over [`Arithmetic`]. Whatever implements it can
-//! compute a loss: `f64` (the reference), [`Lane`](crate::lane::Lane) (the fast kernels),
-//! [`Dual`] (the proof of the gradient column), and a framework's tensors (training). Operators
-//! that look across elements are written in [`Field`].
+//! A row of the operator table is an expression over [`Arithmetic`]. Every type that implements the
+//! trait can compute a loss: `f64` (the reference), the numbers of the fast kernels, [`Dual`] (the
+//! proof of the gradient column), and a framework's tensors (training). Operators that look across
+//! elements are methods of [`Field`].
 
 use std::ops::{Add, Mul, Neg, Sub};
 
-/// Numbers, or things that behave like numbers element by element.
+/// Numbers, or fields of numbers that are computed element by element.
 pub trait Arithmetic:
     Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Neg<Output = Self>
 {
@@ -15,7 +15,7 @@ pub trait Arithmetic:
     fn like(&self, c: f64) -> Self;
     /// |x|
     fn abs(self) -> Self;
-    /// −1, 0 or 1; 0 at ±0. Note that `f32::signum(0.0)` is 1.
+    /// −1, 0 or 1; 0 at ±0, where `f32::signum` gives 1.
     fn sign(self) -> Self;
     /// 1 / x
     fn recip(self) -> Self;
@@ -37,7 +37,7 @@ pub trait Arithmetic:
     fn erf(self) -> Self;
 }
 
-/// Arithmetic on whole (N, C, H, W) fields: what operators need that look across elements.
+/// Arithmetic on whole (N, C, H, W) fields, for operators that look across elements.
 ///
 /// Every result has the shape of `self`.
 pub trait Field: Arithmetic {
@@ -98,17 +98,18 @@ impl Arithmetic for f64 {
     }
 }
 
-/// A number with its derivative: the chain rule applied to the *value* column, against which the
-/// gradient column of the operator table is tested.
+/// A number with its derivative. On dual numbers the *value* column of the operator table gives the
+/// derivative by the chain rule, against which the gradient column is tested.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dual {
     /// The value.
     pub value: f64,
-    /// Its derivative with respect to whatever was seeded with 1.
+    /// The derivative with respect to the number whose derivative was set to 1.
     pub derivative: f64,
 }
 
 impl Dual {
+    /// A function's value, and its derivative by the chain rule.
     fn chain(value: f64, partial: f64, derivative: f64) -> Self {
         Self {
             value,

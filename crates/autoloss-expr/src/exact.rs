@@ -1,11 +1,13 @@
 //! The plain computation in f64: whole fields, every operator by itself, in the order of the program.
 //!
-//! It is what the fast computation is measured by where the reference, which walks the tree element
-//! by element, takes too long: optimising stored predictions in hundreds of steps.
+//! The fast computation is compared with this one where the reference, which walks the tree element
+//! by element, takes too long: for the optimisation of stored predictions in hundreds of steps.
 
 use crate::compute::{Adam, NotFinite};
+use crate::flat::Node;
 use crate::operator::{Pointwise, Structured};
-use crate::program::{Node, Program, Shape};
+use crate::program::Program;
+use crate::shape::Shape;
 
 /// A program on fields of one shape, with the fields it computes.
 pub struct Exact<'a> {
@@ -13,30 +15,30 @@ pub struct Exact<'a> {
     shape: Shape,
     values: Vec<Vec<f64>>,
     adjoints: Vec<Vec<f64>>,
-    /// For each pooling, where its values come from.
+    /// For each pooling, the places that its values come from.
     winners: Vec<Vec<usize>>,
 }
 
 impl<'a> Exact<'a> {
-    /// Makes room for a program's fields.
+    /// A computation on fields of that shape.
     #[must_use]
     pub fn new(program: &'a Program, shape: Shape) -> Self {
-        let fields = || vec![vec![0.0; shape.len()]; program.nodes.len()];
+        let fields = || vec![vec![0.0; shape.len()]; program.flat.nodes.len()];
         Self {
             program,
             shape,
             values: fields(),
             adjoints: fields(),
-            winners: vec![Vec::new(); program.nodes.len()],
+            winners: vec![Vec::new(); program.flat.nodes.len()],
         }
     }
 
-    /// The loss value `1/(N·H·W) Σ output`; the gradients are there afterwards.
+    /// Computes the loss value `1/(N·H·W) Σ output`, and the gradients for [`Exact::gradient`].
     ///
     /// # Panics
     /// If an input that the program uses does not have the shape's number of elements.
     pub fn descend<V: AsRef<[f64]>>(&mut self, inputs: &[V]) -> f64 {
-        for (i, node) in self.program.nodes.iter().enumerate() {
+        for (i, node) in self.program.flat.nodes.iter().enumerate() {
             let (before, rest) = self.values.split_at_mut(i);
             let out = &mut rest[0];
             match node {
@@ -49,7 +51,7 @@ impl<'a> Exact<'a> {
                             op.pointwise::<f64, _>(Forward { a, b, out });
                         }
                         Some(structured) => {
-                            look(structured, self.shape, a, out, &mut self.winners[i]);
+                            structured_value(structured, self.shape, a, out, &mut self.winners[i]);
                         }
                     }
                 }
@@ -60,21 +62,22 @@ impl<'a> Exact<'a> {
         self.values[self.values.len() - 1].iter().sum::<f64>() / positions
     }
 
+    /// Computes the adjoints of all nodes.
     fn pull_back(&mut self) {
         self.adjoints.iter_mut().for_each(|field| field.fill(0.0));
-        let root = self.program.nodes.len() - 1;
+        let root = self.program.flat.nodes.len() - 1;
         self.adjoints[root].fill(1.0 / self.shape.positions() as f64);
-        for (i, node) in self.program.nodes.iter().enumerate().rev() {
+        for (i, node) in self.program.flat.nodes.iter().enumerate().rev() {
             let Node::Apply(op, operands) = *node else {
                 continue;
             };
-            if !self.program.dynamic[i] {
+            if !self.program.flat.dynamic[i] {
                 continue;
             }
             let (to, from) = self.adjoints.split_at_mut(i);
             let value = &self.values[i];
             for (which, operand) in operands.into_iter().enumerate().take(op.arity()) {
-                if !self.program.dynamic[operand] {
+                if !self.program.flat.dynamic[operand] {
                     continue;
                 }
                 let out = &mut to[operand];
@@ -91,7 +94,7 @@ impl<'a> Exact<'a> {
                     }
                     Some(structured) => {
                         let read = (&value[..], &self.winners[i][..]);
-                        look_back(structured, self.shape, read, &from[0], out);
+                        add_adjoint(structured, self.shape, read, &from[0], out);
                     }
                 }
             }
@@ -101,13 +104,13 @@ impl<'a> Exact<'a> {
     /// The gradient for an input that the program uses, after [`Exact::descend`].
     #[must_use]
     pub fn gradient(&self, input: usize) -> Option<&[f64]> {
-        let nodes = &self.program.nodes;
+        let nodes = &self.program.flat.nodes;
         let node = nodes.iter().position(|n| *n == Node::Input(input))?;
         Some(&self.adjoints[node])
     }
 
-    /// Minimises the loss value by moving the differentiable inputs, in place, looking at every
-    /// value and every gradient.
+    /// Minimises the loss value by moving the differentiable inputs, in place. Every value and every
+    /// gradient is checked.
     ///
     /// # Errors
     /// As soon as a value or a gradient is not finite.
@@ -116,7 +119,7 @@ impl<'a> Exact<'a> {
     /// As [`Exact::descend`].
     pub fn optimise(&mut self, inputs: &mut [Vec<f64>], adam: &Adam) -> Result<(), NotFinite> {
         let moved: Vec<usize> = (0..inputs.len())
-            .filter(|i| self.program.differentiable[*i] && self.program.uses(*i))
+            .filter(|i| self.program.flat.differentiable[*i] && self.program.uses(*i))
             .collect();
         let mut moments = vec![[(); 2].map(|()| vec![0.0; self.shape.len()]); inputs.len()];
         for step in 1..=adam.steps {
@@ -134,6 +137,7 @@ impl<'a> Exact<'a> {
     }
 }
 
+/// Computes a pointwise operator's value.
 struct Forward<'a> {
     a: &'a [f64],
     b: &'a [f64],
@@ -186,7 +190,7 @@ impl Pointwise<f64> for Backward<'_> {
     }
 }
 
-/// Calls `f` with the index of every element, its channel and its position.
+/// Calls `f` with the index of each element, its channel and its position.
 fn each(shape: Shape, mut f: impl FnMut(usize, usize, usize)) {
     let plane = shape.h * shape.w;
     for n in 0..shape.n {
@@ -237,7 +241,14 @@ fn find_winners(min: bool, shape: Shape, x: &[f64], winners: &mut Vec<usize>) {
     }
 }
 
-fn look(op: Structured, shape: Shape, x: &[f64], out: &mut [f64], winners: &mut Vec<usize>) {
+/// Computes the value of a structured operator.
+fn structured_value(
+    op: Structured,
+    shape: Shape,
+    x: &[f64],
+    out: &mut [f64],
+    winners: &mut Vec<usize>,
+) {
     match op {
         Structured::MeanNhw => {
             let means = channel_means(shape, x);
@@ -266,8 +277,8 @@ fn look(op: Structured, shape: Shape, x: &[f64], out: &mut [f64], winners: &mut 
     }
 }
 
-/// Adds the operator's contribution to its operand's adjoint.
-fn look_back(
+/// Adds a structured operator's contribution to the adjoint of the operand.
+fn add_adjoint(
     op: Structured,
     shape: Shape,
     (value, winners): (&[f64], &[usize]),
@@ -318,7 +329,7 @@ mod tests {
         #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::default() })]
 
         #[test]
-        fn it_equals_the_reference(
+        fn value_and_gradient_equal_the_reference(
             tree in any_tree(4),
             shape in prop::sample::select(&SHAPES[..]),
             (yhat, y) in smooth_inputs(120),
@@ -336,7 +347,7 @@ mod tests {
             prop_assert!(agree(&[value], &[want]), "{tree}: {value}, not {want}");
             if program.uses(0) {
                 let want = reference::gradient(&tree, shape, &given, "yhat");
-                // A sum that cancels is compared by what it is a sum of.
+                // Where terms cancel, errors are relative to the largest element.
                 let scale = want.iter().fold(1.0_f64, |m, w| if w.is_finite() { m.max(w.abs()) } else { m });
                 let relative = |x: &f64| x / scale;
                 let got: Vec<f64> = exact.gradient(0).unwrap().iter().map(relative).collect();
@@ -347,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn it_moves_predictions_as_the_fast_computation_does() {
+    fn predictions_move_as_in_the_fast_computation() {
         use crate::{Tree, Workspace};
         let shape = Shape::new(2, 3, 4, 5);
         let wave = |f: f64| (0..shape.len()).map(move |i| 0.5 + 0.4 * (i as f64 * f).sin());
@@ -379,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_ends_it() {
+    fn numbers_that_are_not_finite_end_an_optimisation() {
         let tree = crate::Tree::parse("1 / (yhat - yhat) * y", &["yhat", "y"]).unwrap();
         let program = Program::new(&tree, &[("yhat", true), ("y", false)]).unwrap();
         let shape = Shape::new(1, 1, 1, 2);

@@ -1,8 +1,8 @@
-//! The language of losses: what a loss is, and what it computes.
+//! The language of losses: formulas, their values and gradients, and their form in other languages.
 //!
 //! A loss is a tree of primitive operators over the prediction `yhat`, the target `y` and the
-//! constant 1. Its value is the mean of the tree's output over samples and positions, summed over
-//! channels.
+//! constant 1. The loss value is the mean of the tree's output over samples and positions, summed
+//! over channels.
 //!
 //! ```
 //! use autoloss_expr::{Program, Shape, Tree, Workspace};
@@ -22,8 +22,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The operators are rows of one table, [`Operator`]; the arithmetic they are written in is
-//! [`Arithmetic`], which numbers of several kinds and a framework's tensors implement.
+//! | to … | see |
+//! |---|---|
+//! | read and print formulas | [`Tree::parse`], [`Loss::parse`] |
+//! | find hand-written losses by name | [`ZooLoss`] |
+//! | compute value and gradient, or optimise predictions | [`Program`] |
+//! | compute losses that are no tree of operators | [`NativeLoss`] |
+//! | compute in f64, to compare with | [`Exact`], [`mod@reference`] |
+//! | write a loss for PyTorch, JAX, ONNX and others | [`Export`], [`FORMATS`] |
+//! | shorten a formula for people | [`Tree::simplified`] |
+//!
+//! The operators are rows of one table, [`Operator`]. The values of the rows are expressions over
+//! [`Arithmetic`] and [`Field`], which numbers of several kinds and a framework's tensors implement.
+//!
+//! The crate knows no framework, no search and no metric.
 
 #![warn(
     clippy::print_stdout,
@@ -32,18 +44,19 @@
 )]
 
 mod arithmetic;
+mod channels;
 mod compute;
 mod exact;
 mod export;
-mod fields;
+mod extent;
+mod flat;
 mod graph;
-mod kernels;
-mod lane;
+mod named_loss;
 mod native;
 mod operator;
 mod program;
 pub mod reference;
-mod schedule;
+mod shape;
 mod simplify;
 #[cfg(test)]
 mod testing;
@@ -52,12 +65,16 @@ mod tree;
 mod zoo;
 
 pub use arithmetic::{Arithmetic, Dual, Field, sign};
-pub use compute::{Adam, Descent, NotFinite, Workspace};
+pub use channels::{softmax_channels, softmax_channels_gradient};
+pub use compute::{Adam, NotFinite, Workspace};
 pub use exact::Exact;
 pub use export::{Export, ExportError, ExportInput, FORMATS, Format, InputMeaning};
+pub use flat::ProgramError;
+pub use named_loss::{ZooKind, ZooLoss};
 pub use native::{CURVE_PARAMETERS, NativeAt, NativeFields, NativeLoss, SURROGATE_PARAMETERS};
 pub use operator::{EPSILON, Operator, Pointwise, Structured};
-pub use program::{Program, ProgramError, Shape};
+pub use program::{Descent, Program};
+pub use shape::Shape;
 pub use text::{ParseError, nearest};
 pub use tree::{Branch, Loss, Tree};
-pub use zoo::{INPUTS, ZooKind, ZooLoss};
+pub use zoo::INPUTS;

@@ -1,50 +1,35 @@
-//! THE table of operators: one row an operator.
+//! The table of operators: one row for each.
 //!
-//! A row gives an operator's name, parameters (hence its arity), whether it belongs to the paper's
-//! default set, its value, its gradient, and its LaTeX form. Parser, printer, random trees,
-//! mutation, the reference, the kernels, training and the tests over the table all read it; adding
-//! a pointwise operator is adding a row. Operators that look across elements add one method to
-//! [`Field`] besides, which the compiler then demands of every instance.
+//! A row gives an operator's name, parameters (hence the arity), value, gradient and LaTeX form, and
+//! whether the operator belongs to the paper's default set. Parser, printer, random trees, mutation,
+//! reference, kernels, training and the tests over the table all read the rows. A new pointwise
+//! operator is a new row. An operator that looks across elements is a row, too, a method of [`Field`],
+//! and an arm of every `match` over [`Structured`], all of which the compiler demands.
 //!
 //! Values are those of AutoLoss-Zero (arXiv 2103.14026, table 1) with ε = 1e-12. The gradient is the
-//! chain rule of the written value with sign(0) = 0, which is what PyTorch and Burn give; that of `jnp.abs` is 1 at 0.
+//! chain rule of the written value with sign(0) = 0, as in PyTorch and Burn; `jnp.abs` has 1 at 0.
 
 use crate::arithmetic::{Arithmetic, Field};
 
 /// ε of `inv`, `log` and `sqrt`.
 pub const EPSILON: f64 = 1e-12;
 
-/// A computation that is given the value and the gradient of one pointwise operator as functions
-/// over the arithmetic `A`.
+/// A computation with the value and the gradient of one pointwise operator, both functions over the
+/// arithmetic `A`.
 ///
-/// The functions are passed as types, not as pointers, so that a loop over them is compiled for
-/// each operator by itself.
+/// The functions are types, not pointers, so that a loop over them is compiled for each operator by
+/// itself.
 pub trait Pointwise<A: Arithmetic> {
-    /// What the computation returns.
+    /// Result of the computation.
     type Output;
-    /// Called with x ↦ value and (x, value) ↦ ∂value/∂x.
+    /// Computes with x ↦ value and (x, value) ↦ ∂value/∂x.
     fn unary(self, value: impl Fn(A) -> A, gradient: impl Fn(A, A) -> A) -> Self::Output;
-    /// Called with (a, b) ↦ value and (a, b, value) ↦ (∂value/∂a, ∂value/∂b).
+    /// Computes with (a, b) ↦ value and (a, b, value) ↦ (∂value/∂a, ∂value/∂b).
     fn binary(
         self,
         value: impl Fn(A, A) -> A,
         gradient: impl Fn(A, A, A) -> (A, A),
     ) -> Self::Output;
-}
-
-/// Operators that look across elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Structured {
-    /// Mean over n, h, w for each channel.
-    MeanNhw,
-    /// Mean over the channels at each position.
-    MeanC,
-    /// 3×3 maximum.
-    MaxPool,
-    /// 3×3 minimum.
-    MinPool,
-    /// Softmax over the channels at each position.
-    SoftmaxC,
 }
 
 macro_rules! operators {
@@ -66,23 +51,29 @@ macro_rules! operators {
             $($(#[doc = $sdoc])+ $sop,)+
         }
 
+        /// Operators that look across elements.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Structured {
+            $($(#[doc = $sdoc])+ $sop,)+
+        }
+
         impl Operator {
-            /// Every operator, in the table's order.
+            /// All operators, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$op,)+ $(Self::$sop,)+];
 
-            /// The name in formulas.
+            /// Name in formulas.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$op => $name,)+ $(Self::$sop => $sname,)+ }
             }
 
-            /// How many operands it takes.
+            /// Number of operands.
             #[must_use]
             pub const fn arity(self) -> usize {
                 match self { $(Self::$op => [$(stringify!($arg)),+].len(),)+ $(Self::$sop => 1,)+ }
             }
 
-            /// What it computes, in words.
+            /// Value in words.
             #[must_use]
             pub const fn doc(self) -> &'static str {
                 match self { $(Self::$op => concat!($($doc),+),)+ $(Self::$sop => concat!($($sdoc),+),)+ }
@@ -94,19 +85,19 @@ macro_rules! operators {
                 match self { $(Self::$op => $latex,)+ $(Self::$sop => $slatex,)+ }
             }
 
-            /// Whether it is one of the paper's fourteen.
+            /// Whether the operator is one of the paper's fourteen.
             #[must_use]
             pub const fn in_default_set(self) -> bool {
                 match self { $(Self::$op => $default,)+ $(Self::$sop => $sdefault,)+ }
             }
 
-            /// Whether its two operands may be exchanged.
+            /// Whether the two operands may be exchanged.
             #[must_use]
             pub const fn commutes(self) -> bool {
                 match self { $(Self::$op => $commutes,)+ $(Self::$sop => false,)+ }
             }
 
-            /// Which structured operator it is; `None` for a pointwise one.
+            /// The structured operator; `None` for a pointwise one.
             #[must_use]
             pub const fn structured(self) -> Option<Structured> {
                 match self { $(Self::$op => None,)+ $(Self::$sop => Some(Structured::$sop),)+ }
@@ -122,7 +113,7 @@ macro_rules! operators {
                 }
             }
 
-            /// Its value on whole fields: the way a framework's tensors compute a loss.
+            /// The operator's value on whole fields, by which a framework's tensors compute a loss.
             ///
             /// # Panics
             /// If the number of operands is not the arity.
@@ -258,7 +249,7 @@ impl Operator {
     }
 }
 
-/// Computes a pointwise operator's value and gradient on single numbers.
+/// Computes value and gradient of a pointwise operator on single numbers.
 pub(crate) struct OnNumbers<'a, A>(pub(crate) &'a [A]);
 
 impl<A: Arithmetic> Pointwise<A> for OnNumbers<'_, A> {

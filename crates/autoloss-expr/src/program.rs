@@ -1,118 +1,29 @@
-//! From a tree to a flat program: shared subtrees once, constants folded, nothing else left.
+//! Programs: losses that are ready to be computed.
 
-use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::arithmetic::Field;
-use crate::operator::{OnNumbers, Operator, Structured};
+use crate::compute::{self, Adam, Compiled, NotFinite, Workspace};
+use crate::flat::{Flat, Node, ProgramError};
+use crate::shape::Shape;
 use crate::tree::Tree;
 
-/// Shape of a field: samples, channels, height, width; elements lie in that order (NCHW).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Samples.
-    pub n: usize,
-    /// Channels.
-    pub c: usize,
-    /// Height in pixels.
-    pub h: usize,
-    /// Width in pixels.
-    pub w: usize,
-}
-
-impl Shape {
-    /// A shape from its four extents.
-    #[must_use]
-    pub const fn new(n: usize, c: usize, h: usize, w: usize) -> Self {
-        Self { n, c, h, w }
-    }
-
-    /// Number of elements.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a shape is no container")]
-    pub const fn len(&self) -> usize {
-        self.n * self.c * self.h * self.w
-    }
-
-    /// Positions (n, h, w): what the loss value is a mean over.
-    #[must_use]
-    pub const fn positions(&self) -> usize {
-        self.n * self.h * self.w
-    }
-}
-
-impl std::fmt::Display for Shape {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "({}, {}, {}, {})", self.n, self.c, self.h, self.w)
-    }
-}
-
-/// A tree that cannot become a program.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProgramError {
-    /// The tree names an input that is not offered.
-    #[error("the formula uses the input `{name}`, which is not given; given: {given}")]
-    UnknownInput {
-        /// The name in the tree.
-        name: String,
-        /// The names that were given.
-        given: String,
-    },
-    /// The tree is a native loss.
-    #[error("{0} is no tree of operators")]
-    Native(String),
-}
-
-/// One step of a program; operands are numbers of earlier steps.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Node {
-    /// The input with that number.
-    Input(usize),
-    /// A constant field.
-    Constant(f64),
-    /// An operator; a unary one repeats its operand.
-    Apply(Operator, [usize; 2]),
-}
-
-/// A flat program: what a tree computes, each distinct subtree once.
+/// A tree that is ready to be computed: each distinct subtree once, constants folded.
 #[derive(Clone, Debug)]
 pub struct Program {
-    pub(crate) nodes: Vec<Node>,
-    /// Whether a node depends on a differentiable input: only those are computed again in each
-    /// step of an optimisation, and only those have an adjoint.
-    pub(crate) dynamic: Vec<bool>,
-    pub(crate) differentiable: Vec<bool>,
-    canonical: String,
+    pub(crate) flat: Flat,
+    compiled: Latest,
 }
 
 impl Program {
-    /// Flattens a tree over the given inputs: (name, whether gradients flow through it).
+    /// Flattens a tree over the given inputs: (name, whether gradients flow through the input).
     ///
     /// # Errors
     /// If the tree names another input, or is a native loss.
     pub fn new(tree: &Tree, inputs: &[(&str, bool)]) -> Result<Self, ProgramError> {
-        let mut builder = Builder {
-            inputs,
-            nodes: Vec::new(),
-            texts: Vec::new(),
-            known: HashMap::new(),
-        };
-        let root = builder.add(tree)?;
-        let canonical = builder.texts[root].clone();
-        let nodes = live(&builder.nodes, root);
-        let differentiable: Vec<bool> = inputs.iter().map(|(_, d)| *d).collect();
-        let mut dynamic = Vec::with_capacity(nodes.len());
-        for node in &nodes {
-            dynamic.push(match node {
-                Node::Input(i) => differentiable[*i],
-                Node::Constant(_) => false,
-                Node::Apply(_, [a, b]) => dynamic[*a] || dynamic[*b],
-            });
-        }
         Ok(Self {
-            nodes,
-            dynamic,
-            differentiable,
-            canonical,
+            flat: Flat::new(tree, inputs)?,
+            compiled: Latest::default(),
         })
     }
 
@@ -120,13 +31,14 @@ impl Program {
     /// commutative operators and folding constants.
     #[must_use]
     pub fn canonical(&self) -> &str {
-        &self.canonical
+        &self.flat.canonical
     }
 
     /// Whether the result depends on the input with that number.
     #[must_use]
     pub fn uses(&self, input: usize) -> bool {
-        self.nodes
+        self.flat
+            .nodes
             .iter()
             .any(|node| matches!(node, Node::Input(i) if *i == input))
     }
@@ -136,8 +48,8 @@ impl Program {
     /// # Panics
     /// If there are fewer fields than inputs, or none at all.
     pub fn apply<F: Field>(&self, inputs: &[F]) -> F {
-        let mut values: Vec<F> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
+        let mut values: Vec<F> = Vec::with_capacity(self.flat.nodes.len());
+        for node in &self.flat.nodes {
             values.push(match node {
                 Node::Input(i) => inputs[*i].clone(),
                 Node::Constant(c) => inputs[0].like(*c),
@@ -152,169 +64,152 @@ impl Program {
         }
         values.pop().expect("a program has at least one node")
     }
-}
 
-struct Builder<'a> {
-    inputs: &'a [(&'a str, bool)],
-    nodes: Vec<Node>,
-    texts: Vec<String>,
-    known: HashMap<String, usize>,
-}
-
-impl Builder<'_> {
-    fn add(&mut self, tree: &Tree) -> Result<usize, ProgramError> {
-        let (node, text) = match tree {
-            Tree::Input(name) => (Node::Input(self.input(name)?), name.clone()),
-            Tree::Constant(c) => (Node::Constant(*c), format!("{c:?}")),
-            Tree::Apply(op, operands) => {
-                let mut numbers = Vec::with_capacity(2);
-                for operand in operands {
-                    numbers.push(self.add(operand)?);
-                }
-                self.applied(*op, &mut numbers)
-            }
-            Tree::Native(loss) => return Err(ProgramError::Native(loss.to_string())),
-        };
-        if let Some(&number) = self.known.get(&text) {
-            return Ok(number);
-        }
-        self.nodes.push(node);
-        self.texts.push(text.clone());
-        self.known.insert(text, self.nodes.len() - 1);
-        Ok(self.nodes.len() - 1)
+    /// The program's value at every element.
+    ///
+    /// # Panics
+    /// If an input that the program uses does not have `shape.len()` elements.
+    pub fn output(&self, ws: &mut Workspace, shape: Shape, inputs: &[&[f32]]) -> Vec<f32> {
+        compute::output(&self.flat, ws, shape, inputs)
     }
 
-    fn input(&self, name: &str) -> Result<usize, ProgramError> {
-        let found = self.inputs.iter().position(|(n, _)| *n == name);
-        found.ok_or_else(|| ProgramError::UnknownInput {
-            name: name.to_owned(),
-            given: self
-                .inputs
-                .iter()
-                .map(|(n, _)| *n)
-                .collect::<Vec<_>>()
-                .join(", "),
-        })
+    /// The loss value `1/(N·H·W) Σ output`.
+    ///
+    /// # Panics
+    /// If an input that the program uses does not have `shape.len()` elements.
+    pub fn value(&self, ws: &mut Workspace, shape: Shape, inputs: &[&[f32]]) -> f64 {
+        compute::value(&self.flat, ws, shape, inputs)
     }
 
-    /// The node of an operator on known operands, folded where they are constants.
-    fn applied(&self, op: Operator, operands: &mut [usize]) -> (Node, String) {
-        if op.commutes() {
-            operands.sort_by(|a, b| self.texts[*a].cmp(&self.texts[*b]));
-        }
-        if let Some(c) = self.folded(op, operands) {
-            return (Node::Constant(c), format!("{c:?}"));
-        }
-        let texts: Vec<&str> = operands.iter().map(|i| self.texts[*i].as_str()).collect();
-        let text = format!("{}({})", op.name(), texts.join(","));
-        let second = *operands.last().expect("operators have operands");
-        (Node::Apply(op, [operands[0], second]), text)
+    /// The loss value `1/(N·H·W) Σ output`, and its gradient for each differentiable input, in the
+    /// shape of the input. Gradients of the other inputs are left empty; those of differentiable
+    /// inputs that the program does not use are 0.
+    ///
+    /// The computation is compiled at the first call for a shape. Later calls for the same shape use it
+    /// again, until a call for another shape replaces it.
+    ///
+    /// # Panics
+    /// If an input that the program uses does not have `shape.len()` elements, or there are fewer
+    /// gradients than inputs.
+    pub fn gradient(
+        &self,
+        ws: &mut Workspace,
+        shape: Shape,
+        inputs: &[&[f32]],
+        gradients: &mut [Vec<f32>],
+    ) -> f64 {
+        let compiled = self.compiled.at(&self.flat, shape);
+        compiled.gradient(ws, inputs, gradients)
     }
 
-    fn folded(&self, op: Operator, operands: &[usize]) -> Option<f64> {
-        let mut constants = Vec::with_capacity(2);
-        for i in operands {
-            match self.nodes[*i] {
-                Node::Constant(c) => constants.push(c),
-                _ => return None,
-            }
-        }
-        match op.structured() {
-            None => op.pointwise(OnNumbers(&constants)).map(|(value, _)| value),
-            Some(Structured::SoftmaxC) => None,
-            Some(_) => Some(constants[0]),
-        }
+    /// The computation of value and gradient at fields of one shape.
+    #[must_use]
+    pub fn descent(&self, shape: Shape) -> Descent {
+        Descent(self.compiled.at(&self.flat, shape))
+    }
+
+    /// Minimises the loss value by moving the differentiable inputs, in place.
+    ///
+    /// # Errors
+    /// As soon as a gradient is not finite, or if the value is not finite in the end; the inputs are
+    /// then of no further use.
+    ///
+    /// # Panics
+    /// If an input that the program uses does not have `shape.len()` elements.
+    pub fn optimise(
+        &self,
+        ws: &mut Workspace,
+        shape: Shape,
+        inputs: &mut [Vec<f32>],
+        adam: &Adam,
+    ) -> Result<(), NotFinite> {
+        compute::optimise(&self.flat, ws, shape, inputs, adam)
     }
 }
 
-/// The nodes that the root needs, operands before operators, the root last.
-///
-/// The order follows the operands, which are sorted where they may be exchanged: trees of one
-/// canonical form become one program, to the last bit of what it computes.
-fn live(nodes: &[Node], root: usize) -> Vec<Node> {
-    let mut numbers = vec![None; nodes.len()];
-    let mut kept = Vec::new();
-    keep(nodes, root, &mut numbers, &mut kept);
-    kept
+/// Value and gradient of a program at fields of one shape, see [`Program::descent`].
+pub struct Descent(Arc<Compiled>);
+
+impl Descent {
+    /// Computes value and gradients as [`Program::gradient`] does.
+    ///
+    /// # Panics
+    /// As [`Program::gradient`].
+    pub fn gradient(
+        &self,
+        ws: &mut Workspace,
+        inputs: &[&[f32]],
+        gradients: &mut [Vec<f32>],
+    ) -> f64 {
+        self.0.gradient(ws, inputs, gradients)
+    }
 }
 
-/// Keeps a node after its operands and gives its new number.
-fn keep(nodes: &[Node], node: usize, numbers: &mut [Option<usize>], kept: &mut Vec<Node>) -> usize {
-    if let Some(number) = numbers[node] {
-        return number;
-    }
-    let renumbered = match nodes[node] {
-        Node::Apply(op, operands) => {
-            Node::Apply(op, operands.map(|o| keep(nodes, o, numbers, kept)))
+/// The compiled gradient for the shape that was asked for last: a training computes a loss at one
+/// shape again and again.
+#[derive(Debug, Default)]
+struct Latest(Mutex<Option<Arc<Compiled>>>);
+
+impl Latest {
+    fn at(&self, flat: &Flat, shape: Shape) -> Arc<Compiled> {
+        // A panic while compiling leaves the value before, which is whole.
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(compiled) = &*latest
+            && compiled.shape() == shape
+        {
+            return Arc::clone(compiled);
         }
-        leaf => leaf,
-    };
-    kept.push(renumbered);
-    numbers[node] = Some(kept.len() - 1);
-    kept.len() - 1
+        let compiled = Arc::new(Compiled::new(flat, shape));
+        *latest = Some(Arc::clone(&compiled));
+        compiled
+    }
+}
+
+impl Clone for Latest {
+    fn clone(&self) -> Self {
+        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Self(Mutex::new(latest.clone()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const INPUTS: &[(&str, bool)] = &[("yhat", true), ("y", false)];
+    const SHAPES: [Shape; 2] = [Shape::new(2, 3, 4, 5), Shape::new(1, 3, 2, 2)];
 
-    fn program(text: &str) -> Program {
-        Program::new(&Tree::parse(text, &["yhat", "y"]).unwrap(), INPUTS).unwrap()
+    fn program() -> Program {
+        let tree = Tree::parse("mean_c(yhat) * exp(yhat - y)", &["yhat", "y"]).unwrap();
+        Program::new(&tree, &[("yhat", true), ("y", false)]).unwrap()
     }
 
     #[test]
-    fn shared_subtrees_are_computed_once() {
-        let p = program("square(yhat - y) + exp(square(yhat - y))");
-        assert_eq!(p.nodes.len(), 7); // yhat, y, −y, +, ², exp, +
+    fn gradients_are_compiled_once_for_a_shape() {
+        let program = program();
+        let at = |program: &Program, shape| program.compiled.at(&program.flat, shape);
+        let first = at(&program, SHAPES[0]);
+        assert!(Arc::ptr_eq(&first, &at(&program, SHAPES[0])));
+        assert!(Arc::ptr_eq(&first, &at(&program.clone(), SHAPES[0])));
+        assert!(Arc::ptr_eq(&first, &program.descent(SHAPES[0]).0));
+        assert_eq!(at(&program, SHAPES[1]).shape(), SHAPES[1]);
+        assert!(!Arc::ptr_eq(&first, &at(&program, SHAPES[0])));
     }
 
     #[test]
-    fn commuted_and_folded_trees_have_one_canonical_form() {
-        assert_eq!(
-            program("y * yhat").canonical(),
-            program("yhat * y").canonical()
-        );
-        assert_eq!(
-            program("exp(1 + 1) * yhat").canonical(),
-            program("yhat * exp(mean_c(1 + 1))").canonical()
-        );
-        assert_ne!(
-            program("y - yhat").canonical(),
-            program("yhat - y").canonical()
-        );
-    }
-
-    #[test]
-    fn trees_of_one_canonical_form_are_one_program() {
-        let (a, b) = (
-            program("exp(yhat) * y + tanh(yhat) * (1 + 1)"),
-            program("2 * tanh(yhat) + y * exp(yhat)"),
-        );
-        assert_eq!(a.canonical(), b.canonical());
-        assert_eq!(a.nodes, b.nodes);
-    }
-
-    #[test]
-    fn folding_leaves_no_dead_code() {
-        assert_eq!(program("1 + exp(tanh(1))").nodes.len(), 1);
-        assert_eq!(program("yhat + square(1)").nodes.len(), 3);
-    }
-
-    #[test]
-    fn the_root_is_last_even_when_it_was_seen_before() {
-        let p = program("yhat");
-        assert_eq!(p.nodes, [Node::Input(0)]);
-        assert!(p.uses(0) && !p.uses(1));
-    }
-
-    #[test]
-    fn an_input_that_is_not_given_is_named() {
-        let tree = Tree::apply(Operator::Exp, vec![Tree::input("w")]);
-        assert_eq!(
-            Program::new(&tree, INPUTS).unwrap_err().to_string(),
-            "the formula uses the input `w`, which is not given; given: yhat, y"
-        );
+    fn a_gradient_used_again_is_the_same_to_the_last_bit() {
+        #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+        fn at(program: &Program, shape: Shape) -> (u64, Vec<u32>) {
+            let field = |by: usize| (0..shape.len()).map(move |i| 1.0 / (i + by) as f32);
+            let (yhat, y): (Vec<f32>, Vec<f32>) = (field(1).collect(), field(3).collect());
+            let mut gradients = [Vec::new(), Vec::new()];
+            let mut ws = Workspace::new();
+            let value = program.gradient(&mut ws, shape, &[&yhat, &y], &mut gradients);
+            let bits = gradients[0].iter().map(|g| g.to_bits()).collect();
+            (value.to_bits(), bits)
+        }
+        let kept = program();
+        for shape in [SHAPES[0], SHAPES[0], SHAPES[1], SHAPES[1], SHAPES[0]] {
+            assert_eq!(at(&kept, shape), at(&program(), shape), "{shape}");
+        }
     }
 }

@@ -1,17 +1,17 @@
-//! The slow, obvious computation in f64: the truth everything else is tested against.
+//! The slow, obvious computation in f64, which all others are tested against.
 //!
-//! It walks the tree itself, element by element, without programs, tiles or sharing.
+//! The tree itself is walked, element by element, without programs, tiles or sharing.
 
 use crate::operator::{OnNumbers, Operator, Structured};
-use crate::program::Shape;
+use crate::shape::Shape;
 use crate::tree::Tree;
 
-/// A named input field in f64, in NCHW order.
+/// A named input field in f64.
 #[derive(Clone, Debug)]
 pub struct ReferenceInput<'a> {
     /// Name in the tree.
     pub name: &'a str,
-    /// Values.
+    /// Elements in NCHW order.
     pub values: &'a [f64],
 }
 
@@ -59,8 +59,8 @@ pub fn gradient(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>], of: &s
     descend_all(tree, shape, inputs, of, |adjoint| adjoint)
 }
 
-/// The sizes of what [`gradient`] sums up, over all ways from the root to the input: far above the
-/// gradient where it cancels.
+/// The sum of the magnitudes of all terms that [`gradient`] adds up, far above the gradient where
+/// terms cancel.
 #[cfg(test)]
 pub(crate) fn gradient_terms(
     tree: &Tree,
@@ -71,7 +71,7 @@ pub(crate) fn gradient_terms(
     descend_all(tree, shape, inputs, of, f64::abs)
 }
 
-/// The sum of the adjoints at all places of an input, each term on the way passed through `by`.
+/// The sum of an input's adjoints over all its places, each term on the way passed through `by`.
 fn descend_all(
     tree: &Tree,
     shape: Shape,
@@ -97,7 +97,7 @@ fn descend_all(
                     open.push((operand, adjoint.into_iter().map(by).collect()));
                 }
             }
-            _ => {}
+            Tree::Input(_) | Tree::Constant(_) | Tree::Native(_) => {}
         }
     }
     total
@@ -130,7 +130,7 @@ fn apply(op: Operator, shape: Shape, operands: &[Vec<f64>]) -> Vec<f64> {
             let numbers: Vec<f64> = operands.iter().map(|v| v[i]).collect();
             op.pointwise(OnNumbers(&numbers)).expect("pointwise").0
         }
-        Some(structured) => look(structured, shape, &operands[0], at),
+        Some(structured) => structured_value(structured, shape, &operands[0], at),
     };
     elements(shape)
         .enumerate()
@@ -139,7 +139,7 @@ fn apply(op: Operator, shape: Shape, operands: &[Vec<f64>]) -> Vec<f64> {
 }
 
 /// The value of a structured operator at one element.
-fn look(op: Structured, shape: Shape, x: &[f64], at: [usize; 4]) -> f64 {
+fn structured_value(op: Structured, shape: Shape, x: &[f64], at: [usize; 4]) -> f64 {
     let [n, c, y, col] = at;
     let channel = |k| x[index(shape, [n, k, y, col])];
     match op {
@@ -149,7 +149,8 @@ fn look(op: Structured, shape: Shape, x: &[f64], at: [usize; 4]) -> f64 {
         }
         #[expect(clippy::cast_precision_loss, reason = "channels are few")]
         Structured::MeanC => (0..shape.c).map(channel).sum::<f64>() / shape.c as f64,
-        Structured::MaxPool | Structured::MinPool => x[winner(op, shape, x, at)],
+        Structured::MaxPool => x[winner(false, shape, x, at)],
+        Structured::MinPool => x[winner(true, shape, x, at)],
         Structured::SoftmaxC => {
             let largest = (0..shape.c).map(channel).fold(f64::NEG_INFINITY, f64::max);
             let total: f64 = (0..shape.c).map(|k| (channel(k) - largest).exp()).sum();
@@ -159,15 +160,12 @@ fn look(op: Structured, shape: Shape, x: &[f64], at: [usize; 4]) -> f64 {
 }
 
 /// Index of the first neighbour, in row order, that has the largest (smallest) value; a NaN wins.
-fn winner(op: Structured, shape: Shape, x: &[f64], [n, c, y, col]: [usize; 4]) -> usize {
+fn winner(min: bool, shape: Shape, x: &[f64], [n, c, y, col]: [usize; 4]) -> usize {
     let mut best = None;
     for row in y.saturating_sub(1)..(y + 2).min(shape.h) {
         for column in col.saturating_sub(1)..(col + 2).min(shape.w) {
             let i = index(shape, [n, c, row, column]);
-            let better = |b: usize| match op {
-                Structured::MinPool => x[i] < x[b],
-                _ => x[i] > x[b],
-            };
+            let better = |b: usize| if min { x[i] < x[b] } else { x[i] > x[b] };
             if best.is_none_or(|b| better(b) || x[i].is_nan()) {
                 best = Some(i);
             }
@@ -176,8 +174,8 @@ fn winner(op: Structured, shape: Shape, x: &[f64], [n, c, y, col]: [usize; 4]) -
     best.expect("an element is its own neighbour")
 }
 
-/// The adjoint of operand `k`, given the adjoint of the operator; what may cancel is passed through
-/// `by`.
+/// The adjoint of operand `k`, given the adjoint of the operator. Terms that may cancel are passed
+/// through `by`.
 fn operand_adjoint(
     op: Operator,
     shape: Shape,
@@ -198,13 +196,14 @@ fn operand_adjoint(
     match structured {
         // A mean's derivative spreads each adjoint evenly, which is the mean of the adjoints.
         Structured::MeanNhw | Structured::MeanC => {
-            let mean = |at| look(structured, shape, adjoint, at);
+            let mean = |at| structured_value(structured, shape, adjoint, at);
             elements(shape).map(mean).collect()
         }
         Structured::MaxPool | Structured::MinPool => {
+            let min = structured == Structured::MinPool;
             let mut to = vec![0.0; shape.len()];
             for (i, at) in elements(shape).enumerate() {
-                to[winner(structured, shape, x, at)] += adjoint[i];
+                to[winner(min, shape, x, at)] += adjoint[i];
             }
             to
         }

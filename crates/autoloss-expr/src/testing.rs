@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::operator::Operator;
-use crate::program::Shape;
 use crate::reference::{self, ReferenceInput};
+use crate::shape::Shape;
 use crate::tree::Tree;
 
 /// Trees over `yhat`, `y`, 1 and a few other constants, at most `depth` deep, of all operators.
@@ -32,8 +32,8 @@ pub(crate) fn smooth_inputs(len: usize) -> impl Strategy<Value = (Vec<f64>, Vec<
     )
 }
 
-/// Whether single precision can be held to what the tree gives: every value on the way is far from
-/// overflow and from 0, and small relative errors on the way stay small in the result.
+/// Whether single precision can compute the tree closely: every value on the way is far from overflow
+/// and from 0, and small relative errors on the way stay small in the result.
 pub(crate) fn tame(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>]) -> bool {
     let mut tame = true;
     tree.visit(&mut |node| {
@@ -45,8 +45,8 @@ pub(crate) fn tame(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>]) -> 
     tame && is_well_conditioned(tree, shape, inputs)
 }
 
-/// Whether errors of many times the rounding of single precision hardly change the output, and are
-/// small beside the gradient: that of `yhat / yhat` cancels to 0.
+/// Whether errors of many times the rounding of single precision hardly change output and gradient,
+/// as they do where terms cancel: the gradient of `yhat / yhat` is 0.
 fn is_well_conditioned(tree: &Tree, shape: Shape, inputs: &[ReferenceInput<'_>]) -> bool {
     let output = |tree: &Tree| reference::output(tree, shape, inputs);
     let gradient = |tree: &Tree| reference::gradient(tree, shape, inputs, "yhat");
@@ -78,7 +78,7 @@ pub(crate) fn close(got: &[f64], want: &[f64], tolerance: f64) -> bool {
         .all(|(g, w)| (g - w).abs() <= tolerance * scale)
 }
 
-/// The tree with a relative error at every node, another one at each.
+/// The tree with a relative error at every node, different at each.
 fn with_errors(tree: &Tree, number: &mut u32) -> Tree {
     *number += 1;
     let error = ERROR * f64::from(*number).sin();

@@ -1,33 +1,33 @@
-//! Expression trees and losses: what a loss *is*.
+//! Expression trees, and losses of several branches.
 
 use std::collections::BTreeSet;
 
 use crate::native::NativeLoss;
 use crate::operator::Operator;
 
-/// One expression tree: the loss of one branch, up to the final mean and sum.
+/// An expression tree: the loss of one branch before the mean over positions and the sum over channels.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tree {
     /// A named input of the branch, such as `yhat` or `y`.
     Input(String),
-    /// A finite number that is not negative; the search space has only 1.
+    /// A finite number that is not negative; the search space has 1 alone.
     Constant(f64),
     /// An operator applied to as many trees as its arity.
     Apply(Operator, Vec<Tree>),
-    /// A loss over `yhat` and `y` that is no tree of operators; only ever the whole tree.
+    /// A loss over `yhat` and `y` that is no tree of operators; always the whole tree.
     Native(NativeLoss),
 }
 
 impl Tree {
-    /// The inputs of native losses.
+    /// Inputs of all native losses.
     const OF_NATIVE: [&'static str; 2] = ["yhat", "y"];
 
-    /// The native loss that it consists of, if it does.
+    /// The native loss, if the tree is one.
     #[must_use]
     pub const fn native(&self) -> Option<&NativeLoss> {
         match self {
             Self::Native(loss) => Some(loss),
-            _ => None,
+            Self::Input(_) | Self::Constant(_) | Self::Apply(..) => None,
         }
     }
 
@@ -63,7 +63,7 @@ impl Tree {
     pub fn operands(&self) -> &[Self] {
         match self {
             Self::Apply(_, operands) => operands,
-            _ => &[],
+            Self::Input(_) | Self::Constant(_) | Self::Native(_) => &[],
         }
     }
 
@@ -71,7 +71,7 @@ impl Tree {
     pub fn operands_mut(&mut self) -> &mut [Self] {
         match self {
             Self::Apply(_, operands) => operands,
-            _ => &mut [],
+            Self::Input(_) | Self::Constant(_) | Self::Native(_) => &mut [],
         }
     }
 
@@ -81,13 +81,13 @@ impl Tree {
         !matches!(self, Self::Apply(..))
     }
 
-    /// How many nodes there are, the leaves included.
+    /// Number of nodes, the leaves included.
     #[must_use]
     pub fn size(&self) -> usize {
         1 + self.operands().iter().map(Self::size).sum::<usize>()
     }
 
-    /// Edges from the root to the deepest leaf: 0 for a leaf.
+    /// Number of edges from the root to the deepest leaf.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.operands()
@@ -122,7 +122,7 @@ impl Tree {
         }
     }
 
-    /// The tree with another in place of every occurrence of an input.
+    /// The tree with another tree in place of an input.
     #[must_use]
     pub fn substitute(&self, input: &str, other: &Self) -> Self {
         match self {
@@ -135,7 +135,7 @@ impl Tree {
         }
     }
 
-    /// The tree over the logits of an input: their softmax over the channels in its place.
+    /// The tree over the logits of an input: with their softmax over the channels in its place.
     #[must_use]
     pub fn over_logits(&self, input: &str) -> Self {
         let logits = vec![Self::input(input)];
@@ -150,7 +150,7 @@ impl Tree {
         }
     }
 
-    /// The node with the given number in the order of [`Tree::visit`] (the root is 0), to change.
+    /// The node with that number in the order of [`Tree::visit`], from 0 for the root, to change.
     pub fn node_mut(&mut self, number: usize) -> Option<&mut Self> {
         if number == 0 {
             return Some(self);
@@ -172,11 +172,11 @@ impl Tree {
 pub struct Branch {
     /// The branch's name; empty where a loss was written without one.
     pub name: String,
-    /// Its tree.
+    /// The branch's tree.
     pub tree: Tree,
 }
 
-/// A loss: one tree for each branch of a task. Its value is the sum of the branches' values.
+/// A loss: one tree for each branch of a task. The loss value is the sum over the branches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loss {
     /// The branches, in the task's order.

@@ -1,51 +1,16 @@
-//! Hand-written losses, under names.
+//! Hand-written losses by name.
 //!
-//! A row gives a loss's name, its formula, and where it comes from. Losses of classes are over the
+//! Losses of classes are over the
 //! probabilities `yhat` and the one-hot target `y`, those of numbers (boxes, heatmaps) over the
 //! predicted `yhat` and the target `y`. Losses of boxes may also use the intersection `i`, the union
 //! `u` and the enclosing area `e` of predicted and target box, which all four channels of a box
 //! hold: a quarter of each makes one. `d` and `v` are the boxes' distance and difference in aspect.
 
+use crate::named_loss::{ZooKind, ZooLoss};
 use crate::native::NATIVES;
 use crate::tree::Tree;
 
-/// What a loss compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ZooKind {
-    /// Class probabilities with one-hot targets.
-    Classes,
-    /// Numbers, such as encoded boxes and heatmaps.
-    Numbers,
-    /// Predicted boxes with target boxes, by their areas.
-    Boxes,
-}
-
-impl ZooKind {
-    /// The kind in a word.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Classes => "classes",
-            Self::Numbers => "numbers",
-            Self::Boxes => "boxes",
-        }
-    }
-}
-
-/// A named loss.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ZooLoss {
-    /// Name, used as `zoo:NAME`.
-    pub name: &'static str,
-    /// What it compares.
-    pub kind: ZooKind,
-    /// Formula of one branch.
-    pub formula: &'static str,
-    /// What it is and where it comes from.
-    pub source: &'static str,
-}
-
-/// The losses that the language can say; [`ZooLoss::all`] has the native ones, too.
+/// The losses that are formulas; [`ZooLoss::all`] has the native ones, too.
 const ZOO: &[ZooLoss] = &[
     ZooLoss {
         name: "cross_entropy",
@@ -139,7 +104,7 @@ const ZOO: &[ZooLoss] = &[
     },
 ];
 
-/// The inputs that branches of any task offer, which formulas of the zoo may use.
+/// Names of inputs that branches of any task offer, which formulas of the zoo may use.
 pub const INPUTS: [&str; 8] = ["yhat", "y", "i", "u", "e", "d", "v", "w"];
 
 impl ZooLoss {
@@ -154,7 +119,7 @@ impl ZooLoss {
         Self::all().find(|loss| loss.name == name)
     }
 
-    /// The tasks with a branch that it fits.
+    /// The tasks with a branch that the loss fits.
     #[must_use]
     pub fn tasks(&self) -> &'static str {
         match self.kind {
@@ -168,7 +133,7 @@ impl ZooLoss {
         }
     }
 
-    /// Its tree.
+    /// The loss as a tree.
     #[must_use]
     pub fn tree(&self) -> Tree {
         Tree::parse(self.formula, &INPUTS).expect("the zoo's formulas parse, as tested")
@@ -178,8 +143,8 @@ impl ZooLoss {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::Shape;
     use crate::reference::{ReferenceInput, loss_value};
+    use crate::shape::Shape;
 
     fn value(name: &str, inputs: &[(&'static str, &[f64])]) -> f64 {
         let inputs: Vec<ReferenceInput<'_>> = inputs

@@ -1,5 +1,5 @@
-//! How long it takes to read and score a made-up COCO data set: 5,000 images, 36,000 objects, 100
-//! detections an image.
+//! Seconds to read and to score a made-up COCO data set: 5,000 images, 36,000 objects, 100 detections an
+//! image.
 //!
 //! ```text
 //! cargo bench -p autoloss-metrics -- [--threads 1] [box] [mask] [keypoints]
@@ -16,7 +16,7 @@ use std::time::Instant;
 use autoloss_metrics::coco::{Annotations, Kind, Results, Summary, evaluate};
 use serde_json::Value;
 
-/// Runs of ours, of which the fastest is told.
+/// Number of runs, of which the fastest is printed.
 const RUNS: usize = 3;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! Compares COCO scores with those of pycocotools, which
+//! Comparison of COCO scores with those of pycocotools, which
 //! `tests/reference/coco_reference.py` writes; `tests/reference/compare` calls both.
 //!
 //! ```text

@@ -1,15 +1,37 @@
-//! From class scores to labels.
+//! Labels from class scores.
 
 use crate::error::{MetricError, check_classes, check_size};
 
-/// Pixels decided together; their best values stay in registers.
+/// The place of the largest value, counted from 0.
+///
+/// The first of equal maxima wins. NaN never wins; without another value there is
+/// no result.
+///
+/// ```
+/// use autoloss_metrics::argmax;
+///
+/// assert_eq!(argmax([0.1, 0.7, f32::NAN, 0.7]), Some(1));
+/// assert_eq!(argmax([]), None);
+/// ```
+#[must_use]
+pub fn argmax(values: impl IntoIterator<Item = f32>) -> Option<usize> {
+    let mut best: Option<(usize, f32)> = None;
+    for (place, value) in values.into_iter().enumerate() {
+        if !value.is_nan() && best.is_none_or(|(_, largest)| value > largest) {
+            best = Some((place, value));
+        }
+    }
+    best.map(|(place, _)| place)
+}
+
+/// Number of pixels that are decided together: their best values stay in registers.
 const BLOCK: usize = 16;
 
-/// The channel with the largest value at each pixel, of a field laid out
-/// (channel, pixel).
+/// The channel with the largest value at each pixel of a field: the [`argmax`] of its
+/// channels as a label.
 ///
-/// The first of equal maxima wins. NaN never wins; a pixel that is NaN in all
-/// channels gets 255, which is no class and so counts as a miss.
+/// A pixel that is NaN in all channels gets 255, which is no class and so counts as
+/// a miss.
 ///
 /// # Shapes
 /// `field` is (channels, pixels), `out` is (pixels).
@@ -36,7 +58,7 @@ pub fn argmax_channels(
     for (block, out) in out.chunks_mut(BLOCK).enumerate() {
         let start = block * BLOCK;
         let mut best = [f32::NEG_INFINITY; BLOCK];
-        // As wide as the values, so that both are chosen with one mask.
+        // As wide as the values, so that one mask chooses both.
         let mut winner = [255_u32; BLOCK];
         for channel in 0..channels {
             let values = &field[channel * pixels + start..][..out.len()];
@@ -54,7 +76,7 @@ pub fn argmax_channels(
         for (pixel, (out, &winner)) in out.iter_mut().zip(&winner).enumerate() {
             *out = winner as u8;
             if winner == 255 {
-                // Nothing is larger than −∞ here: the first −∞ wins, if any.
+                // No value is above −∞ here: the first −∞ wins, if any.
                 let first = (0..channels)
                     .find(|channel| field[channel * pixels + start + pixel] == f32::NEG_INFINITY);
                 *out = first.map_or(255, |channel| channel as u8);
@@ -104,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_search_at_each_pixel(
+        fn labels_are_the_argmax_of_each_pixel(
             channels in 1..6_usize,
             pixels in prop_oneof![0..9_usize, 250..520_usize],
             seed in prop::collection::vec(prop_oneof![
@@ -114,14 +136,8 @@ mod tests {
             let field: Vec<f32> = (0..channels * pixels).map(|i| seed[i * i % 97]).collect();
             let expected: Vec<u8> = (0..pixels)
                 .map(|pixel| {
-                    let mut best: Option<(u8, f32)> = None;
-                    for channel in 0..channels {
-                        let value = field[channel * pixels + pixel];
-                        if !value.is_nan() && best.is_none_or(|(_, best)| value > best) {
-                            best = Some((channel as u8, value));
-                        }
-                    }
-                    best.map_or(255, |(channel, _)| channel)
+                    let values = (0..channels).map(|channel| field[channel * pixels + pixel]);
+                    argmax(values).map_or(255, |channel| channel as u8)
                 })
                 .collect();
             prop_assert_eq!(labels(&field, channels), expected);

@@ -1,17 +1,17 @@
 //! Sets of pixels as bits, 64 to a word: finding edges and growing them costs a
-//! few instructions for 64 pixels. Knows labels, not metrics.
+//! few instructions for 64 pixels. The module knows labels, not metrics.
 
-/// How an image lies in words: each row starts a new word; the bits behind the
-/// end of a row are padding.
+/// Layout of an image in words. Each row starts a new word; the bits after the end
+/// of a row are padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Shape {
+pub(crate) struct Grid {
     pub(crate) width: usize,
     pub(crate) height: usize,
     /// Words in a row.
     stride: usize,
 }
 
-impl Shape {
+impl Grid {
     pub(crate) fn new(width: usize, height: usize) -> Self {
         Self {
             width,
@@ -46,11 +46,11 @@ pub(crate) fn count_common(a: &[u64], b: &[u64]) -> u64 {
 /// another in the same memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EdgeMap {
-    shape: Shape,
-    /// Bits of a label that tell the classes apart.
+    grid: Grid,
+    /// Number of low bits of a label that tell the classes apart.
     label_bits: usize,
-    /// One set for each of these bits of the label, then one of the pixels that
-    /// are no class for having a higher bit or for lying in the padding.
+    /// One set for each of these bits, then the set of pixels without a class: those
+    /// whose label has a higher bit, and the padding.
     planes: Vec<u64>,
     /// Pixels with another label in their 3×3 neighbourhood.
     edges: Vec<u64>,
@@ -62,28 +62,28 @@ impl EdgeMap {
     /// Reads a label map.
     ///
     /// # Shapes
-    /// `labels` has `shape.width · shape.height` elements.
-    pub(crate) fn read(&mut self, labels: &[u8], shape: Shape, classes: usize) {
-        self.shape = shape;
+    /// `labels` has `grid.width · grid.height` elements.
+    pub(crate) fn read(&mut self, labels: &[u8], grid: Grid, classes: usize) {
+        self.grid = grid;
         self.label_bits = (usize::BITS - (classes - 1).leading_zeros()) as usize;
         for buffer in [&mut self.edges, &mut self.some, &mut self.every] {
             buffer.clear();
-            buffer.resize(shape.words(), 0);
+            buffer.resize(grid.words(), 0);
         }
         self.planes.clear();
-        self.planes.resize(shape.words() * (self.label_bits + 1), 0);
+        self.planes.resize(grid.words() * (self.label_bits + 1), 0);
         self.pack(labels);
-        let outside = &mut self.planes[shape.words() * self.label_bits..];
-        for row in outside.chunks_exact_mut(shape.stride) {
-            row[shape.stride - 1] |= !shape.last_word();
+        let outside = &mut self.planes[grid.words() * self.label_bits..];
+        for row in outside.chunks_exact_mut(grid.stride) {
+            row[grid.stride - 1] |= !grid.last_word();
         }
         for plane in 0..=self.label_bits {
             self.find_edges(plane);
         }
     }
 
-    /// Edge pixels of a class: those of the class that have a pixel which is
-    /// not of it in their 3×3 neighbourhood.
+    /// Finds the edge pixels of a class: pixels of the class with a pixel of another
+    /// label in their 3×3 neighbourhood.
     pub(crate) fn edges_of(&self, class: u8, edges: &mut Vec<u64>) {
         self.select(class, edges);
         for (pixel, edge) in edges.iter_mut().zip(&self.edges) {
@@ -91,9 +91,9 @@ impl EdgeMap {
         }
     }
 
-    /// The pixels of a class.
+    /// Finds the pixels of a class.
     pub(crate) fn select(&self, class: u8, pixels: &mut Vec<u64>) {
-        let mut planes = self.planes.chunks_exact(self.shape.words()).rev();
+        let mut planes = self.planes.chunks_exact(self.grid.words()).rev();
         pixels.clear();
         pixels.extend(planes.next().into_iter().flatten().map(|outside| !outside));
         for (bit, plane) in planes.rev().enumerate() {
@@ -104,11 +104,11 @@ impl EdgeMap {
         }
     }
 
-    /// Cuts the labels into planes, eight labels at a time.
+    /// Sorts the bits of the labels into planes, eight labels at a time.
     fn pack(&mut self, labels: &[u8]) {
         const LOW: u64 = u64::MAX / 255;
-        let Shape { width, stride, .. } = self.shape;
-        let words = self.shape.words();
+        let Grid { width, stride, .. } = self.grid;
+        let words = self.grid.words();
         let high = LOW * (255 >> self.label_bits << self.label_bits);
         for (y, row) in labels.chunks_exact(width).enumerate() {
             for (x, labels) in row.chunks(64).enumerate() {
@@ -134,16 +134,16 @@ impl EdgeMap {
         }
     }
 
-    /// Adds to the edges the pixels in whose 3×3 neighbourhood the bits of one
-    /// plane are neither all set nor all clear. Outside of the image the
-    /// outermost pixels repeat, so that its border is no edge.
+    /// Adds the pixels in whose 3×3 neighbourhood the bits of one plane are neither
+    /// all set nor all clear to the edges. The outermost pixels repeat beyond the
+    /// image, so that its border is no edge.
     fn find_edges(&mut self, plane: usize) {
-        let Shape {
+        let Grid {
             width,
             height,
             stride,
-        } = self.shape;
-        let words = self.shape.words();
+        } = self.grid;
+        let words = self.grid.words();
         let plane = &self.planes[plane * words..(plane + 1) * words];
         let end = 1 << ((width - 1) % 64);
         for y in 0..height {
@@ -181,36 +181,36 @@ fn low_bits(bytes: u64) -> u64 {
 
 /// Grows a set by all pixels within a Chebyshev distance of it. The padding
 /// must be clear, and is clear afterwards.
-pub(crate) fn dilate(bits: &mut [u64], shape: Shape, distance: usize) {
-    let stride = shape.stride;
+pub(crate) fn dilate(bits: &mut [u64], grid: Grid, distance: usize) {
+    let stride = grid.stride;
     // Growing by 0..=d to one side and then by 0..=d to the other is growing by
-    // -d..=d. What leaves the row in between would only have come back to
-    // pixels that are reached from inside as well.
+    // -d..=d. Pixels that leave the row in between would only come back to pixels
+    // that are reached from inside as well.
     for row in bits.chunks_exact_mut(stride) {
         if row.iter().all(|&word| word == 0) {
             continue;
         }
-        for step in steps(distance.min(shape.width - 1)) {
+        for step in steps(distance.min(grid.width - 1)) {
             spread_right(row, step);
         }
-        for step in steps(distance.min(shape.width - 1)) {
+        for step in steps(distance.min(grid.width - 1)) {
             spread_left(row, step);
         }
-        row[stride - 1] &= shape.last_word();
+        row[stride - 1] &= grid.last_word();
     }
-    for step in steps(distance.min(shape.height - 1)) {
+    for step in steps(distance.min(grid.height - 1)) {
         for here in (step * stride..bits.len()).rev() {
             bits[here] |= bits[here - step * stride];
         }
     }
-    for step in steps(distance.min(shape.height - 1)) {
+    for step in steps(distance.min(grid.height - 1)) {
         for here in step * stride..bits.len() {
             bits[here - step * stride] |= bits[here];
         }
     }
 }
 
-/// Shifts that, each joined to what was there before, cover 0..=reach.
+/// Shifts whose repeated union with the set covers 0..=reach.
 fn steps(reach: usize) -> impl Iterator<Item = usize> {
     let mut covered = 0;
     std::iter::from_fn(move || {
@@ -220,7 +220,7 @@ fn steps(reach: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Joins a row with itself moved to higher x.
+/// Unites a row with the row moved to higher x.
 fn spread_right(row: &mut [u64], step: usize) {
     let (words, bits) = (step / 64, step % 64);
     for here in (words..row.len()).rev() {
@@ -233,7 +233,7 @@ fn spread_right(row: &mut [u64], step: usize) {
     }
 }
 
-/// Joins a row with itself moved to lower x.
+/// Unites a row with the row moved to lower x.
 fn spread_left(row: &mut [u64], step: usize) {
     let (words, bits) = (step / 64, step % 64);
     for there in words..row.len() {
@@ -251,10 +251,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn set(shape: Shape, pixels: &[(usize, usize)]) -> Vec<u64> {
-        let mut bits = vec![0; shape.words()];
+    fn set(grid: Grid, pixels: &[(usize, usize)]) -> Vec<u64> {
+        let mut bits = vec![0; grid.words()];
         for &(x, y) in pixels {
-            bits[y * shape.stride + x / 64] |= 1 << (x % 64);
+            bits[y * grid.stride + x / 64] |= 1 << (x % 64);
         }
         bits
     }
@@ -266,13 +266,13 @@ mod tests {
             distance in prop_oneof![0..7_usize, 60..70_usize, 120..300_usize],
             pixels in prop::collection::vec((0.0..1.0_f64, 0.0..1.0_f64), 0..6),
         ) {
-            let shape = Shape::new(width, height);
+            let grid = Grid::new(width, height);
             let pixels: Vec<_> = pixels
                 .iter()
                 .map(|&(x, y)| ((x * width as f64) as usize, (y * height as f64) as usize))
                 .collect();
-            let mut grown = set(shape, &pixels);
-            dilate(&mut grown, shape, distance);
+            let mut grown = set(grid, &pixels);
+            dilate(&mut grown, grid, distance);
             let near = |x: usize, y: usize| {
                 pixels.iter().any(|&(a, b)| a.abs_diff(x).max(b.abs_diff(y)) <= distance)
             };
@@ -280,7 +280,7 @@ mod tests {
                 .flat_map(|y| (0..width).map(move |x| (x, y)))
                 .filter(|&(x, y)| near(x, y))
                 .collect();
-            prop_assert_eq!(grown, set(shape, &expected));
+            prop_assert_eq!(grown, set(grid, &expected));
         }
 
         #[test]
@@ -289,10 +289,10 @@ mod tests {
             classes in 1..=255_usize,
             labels in prop::collection::vec(any::<u8>(), 450),
         ) {
-            let shape = Shape::new(width, 3);
+            let grid = Grid::new(width, 3);
             let labels = &labels[..3 * width];
             let mut map = EdgeMap::default();
-            map.read(labels, shape, classes);
+            map.read(labels, grid, classes);
             let mut pixels = Vec::new();
             for class in 0..classes as u8 {
                 map.select(class, &mut pixels);
@@ -300,18 +300,18 @@ mod tests {
                     .flat_map(|y| (0..width).map(move |x| (x, y)))
                     .filter(|&(x, y)| labels[y * width + x] == class)
                     .collect();
-                prop_assert_eq!(&pixels, &set(shape, &expected));
+                prop_assert_eq!(&pixels, &set(grid, &expected));
             }
         }
     }
 
     #[test]
     fn membership() {
-        let shape = Shape::new(70, 2);
-        let bits = set(shape, &[(69, 1)]);
-        assert!(shape.contains(&bits, 69, 1));
-        assert!(!shape.contains(&bits, 69, 0) && !shape.contains(&bits, 5, 1));
+        let grid = Grid::new(70, 2);
+        let bits = set(grid, &[(69, 1)]);
+        assert!(grid.contains(&bits, 69, 1));
+        assert!(!grid.contains(&bits, 69, 0) && !grid.contains(&bits, 5, 1));
         assert_eq!(count_common(&bits, &bits), 1);
-        assert_eq!(count_common(&bits, &set(shape, &[(5, 1)])), 0);
+        assert_eq!(count_common(&bits, &set(grid, &[(5, 1)])), 0);
     }
 }

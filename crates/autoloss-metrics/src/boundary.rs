@@ -1,6 +1,6 @@
 //! Metrics of the edges between classes: `BIoU` and BF1.
 
-use crate::bits::{EdgeMap, Shape, count_common, dilate};
+use crate::bits::{EdgeMap, Grid, count_common, dilate};
 use crate::confusion::{mean, ratio};
 use crate::error::{MetricError, check_background, check_classes, check_setting, check_size};
 
@@ -10,23 +10,22 @@ const NO_CLASS: u8 = 255;
 /// The edges of a target label map, found once so that many predictions can be
 /// scored against it.
 ///
-/// An edge pixel of class c is a pixel of class c with some pixel in its 3×3
-/// neighbourhood that is not of class c. Ignored pixels (label outside the
-/// classes) are of no class, so they make edges of the pixels beside them and
-/// are none themselves; the border of the image makes no edge. The background
-/// class, where there is one, has no edges.
+/// An edge pixel of class c is a pixel of class c with a pixel of another label in
+/// its 3×3 neighbourhood. Ignored pixels (label outside the classes) are of no
+/// class: pixels beside them are edge pixels, the ignored ones are not. The border
+/// of the image makes no edge. The background class, if any, has no edges.
 ///
 /// Memory: a copy of the label map and, for each class that has edges, a
 /// quarter of a byte a pixel.
 #[derive(Debug, Clone)]
 pub struct TargetEdges {
-    shape: Shape,
+    grid: Grid,
     classes: usize,
     background: Option<u8>,
     distance: u32,
     /// The label map with everything away from the edges ignored.
     near_labels: Vec<u8>,
-    /// One for each class, none where it has no edges.
+    /// Edges of each class; none for a class without edges.
     edges: Vec<Option<ClassEdges>>,
 }
 
@@ -34,7 +33,7 @@ pub struct TargetEdges {
 struct ClassEdges {
     count: u64,
     pixels: Vec<u64>,
-    /// All pixels within the distance of them.
+    /// All pixels within the distance of an edge pixel.
     near: Vec<u64>,
 }
 
@@ -60,11 +59,11 @@ impl TargetEdges {
             return Err(MetricError::Empty { width, height });
         }
         check_size("the target", labels.len(), width.saturating_mul(height))?;
-        let shape = Shape::new(width, height);
+        let grid = Grid::new(width, height);
         let reach = distance as usize;
         let mut map = EdgeMap::default();
-        map.read(labels, shape, classes);
-        let mut near = vec![0; shape.words()];
+        map.read(labels, grid, classes);
+        let mut near = vec![0; grid.words()];
         let mut pixels = Vec::new();
         let mut edges = Vec::new();
         for class in 0..classes as u8 {
@@ -73,7 +72,7 @@ impl TargetEdges {
                 continue;
             }
             map.edges_of(class, &mut pixels);
-            let found = ClassEdges::new(&pixels, shape, reach);
+            let found = ClassEdges::new(&pixels, grid, reach);
             if let Some(found) = &found {
                 for (near, more) in near.iter_mut().zip(&found.near) {
                     *near |= more;
@@ -84,13 +83,13 @@ impl TargetEdges {
         let mut near_labels = labels.to_vec();
         for (y, row) in near_labels.chunks_exact_mut(width).enumerate() {
             for (x, label) in row.iter_mut().enumerate() {
-                if !shape.contains(&near, x, y) {
+                if !grid.contains(&near, x, y) {
                     *label = NO_CLASS;
                 }
             }
         }
         Ok(Self {
-            shape,
+            grid,
             classes,
             background,
             distance,
@@ -129,11 +128,11 @@ impl TargetEdges {
 }
 
 impl ClassEdges {
-    fn new(pixels: &[u64], shape: Shape, reach: usize) -> Option<Self> {
+    fn new(pixels: &[u64], grid: Grid, reach: usize) -> Option<Self> {
         let count = count_common(pixels, pixels);
         (count > 0).then(|| {
             let mut near = pixels.to_vec();
-            dilate(&mut near, shape, reach);
+            dilate(&mut near, grid, reach);
             Self {
                 count,
                 pixels: pixels.to_vec(),
@@ -152,8 +151,7 @@ struct EdgeCounts {
     target_near_predicted: u64,
 }
 
-/// BF1 over a data set: how well the edges of a prediction lie on those of the
-/// target.
+/// BF1 over a data set: agreement of the edges of predictions with those of targets.
 ///
 /// For each class but the background, precision is the share of predicted edge
 /// pixels within the distance of a target edge pixel of that class, recall the
@@ -162,8 +160,7 @@ struct EdgeCounts {
 /// classes that have target edges. A class with target edges and no predicted
 /// ones counts 0. Without any target edge BF1 is 0.
 ///
-/// Predicted edges are those of the prediction as it is, over the whole image:
-/// ignored pixels of the target neither hide nor make any, as in Auto Seg-Loss's
+/// Predicted edges are found in the whole prediction: ignored pixels of the target neither hide nor make any, as in Auto Seg-Loss's
 /// published evaluation. Predicted labels outside the classes are of no class.
 #[derive(Debug, Clone)]
 pub struct BoundaryF1 {
@@ -200,13 +197,9 @@ impl BoundaryF1 {
     pub fn add(&mut self, target: &TargetEdges, prediction: &[u8]) -> Result<(), MetricError> {
         check_setting("classes", &target.classes, &self.classes)?;
         check_setting("background", &target.background, &self.background)?;
-        let shape = target.shape;
-        check_size(
-            "the prediction",
-            prediction.len(),
-            shape.width * shape.height,
-        )?;
-        self.map.read(prediction, shape, self.classes);
+        let grid = target.grid;
+        check_size("the prediction", prediction.len(), grid.width * grid.height)?;
+        self.map.read(prediction, grid, self.classes);
         for (class, (counts, edges)) in self.counts.iter_mut().zip(&target.edges).enumerate() {
             let class = class as u8;
             if self.background == Some(class) {
@@ -221,7 +214,7 @@ impl BoundaryF1 {
             counts.target += edges.count;
             if predicted > 0 {
                 counts.predicted_near_target += count_common(&self.pixels, &edges.near);
-                dilate(&mut self.pixels, shape, target.distance as usize);
+                dilate(&mut self.pixels, grid, target.distance as usize);
                 counts.target_near_predicted += count_common(&self.pixels, &edges.pixels);
             }
         }

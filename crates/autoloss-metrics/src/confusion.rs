@@ -1,16 +1,17 @@
-//! The confusion matrix and the metrics read from it. Knows nothing of images.
+//! The confusion matrix, and the metrics that are read from it. The module knows nothing of images.
 
 use crate::error::{MetricError, check_classes, check_setting, check_size};
 
-/// Tables counted in turn: neighbouring pixels mostly fall into the same cell,
-/// and adding to one cell twice in a row would wait for the first store.
+/// Number of tables that are counted in turn: neighbouring pixels mostly fall into
+/// the same cell, and adding to one cell twice in a row would wait for the first
+/// store.
 const TABLES: usize = 4;
 
 /// Pixels whose cells are found together, in vector registers, before they are
 /// counted.
 const BLOCK: usize = 64;
 
-/// How often each target class was predicted as each class.
+/// Counts of pixels by target class and predicted class.
 ///
 /// A pixel whose target label is not below the number of classes is ignored.
 /// A counted pixel whose predicted label is not below the number of classes is
@@ -35,7 +36,7 @@ struct ClassPixels {
 }
 
 impl Confusion {
-    /// An empty matrix of `classes` classes, 1 to 255.
+    /// An empty matrix of 1 to 255 classes.
     ///
     /// # Errors
     /// Any other number of classes.

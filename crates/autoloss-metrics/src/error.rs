@@ -1,4 +1,6 @@
-/// What can be wrong with the input of a metric.
+//! Errors of segmentation metrics, and checks that give them.
+
+/// Wrong input of a segmentation metric.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetricError {
     /// The number of classes does not fit label maps of one byte a pixel.
@@ -27,26 +29,26 @@ pub enum MetricError {
         "{array} has {found} elements, expected {expected}: give arrays of one and the same image"
     )]
     Size {
-        /// Which array it is.
+        /// The array.
         array: &'static str,
-        /// Its number of elements.
+        /// Number of its elements.
         found: usize,
-        /// The number it should have.
+        /// Number of elements that it should have.
         expected: usize,
     },
-    /// Two things were made with different settings and cannot be put together.
+    /// Targets and scores of different settings, which cannot be put together.
     #[error(
         "{setting} is {found} here, expected {expected}: make targets and scores with the same settings"
     )]
     Settings {
         /// The setting that differs.
         setting: &'static str,
-        /// Its value in what was given.
+        /// Value in the argument.
         found: String,
-        /// Its value in what it was given to.
+        /// Value in the score that the argument was given to.
         expected: String,
     },
-    /// The target holds no edges, which a metric of the score needs.
+    /// A target without edges, which a metric of the score needs.
     #[error(
         "the target was prepared without edges, which `{metric}` needs: prepare it with settings that list `{metric}`"
     )]
@@ -61,7 +63,7 @@ pub enum MetricError {
     UnknownMetric {
         /// The name that was given.
         name: String,
-        /// The known name most like it.
+        /// The most similar known name.
         nearest: &'static str,
         /// All known names.
         known: String,
@@ -85,7 +87,7 @@ pub(crate) fn check_size(
     }
 }
 
-/// Fails unless the values of a setting agree.
+/// Fails unless two values of a setting are equal.
 pub(crate) fn check_setting<T: PartialEq + std::fmt::Debug>(
     setting: &'static str,
     found: &T,

@@ -1,9 +1,9 @@
 //! Evaluation metrics on plain arrays: label maps or detections in, numbers out.
 //!
-//! The six metrics of semantic segmentation are in one table, [`Metric`]. All
-//! are counted in integers over a data set by [`SegmentationScore`], the same
-//! for thousands of images and for a single one, and only what the metrics that
-//! are asked for need is counted.
+//! The six metrics of semantic segmentation are in one table, [`Metric`].
+//! [`SegmentationScore`] counts in integers over a data set, the same for thousands
+//! of images and for a single one, and counts only for the metrics that are asked
+//! for.
 //!
 //! ```
 //! use autoloss_metrics::{Metric, SegmentationScore, SegmentationSettings, SegmentationTarget};
@@ -26,10 +26,9 @@
 //!
 //! The parts can be used by themselves: [`Confusion`] is the confusion matrix,
 //! [`TargetEdges`] and [`BoundaryF1`] are the edges of label maps and their
-//! matches, [`argmax_channels`] makes labels from class scores.
+//! matches, [`argmax_channels`] gives labels from class scores.
 //!
-//! Boxes, masks and keypoints are scored in [`coco`], with the numbers of
-//! pycocotools.
+//! [`coco`] scores boxes, masks and keypoints, with the numbers of pycocotools.
 //!
 //! The crate knows nothing of losses and networks.
 
@@ -48,9 +47,11 @@ mod error;
 mod metric;
 #[cfg(test)]
 mod reference;
+mod segmentation;
 
-pub use argmax::argmax_channels;
+pub use argmax::{argmax, argmax_channels};
 pub use boundary::{BoundaryF1, TargetEdges};
 pub use confusion::Confusion;
 pub use error::MetricError;
-pub use metric::{ClassScore, Metric, SegmentationScore, SegmentationSettings, SegmentationTarget};
+pub use metric::Metric;
+pub use segmentation::{ClassScore, SegmentationScore, SegmentationSettings, SegmentationTarget};

@@ -1,5 +1,4 @@
-//! The metrics once more, slow and pixel by pixel, and random label maps to
-//! compare them on.
+//! Slow metrics, pixel by pixel, and random label maps to compare metrics on.
 
 use proptest::prelude::*;
 
@@ -74,7 +73,7 @@ impl Scene {
             .zip(self.prediction.iter().map(wide))
     }
 
-    /// Those of the pixels within the distance of a target edge.
+    /// Target and prediction of each pixel within the distance of a target edge.
     pub(crate) fn pairs_near_edges(&self) -> impl Iterator<Item = (usize, usize)> {
         let edges: Vec<_> = (0..self.classes)
             .filter(|&class| self.background.map(usize::from) != Some(class))

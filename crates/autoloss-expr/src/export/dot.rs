@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::{Export, ExportError, Format};
+use super::error::ExportError;
+use super::format::Format;
+use super::source::Export;
 use crate::tree::Tree;
 
 pub(super) const FORMAT: Format = Format {

@@ -1,8 +1,10 @@
 //! JAX: a module with a plain function of arrays, in single precision at least.
 
+use super::error::ExportError;
+use super::format::Format;
 use super::python::{Dialect, Function, functions, module};
+use super::source::Export;
 use super::term::Word;
-use super::{Export, ExportError, Format};
 
 pub(super) const FORMAT: Format = Format {
     name: "jax",

@@ -1,6 +1,8 @@
 //! LaTeX, by the templates of the operator table.
 
-use super::{Export, ExportError, Format};
+use super::error::ExportError;
+use super::format::Format;
+use super::source::Export;
 use crate::operator::Operator;
 use crate::tree::{Branch, Tree};
 
@@ -48,7 +50,7 @@ fn escaped(name: &str) -> String {
     name.replace('_', "\\_")
 }
 
-/// How tightly a piece of LaTeX binds.
+/// Strength by which the parts of a piece of LaTeX hang together, weakest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Binding {
     Sum,
@@ -92,7 +94,7 @@ fn written(tree: &Tree) -> (String, Binding) {
     }
 }
 
-/// The operator's template with its operands; a unary one has the same twice.
+/// The operator's template with its operands; a unary operator is given the same operand twice.
 fn filled(op: Operator, first: &Tree, second: &Tree) -> (String, Binding) {
     let template = op.latex();
     let (own, least) = if template.starts_with("{0} + ") {
@@ -109,8 +111,8 @@ fn filled(op: Operator, first: &Tree, second: &Tree) -> (String, Binding) {
     let operands = [first, second].into_iter().zip(least);
     for (k, (operand, least)) in operands.take(op.arity()).enumerate() {
         let place = format!("{{{k}}}");
-        // What stands in braces, bars or parentheses of the template needs no others; a function
-        // and a power have them around everything but a leaf.
+        // An operand in braces, bars or parentheses of the template needs no others. Functions and
+        // powers have parentheses around every operand but a leaf.
         let enclosed = [("{", "}"), ("|", "\\right|"), ("(", ")")];
         let enclosed = enclosed
             .iter()

@@ -3,9 +3,11 @@
 
 use prost::Message;
 
+use super::error::ExportError;
+use super::format::Format;
 use super::proto::{Attribute, FLOAT, Graph, INT64, Model, Node, OperatorSet, Tensor, ValueInfo};
+use super::source::{Export, ExportInput};
 use super::term::{Expression, Id, Infix, Word, Written};
-use super::{Export, ExportError, ExportInput, Format};
 use crate::tree::Branch;
 
 pub(super) const FORMAT: Format = Format {

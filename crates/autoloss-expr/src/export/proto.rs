@@ -128,7 +128,7 @@ impl ValueInfo {
         });
         let tensor = TensorType {
             elem_type: FLOAT,
-            shape: Some(Shape { dim: dim.collect() }),
+            shape: Some(TensorShape { dim: dim.collect() }),
         };
         Self {
             name: name.to_owned(),
@@ -151,11 +151,11 @@ pub(super) struct TensorType {
     #[prost(int32, tag = "1")]
     pub(super) elem_type: i32,
     #[prost(message, optional, tag = "2")]
-    pub(super) shape: Option<Shape>,
+    pub(super) shape: Option<TensorShape>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Shape {
+pub(super) struct TensorShape {
     #[prost(message, repeated, tag = "1")]
     pub(super) dim: Vec<Dimension>,
 }

@@ -1,17 +1,17 @@
-//! Python code of the kind that PyTorch and JAX share; each gives its words in a [`Dialect`].
+//! Python code for PyTorch and JAX, each with a [`Dialect`] of its own.
 
 use std::collections::BTreeSet;
 
+use super::source::{Export, ExportInput, Exported};
 use super::term::{Expression, Id, Infix, Number, Word, Written};
-use super::{Export, ExportInput, Exported};
-use crate::graph::Extent;
+use crate::extent::Extent;
 use crate::operator::EPSILON;
 use crate::tree::Branch;
 
-/// Longest expression of one line; the longer of its operands gets a name before.
+/// Largest number of characters of an expression; the longer operand of a longer one is assigned to a variable.
 const LONGEST: usize = 60;
 
-/// The words of a framework.
+/// Spellings of a framework.
 pub(super) struct Dialect {
     /// Spelling of a function of one field, `{}` in the place of the operand.
     pub(super) call: fn(Word) -> &'static str,
@@ -23,11 +23,11 @@ pub(super) struct Dialect {
     pub(super) reduced: &'static str,
     /// The mean of elements `{}` that do not vary over the channels, summed over the channels of `{input}`.
     pub(super) reduced_alike: &'static str,
-    /// Names that the code uses.
+    /// Names that generated code uses, which variables must not take.
     pub(super) names: &'static [&'static str],
 }
 
-/// Words of Python that are no names, and names of generated code that variables must not take.
+/// Keywords of Python, and names of generated code that variables must not take.
 const RESERVED: &[&str] = &[
     "False",
     "None",
@@ -81,13 +81,13 @@ pub(super) struct Function {
     pub(super) name: String,
     /// The formula.
     pub(super) formula: String,
-    /// Arguments: names in the code, and the inputs they stand for.
+    /// Arguments: the name in the code, and the input.
     pub(super) arguments: Vec<(String, ExportInput)>,
     /// Lines that compute, without indentation.
     pub(super) lines: Vec<String>,
     /// Expression of the result.
     pub(super) result: String,
-    /// The result in words.
+    /// Description of the result.
     about: &'static str,
 }
 
@@ -119,7 +119,7 @@ fn function(
     let mut taken: BTreeSet<String> = reserved.chain([name.clone()]).collect();
     let mut arguments = Vec::with_capacity(inputs.len());
     for input in inputs {
-        // A name of Python's or of the code's own gets a line after it, as PEP 8 has it.
+        // A reserved name is followed by an underscore, as in PEP 8.
         let mut argument = input.name.clone();
         while !taken.insert(argument.clone()) {
             argument.push('_');
@@ -171,7 +171,7 @@ impl Function {
         format!("def {}({}{logits}):", self.name, names.join(", "))
     }
 
-    /// The argument that logits can be given for.
+    /// The argument that may be given as logits.
     pub(super) fn prediction(&self) -> Option<&str> {
         let mut arguments = self.arguments.iter();
         let found = arguments.find(|(_, input)| input.meaning.has_logits());
@@ -199,7 +199,7 @@ impl Function {
     }
 }
 
-/// How tightly an expression binds.
+/// Strength by which the parts of an expression hang together, weakest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Binding {
     Sum,
@@ -228,7 +228,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Writes the whole tree and gives the expression of its elements, and over which dimensions they vary.
+    /// Writes the whole tree and gives the expression of its elements, and the dimensions over which they vary.
     fn elements(&mut self) -> (String, Extent) {
         let root = self.written.root;
         let extent = self.written.extents[root];
@@ -245,7 +245,7 @@ impl Writer<'_> {
         (text, extent)
     }
 
-    /// The expression of a term, which is assigned to a variable if it is needed again.
+    /// The expression of a term; the term is assigned to a variable if it is needed again.
     fn text(&mut self, id: Id) -> (String, Binding) {
         if let Some(name) = &self.names[id] {
             return (name.clone(), Binding::Atom);
@@ -287,7 +287,21 @@ impl Writer<'_> {
                     Binding::Atom,
                 )
             }
-            _ => (operand, Binding::Atom),
+            Word::SoftmaxC
+            | Word::Abs
+            | Word::Sign
+            | Word::Exp
+            | Word::Ln
+            | Word::Tanh
+            | Word::Sqrt
+            | Word::Sin
+            | Word::Cos
+            | Word::Atan
+            | Word::Erf
+            | Word::MeanNhw
+            | Word::MeanC
+            | Word::MaxPool
+            | Word::MinPool => (operand, Binding::Atom),
         };
         ((self.dialect.call)(word).replace("{}", &operand), own)
     }
@@ -308,7 +322,7 @@ impl Writer<'_> {
         let mut first = self.text(a);
         let mut second = self.text(b);
         while first.0.len() + second.0.len() > LONGEST {
-            // What was assigned is short, so that this ends.
+            // Names of variables are short, so that the loop ends.
             let (id, longer) = match first.0.len() >= second.0.len() {
                 true => (a, &mut first),
                 false => (b, &mut second),
@@ -364,7 +378,7 @@ const fn shape(extent: Extent) -> &'static str {
     }
 }
 
-/// The expression with the parentheses that it needs where at least `least` is wanted.
+/// The expression, in parentheses if its binding is weaker than `least`.
 fn enclosed(text: String, binding: Binding, least: Binding) -> String {
     match binding >= least {
         true => text,
@@ -380,7 +394,7 @@ fn constant(c: Number) -> (String, Binding) {
     (number(c.value()), binding)
 }
 
-/// A number as Python reads it: ε by its name, and others as short as they can be told.
+/// A number in Python: ε by name, others in their shortest form.
 pub(super) fn number(c: f64) -> String {
     /// Whole numbers up to here are written as such.
     const WHOLE: f64 = 1e6;
@@ -397,7 +411,7 @@ pub(super) fn number(c: f64) -> String {
     }
 }
 
-/// Name of the variable that holds a term.
+/// Name of a variable for a term.
 fn variable(expression: Expression) -> &'static str {
     match expression {
         Expression::Input(_) => "field",
@@ -430,8 +444,8 @@ fn variable(expression: Expression) -> &'static str {
     }
 }
 
-/// The module: its head, then what the functions need of `helpers` (a text that tells the need, the helper),
-/// the functions, and the sum of the branches where there are several.
+/// The module: its head, the `helpers` that functions use, the functions, and the sum of the branches where there
+/// are several. A helper is a text that its callers contain, and its code.
 pub(super) fn module(
     export: &Export,
     head: &str,

@@ -1,9 +1,11 @@
 //! PyTorch: a module with a plain function of tensors, in single precision at least, that `torch.compile` and
 //! `torch.export` take.
 
+use super::error::ExportError;
+use super::format::Format;
 use super::python::{Dialect, Function, functions, module};
+use super::source::Export;
 use super::term::Word;
-use super::{Export, ExportError, Format};
 
 pub(super) const FORMAT: Format = Format {
     name: "pytorch",

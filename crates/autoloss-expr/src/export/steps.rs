@@ -1,10 +1,12 @@
-//! Steps: a loss as elementary functions of earlier steps, in JSON, for programs in any language that compute it
-//! themselves.
+//! Steps: a loss as elementary functions of earlier steps, in JSON, for programs in any language that compute
+//! losses themselves.
 
 use serde::Serialize;
 
+use super::error::ExportError;
+use super::format::Format;
+use super::source::Export;
 use super::term::{Expression, Written};
-use super::{Export, ExportError, Format};
 
 pub(super) const FORMAT: Format = Format {
     name: "steps",
@@ -28,17 +30,17 @@ struct BranchSteps<'a> {
     steps: Vec<Step<'a>>,
 }
 
-/// A step: its function's name, and what that is applied to.
+/// A step: the name of a function, and the operands.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Step<'a> {
     Input(&'static str, &'a str),
     Constant(&'static str, f64),
-    /// A constant that JSON has no number for.
+    /// A constant that is no number of JSON.
     Infinite(&'static str, String),
-    /// Of one earlier step.
+    /// A function of one earlier step.
     Unary(&'static str, usize),
-    /// Of two earlier steps.
+    /// A function of two earlier steps.
     Binary(&'static str, usize, usize),
 }
 
@@ -61,7 +63,7 @@ fn write(export: &Export) -> Result<Vec<u8>, ExportError> {
     Ok(json)
 }
 
-/// The terms that the root needs, of which it is the last.
+/// The terms that the root needs; the root is the last.
 fn steps<'a>(written: &Written, inputs: &[&'a str]) -> Vec<Step<'a>> {
     let mut numbers = vec![0; written.nodes.len()];
     let mut steps = Vec::new();
@@ -95,8 +97,8 @@ mod tests {
     use super::*;
     use crate::arithmetic::Arithmetic;
     use crate::operator::Operator;
-    use crate::program::Shape;
     use crate::reference::{ReferenceInput, loss_value};
+    use crate::shape::Shape;
     use crate::tree::{Loss, Tree};
 
     fn read(tree: Tree) -> Value {

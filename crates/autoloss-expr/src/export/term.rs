@@ -1,7 +1,7 @@
-//! A tree written out in the words of [`Arithmetic`] and [`Field`], each distinct value once.
+//! A tree written out in the functions of [`Arithmetic`] and [`Field`], each distinct value once.
 //!
-//! Operators are applied to [`Term`]s as to numbers, so that an exporter spells these few words and knows no
-//! operator: a new row of the operator table is exported without a change here.
+//! Operators are applied to [`Term`]s as to numbers. So an exporter spells these few functions and knows no
+//! operator: a new row of the operator table is exported without a change in this folder.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,10 +9,10 @@ use std::ops;
 use std::rc::Rc;
 
 use crate::arithmetic::{Arithmetic, Field};
-use crate::graph::Extent;
+use crate::extent::Extent;
 use crate::tree::Tree;
 
-/// Number of a term; operands come before what is computed from them.
+/// Number of a term, which is above those of its operands.
 pub(super) type Id = usize;
 
 /// A function of one field.
@@ -83,7 +83,7 @@ impl Infix {
     }
 }
 
-/// A constant, told from others by its bits.
+/// A constant, by its bits: so −0 and 0 differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Number(u64);
 
@@ -93,7 +93,7 @@ impl Number {
     }
 }
 
-/// What a term is.
+/// Expression of a term.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Expression {
     /// The input with that number.
@@ -104,7 +104,7 @@ pub(super) enum Expression {
 }
 
 impl Expression {
-    /// The terms it is computed from.
+    /// The terms that the expression reads.
     pub(super) fn operands(self) -> impl Iterator<Item = Id> {
         let (operands, count) = match self {
             Self::Input(_) | Self::Constant(_) => ([0; 2], 0),
@@ -135,15 +135,18 @@ impl Terms {
         }
     }
 
-    /// The operand of a term that is `word` of it.
+    /// The operand of a term that is this function of it.
     fn operand_of(&self, word: Word, id: Id) -> Option<Id> {
         match self.nodes[id] {
             Expression::Unary(is, x) if is == word => Some(x),
-            _ => None,
+            Expression::Unary(..)
+            | Expression::Input(_)
+            | Expression::Constant(_)
+            | Expression::Binary(..) => None,
         }
     }
 
-    /// The term, which may be there already.
+    /// Adds a term unless it is known, and gives its number.
     fn add(&mut self, expression: Expression, extent: Extent) -> Id {
         if let Expression::Binary(infix @ (Infix::Add | Infix::Mul), a, b) = expression
             && let Some(known) = self.known.get(&Expression::Binary(infix, b, a))
@@ -169,7 +172,7 @@ impl Terms {
                 Some(operand) => return operand,
                 None => extent,
             },
-            // Of equals the mean is each, and so are the largest and the smallest.
+            // The mean of equal numbers is each of them, and so are the largest and the smallest.
             Word::MeanNhw | Word::MaxPool | Word::MinPool if !extent.positions => return x,
             Word::MeanC if !extent.channels => return x,
             Word::MeanNhw => Extent::new(extent.channels, false),
@@ -225,7 +228,7 @@ impl Terms {
     }
 }
 
-/// A function of a constant field; `None` for what depends on the number of channels.
+/// A function of a constant field; `None` where the result depends on the number of channels.
 fn of_number(word: Word, c: f64) -> Option<f64> {
     Some(match word {
         Word::Neg => -c,
@@ -254,7 +257,7 @@ fn of_numbers(infix: Infix, a: f64, b: f64) -> f64 {
     }
 }
 
-/// A field that remembers how it is computed.
+/// A field that is known by the expression of its values.
 #[derive(Clone)]
 struct Term {
     terms: Rc<RefCell<Terms>>,
@@ -370,9 +373,9 @@ impl Field for Term {
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) nodes: Vec<Expression>,
-    /// Over which dimensions each varies; a constant over none.
+    /// Dimensions over which each varies; a constant varies over none.
     pub(super) extents: Vec<Extent>,
-    /// How many operands of others each is.
+    /// Number of times that each is an operand.
     pub(super) uses: Vec<usize>,
     /// The term of the whole tree.
     pub(super) root: Id,
@@ -405,7 +408,7 @@ impl Written {
         }
     }
 
-    /// The constant that a term is, if it is one.
+    /// The number, if the term is a constant.
     pub(super) fn constant(&self, id: Id) -> Option<f64> {
         match self.nodes[id] {
             Expression::Constant(c) => Some(c.value()),

@@ -1,4 +1,6 @@
 use super::*;
+use crate::tree::{Loss, Tree};
+use crate::zoo::INPUTS;
 
 fn export(formula: &str) -> Export {
     Export::new(Loss::single("", Tree::parse(formula, &INPUTS).unwrap()))

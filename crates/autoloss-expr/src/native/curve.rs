@@ -1,9 +1,9 @@
 //! The curves of Auto Seg-Loss: growing maps of [0, 1] onto itself.
 
-/// The numbers that make a curve: three points, each by two numbers.
+/// Number of parameters of a curve: two for each of three points.
 pub const CURVE_PARAMETERS: usize = 6;
 
-/// What keeps the slopes finite where a number is 0 or 1.
+/// Distance that parameters keep from 0 and 1, which keeps the slopes finite.
 const MARGIN: f64 = 1e-2;
 
 /// Two quadratic Bézier segments from (0, 0) to (1, 1). Each of the three control points between is
@@ -27,7 +27,7 @@ impl Curve {
         Self { points }
     }
 
-    /// Value and slope at x, which is taken into [0, 1].
+    /// Value and slope at x, clamped to [0, 1].
     pub(super) fn at(&self, x: f64) -> (f64, f64) {
         if x.is_nan() {
             return (x, x);

@@ -1,6 +1,6 @@
 //! Losses weighted by the distance of a pixel to the target's edges.
 
-use super::{NativeAt, NativeFields};
+use super::fields::{NativeAt, NativeFields};
 use crate::operator::EPSILON;
 
 /// Cross entropy, each pixel weighted by 1 + (D − d) / D: d is its Euclidean distance to the nearest
@@ -28,7 +28,7 @@ pub(super) fn penalised_cross_entropy(fields: &NativeFields<'_>, _: &[f64]) -> N
     at
 }
 
-/// Generalised Dice, mean over the samples, and so much of the boundary term.
+/// Generalised Dice, mean over the samples, plus the boundary term times the weight.
 pub(super) fn boundary(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     let mut at = generalised_dice(fields);
     let counted = fields.counted();
@@ -85,7 +85,8 @@ fn generalised_dice(fields: &NativeFields<'_>) -> NativeAt {
     at
 }
 
-/// Calls `f` with the beginning of each plane and which of its pixels have its class, where any has.
+/// Calls `f` for each plane with pixels of its class: with the index of its first element, and whether
+/// each pixel has the class.
 fn for_planes(fields: &NativeFields<'_>, mut f: impl FnMut(usize, &[bool])) {
     let pixels = fields.pixels();
     for first in (0..fields.shape.len()).step_by(pixels) {
@@ -96,7 +97,7 @@ fn for_planes(fields: &NativeFields<'_>, mut f: impl FnMut(usize, &[bool])) {
     }
 }
 
-/// The Euclidean distance of each pixel to the nearest one that `is` there; `None` if none is.
+/// The Euclidean distance of each pixel to the nearest pixel for which `is` holds; `None` without any.
 ///
 /// Squared distances along the columns, then along the rows the lower envelope of the parabolas that
 /// they raise (Felzenszwalb and Huttenlocher 2012).
@@ -120,10 +121,11 @@ fn distances(pixels: usize, w: usize, is: impl Fn(usize) -> bool) -> Option<Vec<
     Some(squares.into_iter().map(f64::sqrt).collect())
 }
 
-/// For each place q of a line, the least (q − p)² + line[p].
+/// For each place q of a line, the least `(q − p)² + line[p]`.
 #[expect(clippy::cast_precision_loss, reason = "pixels are few")]
 fn envelope(line: &[f64]) -> Vec<f64> {
-    // The parabolas of the envelope: their place, and from where on they are the lowest.
+    // The parabolas of the envelope: the place of each, and the beginning of the part where it is the
+    // lowest.
     let mut parts: Vec<(usize, f64)> = Vec::new();
     for (p, height) in line.iter().enumerate().filter(|(_, d)| d.is_finite()) {
         let from = loop {

@@ -1,6 +1,6 @@
-//! Heatmaps, of which only the worst count.
+//! Losses of heatmaps, of which the worst alone count.
 
-use super::{NativeAt, NativeFields};
+use super::fields::{NativeAt, NativeFields};
 
 /// Half the mean squared error of each sample's worst heatmaps, the mean over the samples.
 pub(super) fn hard_keypoints(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {

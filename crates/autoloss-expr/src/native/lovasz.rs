@@ -1,6 +1,6 @@
 //! The Lovász extension of the Jaccard index.
 
-use super::{NativeAt, NativeFields};
+use super::fields::{NativeAt, NativeFields};
 
 /// For each class that occurs, the Lovász extension of its Jaccard loss at the errors |y − ŷ|; the
 /// mean over these classes.

@@ -1,46 +1,30 @@
-//! Losses that are no tree of operators: they sort, filter, or measure distances.
+//! Losses that are no tree of operators: losses that sort, filter, or measure distances.
 //!
 //! In a formula a native loss is written as a call with numbers only, `lovasz_softmax()` or
-//! `boundary(0.02)`; without numbers its parameters have their defaults. It is a whole branch's loss:
-//! it cannot be part of a larger tree. Those of classes are over the probabilities `yhat` and the
-//! one-hot target `y`; a position without a class (where no `y` is 1) is ignored. What they compute is
-//! in f64, value and gradient at once.
+//! `boundary(0.02)`; without numbers its parameters have their defaults. A native loss is the whole loss of a
+//! branch, never part of a larger tree. Losses of classes are over the probabilities `yhat` and the
+//! one-hot target `y`; a position without a class (where no `y` is 1) is ignored. Value and gradient are
+//! computed at once, in f64.
 
 mod curve;
 mod distance;
+mod fields;
 mod keypoints;
 mod lovasz;
 mod pool;
+mod row;
 mod ssim;
 mod surrogate;
 
 use std::fmt;
 
-use crate::program::Shape;
-use crate::zoo::{ZooKind, ZooLoss};
+use crate::named_loss::{ZooKind, ZooLoss};
+use crate::shape::Shape;
+use row::{Native, Parameter};
 
 pub use curve::CURVE_PARAMETERS;
+pub use fields::{NativeAt, NativeFields};
 pub use surrogate::SURROGATE_PARAMETERS;
-
-/// A number that a native loss can be given.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Parameter {
-    /// What it is.
-    name: &'static str,
-    /// Its value where none is given.
-    default: f64,
-    /// Smallest and largest value.
-    range: [f64; 2],
-}
-
-/// A row of the table of native losses.
-pub(crate) struct Native {
-    /// Its name, source and place in the zoo; the formula is the call without numbers.
-    pub(crate) zoo: ZooLoss,
-    /// The numbers that it can be given, all or none.
-    parameters: &'static [Parameter],
-    compute: fn(&NativeFields<'_>, &[f64]) -> NativeAt,
-}
 
 /// All native losses.
 pub(crate) const NATIVES: &[Native] = &[
@@ -110,71 +94,7 @@ pub(crate) const NATIVES: &[Native] = &[
     surrogate::row("asl_bf1", "asl_bf1()", surrogate::bf1),
 ];
 
-/// What a native loss is computed at; NCHW.
-#[derive(Clone, Copy)]
-pub struct NativeFields<'a> {
-    /// The shape of both.
-    pub shape: Shape,
-    /// The prediction.
-    pub yhat: &'a [f64],
-    /// The target.
-    pub y: &'a [f64],
-}
-
-impl NativeFields<'_> {
-    fn pixels(&self) -> usize {
-        self.shape.h * self.shape.w
-    }
-
-    /// Where a channel of a sample begins.
-    fn plane(&self, n: usize, c: usize) -> usize {
-        (n * self.shape.c + c) * self.pixels()
-    }
-
-    /// Where the elements of a channel are, all samples.
-    fn channel(&self, c: usize) -> impl Iterator<Item = usize> {
-        let (pixels, channels) = (self.pixels(), self.shape.c);
-        (0..self.shape.n).flat_map(move |n| {
-            let first = (n * channels + c) * pixels;
-            first..first + pixels
-        })
-    }
-
-    /// Whether the element's channel is the class of its position.
-    fn is(&self, place: usize) -> bool {
-        self.y[place] >= 1.0
-    }
-
-    /// For each element, whether its position has a class.
-    fn counted(&self) -> Vec<bool> {
-        let (pixels, sample) = (self.pixels(), self.shape.c * self.pixels());
-        let has_class = |place: usize| {
-            let first = place / sample * sample + place % pixels;
-            (0..self.shape.c).any(|c| self.is(first + c * pixels))
-        };
-        (0..self.shape.len()).map(has_class).collect()
-    }
-}
-
-/// A native loss at some fields.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NativeAt {
-    /// The loss value.
-    pub loss_value: f64,
-    /// Its gradient with respect to the prediction.
-    pub gradient: Vec<f64>,
-}
-
-impl NativeAt {
-    fn zero(len: usize) -> Self {
-        Self {
-            loss_value: 0.0,
-            gradient: vec![0.0; len],
-        }
-    }
-}
-
-/// A native loss with its parameters: what a branch's tree may consist of.
+/// A native loss with its parameters.
 #[derive(Clone)]
 pub struct NativeLoss {
     native: &'static Native,
@@ -182,10 +102,10 @@ pub struct NativeLoss {
 }
 
 impl NativeLoss {
-    /// The native loss of that name with these parameters; none: their defaults.
+    /// The native loss of that name with these parameters, or with their defaults where none are given.
     ///
     /// # Errors
-    /// An unknown name, or parameters that do not fit, in words.
+    /// A message that tells the unknown name, or the parameters that do not fit.
     pub fn new(name: &str, parameters: &[f64]) -> Result<Self, String> {
         let native = NATIVES.iter().find(|native| native.zoo.name == name);
         let native = native.ok_or_else(|| format!("`{name}` is no native loss"))?;
@@ -222,19 +142,19 @@ impl NativeLoss {
         NATIVES.iter().any(|native| native.zoo.name == name)
     }
 
-    /// Its name.
+    /// Name in formulas.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.native.zoo.name
     }
 
-    /// Its parameters.
+    /// Values of the parameters.
     #[must_use]
     pub fn parameters(&self) -> &[f64] {
         &self.parameters
     }
 
-    /// Value and gradient.
+    /// Computes value and gradient.
     ///
     /// # Panics
     /// If a field does not have as many elements as the shape.
@@ -244,10 +164,8 @@ impl NativeLoss {
         assert_eq!(fields.y.len(), fields.shape.len(), "elements of y");
         (self.native.compute)(fields, &self.parameters)
     }
-}
 
-impl NativeLoss {
-    /// Value and gradient where fields are in single precision.
+    /// Computes value and gradient of fields in single precision.
     ///
     /// # Panics
     /// As [`NativeLoss::at`].

@@ -1,7 +1,7 @@
 //! The largest or smallest element around each pixel.
 
-/// For each pixel of a plane, where the element is that beats all others within the Chebyshev
-/// distance; of equal ones the first met along the rows.
+/// For each pixel of a plane, the index of the element that beats all others within the Chebyshev
+/// distance; of equal elements the first along the rows.
 pub(super) fn strongest(
     field: &[f64],
     [h, w]: [usize; 2],

@@ -1,12 +1,12 @@
 //! Structural similarity as a loss.
 
-use super::{NativeAt, NativeFields};
+use super::fields::{NativeAt, NativeFields};
 
 /// The window's radius and the standard deviation of its Gaussian, in pixels.
 const RADIUS: usize = 5;
 const SIGMA: f64 = 1.5;
 
-/// What keeps the two ratios finite: (0.01 · range)² and (0.03 · range)² of maps in [0, 1].
+/// Constants that keep the two ratios finite: (0.01 · range)² and (0.03 · range)² of maps in [0, 1].
 const C1: f64 = 1e-4;
 const C2: f64 = 9e-4;
 

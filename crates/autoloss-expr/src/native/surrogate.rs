@@ -6,12 +6,13 @@
 //! A loss is 1 − the metric over the batch.
 
 use super::curve::{CURVE_PARAMETERS, Curve};
+use super::fields::{NativeAt, NativeFields};
 use super::pool::strongest;
-use super::{Native, NativeAt, NativeFields, Parameter};
+use super::row::{Native, Parameter};
+use crate::named_loss::{ZooKind, ZooLoss};
 use crate::operator::EPSILON;
-use crate::zoo::{ZooKind, ZooLoss};
 
-/// The numbers of a surrogate: the curves of AND and OR, and the distance of boundary metrics.
+/// Number of parameters of a surrogate: two curves (AND and OR), and the distance of boundary metrics.
 pub const SURROGATE_PARAMETERS: usize = 2 * CURVE_PARAMETERS + 1;
 
 const fn share(default: f64) -> Parameter {
@@ -22,7 +23,7 @@ const fn share(default: f64) -> Parameter {
     }
 }
 
-/// The identity, for AND and for OR.
+/// Parameters of the identity, for AND and for OR.
 const PARAMETERS: [Parameter; SURROGATE_PARAMETERS] = {
     let (a, b, c) = (share(0.25), share(1.0 / 3.0), share(0.5));
     let distance = Parameter {
@@ -51,7 +52,7 @@ pub(super) const fn row(
     }
 }
 
-/// A metric of the classes' soft counts, with its slopes in them.
+/// A metric of the classes' soft counts, with its derivatives in the counts.
 struct Slopes {
     metric: f64,
     and: Vec<f64>,
@@ -69,7 +70,8 @@ struct Counts {
 }
 
 impl Counts {
-    /// Σ weight · AND / denominator over the classes that occur, where the weights add up to 1.
+    /// Σ weight · AND / `over` over the classes that occur, where the weights add up to 1; `of_or` tells
+    /// that `over` are the counts of OR, so that they have derivatives.
     fn ratio(&self, weight: impl Fn(usize) -> f64, over: &[f64], of_or: bool) -> Slopes {
         let mut slopes = Slopes {
             metric: 0.0,
@@ -99,31 +101,35 @@ impl Counts {
     }
 }
 
+/// 1 − the mean IoU of the classes.
 pub(super) fn miou(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     counted_loss(fields, parameters, &fields.counted(), |counts| {
         counts.ratio(|_| counts.mean(), &counts.or, true)
     })
 }
 
+/// 1 − the IoU of the classes, weighted by their frequency.
 pub(super) fn fwiou(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     counted_loss(fields, parameters, &fields.counted(), |counts| {
         counts.ratio(|c| counts.frequency(c), &counts.or, true)
     })
 }
 
+/// 1 − the share of positions that are right.
 pub(super) fn gacc(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     counted_loss(fields, parameters, &fields.counted(), |counts| {
         counts.ratio(|c| counts.frequency(c), &counts.target, false)
     })
 }
 
+/// 1 − the mean accuracy of the classes.
 pub(super) fn macc(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     counted_loss(fields, parameters, &fields.counted(), |counts| {
         counts.ratio(|_| counts.mean(), &counts.target, false)
     })
 }
 
-/// mIoU of the positions near the target's edges.
+/// 1 − the mean IoU of the positions near the target's edges.
 pub(super) fn biou(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     let mut near = vec![false; fields.shape.len()];
     let (pixels, sample) = (fields.pixels(), fields.shape.c * fields.pixels());
@@ -189,8 +195,8 @@ fn counted_loss(
     at
 }
 
-/// The boundary F1: the edges of a probability map p are XOR(p, min-pooled p), those of the other map
-/// within the distance are found by max-pooling.
+/// 1 − the boundary F1. The edges of a probability map p are XOR(p, min-pooled p); max-pooling finds
+/// the edges of the other map within the distance.
 pub(super) fn bf1(fields: &NativeFields<'_>, parameters: &[f64]) -> NativeAt {
     let (and, or) = parameters.split_at(CURVE_PARAMETERS);
     let curves = [Curve::new(and), Curve::new(or)];
@@ -242,11 +248,12 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 struct EdgePlane {
     first: usize,
     edges: Vec<f64>,
-    /// For each pixel where the probability next to it is that pooling took, and the slopes of its
-    /// edge in its own probability and in that one.
+    /// For each pixel, the neighbour whose probability min-pooling took.
     pooled: Vec<usize>,
+    /// For each pixel, the derivatives of the edge in the pixel's own probability and in that of the
+    /// pooled neighbour.
     slopes: Vec<[f64; 2]>,
-    /// Where the strongest edge near each pixel is.
+    /// For each pixel, the place of the strongest edge near it.
     strongest: Vec<usize>,
     target: Vec<f64>,
     near_target: Vec<f64>,

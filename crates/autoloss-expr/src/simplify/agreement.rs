@@ -1,10 +1,11 @@
-//! Whether two trees compute the same loss value and the same gradients, tried on made-up fields.
+//! Comparison of two trees by loss value and gradients on made-up fields.
 
 use crate::exact::Exact;
-use crate::program::{Program, Shape};
+use crate::program::Program;
+use crate::shape::Shape;
 use crate::tree::Tree;
 
-/// Largest relative difference: a fifth of what is promised, which leaves room for other fields.
+/// Largest relative difference: a fifth of the promised one, which leaves room for other fields.
 const TOLERANCE: f64 = 2e-6;
 
 /// Differences below are rounding.
@@ -20,7 +21,7 @@ const SHAPES: [Shape; 3] = [
 /// A difference from 0 or 1 that predictions have after long training.
 const CLOSE: f64 = 1e-6;
 
-/// Kinds of fields: what a tree's inputs may be.
+/// Kinds of fields that a tree may be given.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// Class probabilities with one-hot targets, and areas.
@@ -42,8 +43,8 @@ impl At {
         self.value.is_finite() && self.gradients.iter().flatten().all(|g| g.is_finite())
     }
 
-    /// Whether another value and its gradients agree, the latter relative to the largest element of each. What is
-    /// not finite must be so in both.
+    /// Whether another value and its gradients agree, gradients relative to the largest element of each. Numbers that
+    /// are not finite must be so in both.
     fn agrees(&self, other: &Self, tolerance: f64) -> bool {
         let close = |a: f64, b: f64, scale: f64| match a.is_finite() {
             true => (a - b).abs() <= tolerance * scale + ROUNDING,
@@ -59,14 +60,14 @@ impl At {
     }
 }
 
-/// Fields with the original's value and gradients there.
+/// Made-up fields, with value and gradients of the original tree on them.
 pub(super) struct Samples {
     inputs: Vec<String>,
     samples: Vec<(Shape, Vec<Vec<f64>>, At)>,
 }
 
 impl Samples {
-    /// Computes a tree at made-up fields, which are others for each seed.
+    /// Computes a tree on made-up fields, which follow from the seed.
     pub(super) fn of(tree: &Tree, seed: u64) -> Self {
         let inputs: Vec<String> = tree.inputs().into_iter().map(str::to_owned).collect();
         let mut numbers = Numbers(seed);
@@ -83,17 +84,17 @@ impl Samples {
         Self { inputs, samples }
     }
 
-    /// Whether the original is finite at some of the fields, so that agreement tells something.
+    /// Whether the original is finite on some of the fields, without which agreement means nothing.
     pub(super) fn tell(&self) -> bool {
         self.samples.iter().any(|(_, _, at)| at.is_finite())
     }
 
-    /// Whether a tree agrees with the original everywhere.
+    /// Whether a tree agrees with the original on all fields.
     pub(super) fn agree(&self, tree: &Tree) -> bool {
         self.agree_within(tree, TOLERANCE)
     }
 
-    /// The same with another tolerance.
+    /// Whether a tree agrees with the original on all fields within a tolerance.
     pub(super) fn agree_within(&self, tree: &Tree, tolerance: f64) -> bool {
         self.samples.iter().all(|(shape, fields, want)| {
             at(tree, &self.inputs, *shape, fields).is_some_and(|got| want.agrees(&got, tolerance))
@@ -101,7 +102,7 @@ impl Samples {
     }
 }
 
-/// A tree at fields, one an input, with the gradient of each.
+/// Value and gradients of a tree on fields, one an input.
 fn at(tree: &Tree, inputs: &[String], shape: Shape, fields: &[Vec<f64>]) -> Option<At> {
     let named: Vec<(&str, bool)> = inputs.iter().map(|name| (name.as_str(), true)).collect();
     let program = Program::new(tree, &named).ok()?;

@@ -1,15 +1,15 @@
 //! Simplification of trees for people who read them: rewriting by the rules of [`rules`] in an e-graph.
 //!
-//! A result is kept only if its value and its gradients agree with those of the tree on made-up fields, since
-//! some rules hold only where no value is near 0, and rules that hold alone may fail together. All bounds are
-//! numbers of nodes and rounds: the same tree always gives the same result.
+//! A result is kept only if value and gradients agree with those of the tree on made-up fields, since some rules
+//! hold only where no value is near 0, and rules that hold alone may fail together. All bounds are numbers of nodes
+//! and rounds, so that the same tree always gives the same result.
 
 mod agreement;
-mod graph;
+mod egraph;
 mod rules;
 
 use agreement::Samples;
-use graph::Saturation;
+use egraph::Saturation;
 
 use crate::operator::Operator;
 use crate::tree::{Branch, Loss, Tree};
@@ -17,21 +17,20 @@ use crate::tree::{Branch, Loss, Tree};
 /// Trees with more nodes are left as they are: nobody reads them.
 const MOST_NODES: usize = 400;
 
-/// Rounds of rewriting, of which each begins with the result of the one before.
+/// Rounds of rewriting; each begins with the result of the round before.
 const ROUNDS: usize = 4;
 
-/// Parts of a tree that are tried by themselves where the whole cannot be rewritten.
+/// Largest number of parts of a tree that are rewritten by themselves where the whole cannot be.
 const MOST_PARTS: usize = 60;
 
-/// Significant digits of constants that were computed.
+/// Significant digits of constants.
 const DIGITS: usize = 7;
 
-/// Constants closer to 0 are written as 0.
+/// Smallest constant; smaller ones become 0.
 const SMALLEST: f64 = 1e-9;
 
 impl Tree {
-    /// The shortest form found whose value and gradients as the loss of a branch agree within 1e-5; the tree itself
-    /// where none is shorter.
+    /// The shortest tree found whose loss value and gradients agree with those of this tree within 1e-5.
     ///
     /// ```
     /// # use autoloss_expr::Tree;
@@ -70,8 +69,8 @@ impl Loss {
     }
 }
 
-/// A shorter tree that agrees: rewritten as a whole by all rules, else by those that hold exactly, else in a part.
-/// Where agreement tells nothing, only the exact rules are trusted.
+/// A shorter tree that agrees: rewritten as a whole by all rules, else by the exact rules, else in one part. The
+/// exact rules alone are used where the samples tell nothing.
 fn shorter(tree: &Tree, samples: &Samples) -> Option<Tree> {
     let is_better = |found: &Tree| found.size() < tree.size() && samples.agree(found);
     let saturations = match samples.tell() {
@@ -79,7 +78,7 @@ fn shorter(tree: &Tree, samples: &Samples) -> Option<Tree> {
         false => &[Saturation::Exact][..],
     };
     for saturation in saturations {
-        let found = tidied(&graph::rewritten(tree, *saturation, true));
+        let found = tidied(&egraph::rewritten(tree, *saturation, true));
         let candidates = [rounded(&found), found];
         if let Some(better) = candidates.into_iter().find(|found| is_better(found)) {
             return Some(better);
@@ -89,7 +88,7 @@ fn shorter(tree: &Tree, samples: &Samples) -> Option<Tree> {
     let parts = (1..tree.size()).take(MOST_PARTS).filter_map(|number| {
         let mut whole = tree.clone();
         let part = whole.node_mut(number)?;
-        let found = tidied(&graph::rewritten(part, all, false));
+        let found = tidied(&egraph::rewritten(part, all, false));
         let found = rounded(&found);
         let is_shorter = found.size() < part.size();
         *part = found;
@@ -98,7 +97,7 @@ fn shorter(tree: &Tree, samples: &Samples) -> Option<Tree> {
     parts.into_iter().find(is_better)
 }
 
-/// The tree with its constants rounded to what people read.
+/// The tree with rounded constants.
 fn rounded(tree: &Tree) -> Tree {
     match tree {
         Tree::Constant(c) if *c < SMALLEST => Tree::Constant(0.0),
@@ -113,7 +112,7 @@ fn rounded(tree: &Tree) -> Tree {
     }
 }
 
-/// The tree with operands in the order that people write: `2 * a`, `a - b`, `a / b`.
+/// The tree with operands in their usual order: `2 * a`, `a - b`, `a / b`.
 fn tidied(tree: &Tree) -> Tree {
     let Tree::Apply(operator, operands) = tree else {
         return tree.clone();

@@ -1,14 +1,14 @@
-//! The rules, as formulas: what the left side computes, the right side computes, too.
+//! Rules of simplification: two formulas that compute the same.
 //!
-//! `a`, `b` and `c` stand for any subtree, `k` for a constant, `p` for what does not vary over samples and
-//! positions, `q` for what does not vary over channels. The operators are ours, with their ε: identities of
-//! textbooks that fail with it at 0 or near it, such as a · inv(a) = 1 or √(a²) = |a|, whose gradient is 0.7 where a is
-//! 1e-6, are not here, and a test shows that they would be refused.
+//! `a`, `b` and `c` stand for any subtree, `k` for a constant, `p` for subtrees that do not vary over samples
+//! and positions, `q` for subtrees that do not vary over channels. The operators are ours, with their ε: identities of
+//! textbooks that fail with ε at 0 or near 0, such as a · inv(a) = 1 or √(a²) = |a|, whose gradient is 0.7 where a is
+//! 1e-6, are missing, and a test shows that they would be refused.
 
 /// Names that stand for subtrees in rules.
 pub(super) const VARIABLES: [&str; 6] = ["a", "b", "c", "k", "p", "q"];
 
-/// Condition on a subtree, told by the name that stands for it.
+/// Condition on a subtree, by the name that stands for the subtree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     /// Any subtree.
@@ -31,7 +31,7 @@ pub(super) const fn condition(variable: usize) -> Condition {
     }
 }
 
-/// Where and how well a rule holds.
+/// Scope and exactness of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     /// Everywhere, but for rounding.

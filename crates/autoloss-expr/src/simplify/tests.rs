@@ -5,8 +5,9 @@ use super::rules::{Condition, RULES, Rule, Scope, VARIABLES, condition};
 use super::*;
 use crate::exact::Exact;
 use crate::operator::Operator;
-use crate::program::{Program, Shape};
+use crate::program::Program;
 use crate::reference::{self, ReferenceInput};
+use crate::shape::Shape;
 use crate::testing::any_tree;
 
 const SHAPE: Shape = Shape::new(2, 2, 3, 3);
@@ -136,7 +137,7 @@ fn holds(rule: &Rule, k: f64, fields: &[Vec<f64>]) -> bool {
     })
 }
 
-/// Numbers that predictions, targets and what is computed of them have: 0 and 1 often.
+/// Numbers that predictions, targets and values of subtrees have, often 0 and 1.
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![
         2 => Just(0.0),

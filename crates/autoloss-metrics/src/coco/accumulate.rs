@@ -1,7 +1,7 @@
-//! From the matches of a category to its precision and recall.
+//! Precision and recall of a category, from its matches.
 
 use super::matching::Match;
-use super::summary::{AREAS, LIMITS, Rules, THRESHOLDS};
+use super::rules::{AREAS, LIMITS, Rules, THRESHOLDS};
 
 /// Levels of recall at which precision is read: 0, 0.01, … 1.
 pub(super) const LEVELS: usize = 101;
@@ -44,7 +44,7 @@ fn curve<'m>(
     to_find: f64,
     rules: &Rules,
 ) -> Curve {
-    // For each threshold, how many predictions were wrong before each right one.
+    // For each threshold, the number of wrong predictions before each right one.
     let mut wrong_before: [Vec<u32>; THRESHOLDS] = Default::default();
     let mut wrong = [0; THRESHOLDS];
     let mut wrong_at_all = 0;

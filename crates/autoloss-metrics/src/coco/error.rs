@@ -1,8 +1,9 @@
-//! What can be wrong with annotations, results and masks.
+//! Errors of annotations and results.
 
-use super::Kind;
+use super::mask::MaskError;
+use super::region::Kind;
 
-/// What can be wrong with the input of a COCO evaluation.
+/// Wrong input of a COCO evaluation.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CocoError {
     /// The text is no JSON, or a value is of another type than COCO's format has there.
@@ -10,7 +11,7 @@ pub enum CocoError {
     Json {
         /// The entry and the field, such as `annotations[3].bbox`; empty for the text as a whole.
         place: String,
-        /// What was found, and what was expected.
+        /// Value that was found, and value that was expected.
         problem: String,
     },
     /// The annotations hold no list of this name.
@@ -21,32 +22,32 @@ pub enum CocoError {
     /// An entry of a list lacks a field.
     #[error("{item} has no `{field}`: expected {expected}")]
     MissingField {
-        /// Which entry.
+        /// The entry.
         item: Item,
         /// The field.
         field: &'static str,
-        /// What it should hold.
+        /// Content that the field should hold.
         expected: &'static str,
     },
-    /// A field holds a list of another length than it must.
+    /// A list of a wrong length.
     #[error("{item}: `{field}` holds {found} numbers, expected {expected}")]
     Length {
-        /// Which entry.
+        /// The entry.
         item: Item,
         /// The field.
         field: &'static str,
-        /// How many numbers it holds.
+        /// Number of numbers in the list.
         found: usize,
-        /// How many it should hold.
+        /// Number of numbers that the list should hold.
         expected: usize,
     },
-    /// Sigmas that fit no category, or that are no positive numbers.
+    /// Sigmas that do not fit a category, or that are no positive numbers.
     #[error("{0}")]
     Sigmas(String),
     /// A keypoint whose counterpart on the other side is missing.
     #[error("the keypoint `{name}` has a side, but there is no `{expected}`: expected both")]
     LonelyKeypoint {
-        /// Its name.
+        /// Name of the keypoint.
         name: String,
         /// The name that is missing, in words.
         expected: String,
@@ -56,9 +57,9 @@ pub enum CocoError {
         "{item} is of image {image}, which the annotations do not have: expected results of the same images"
     )]
     UnknownImage {
-        /// Which prediction.
+        /// The prediction.
         item: Item,
-        /// The image it names.
+        /// The image that the prediction names.
         image: String,
     },
     /// The size of an image is needed to draw a polygon, and is not given.
@@ -66,7 +67,7 @@ pub enum CocoError {
         "{item}: image {image} has {stated}: expected a height and a width of 1 or more, to draw its polygons"
     )]
     UnknownSize {
-        /// Which entry.
+        /// The entry.
         item: Item,
         /// The image.
         image: String,
@@ -79,7 +80,7 @@ pub enum CocoError {
         mask.0, mask.1, size.0, size.1
     )]
     MaskSize {
-        /// Which entry.
+        /// The entry.
         item: Item,
         /// The image.
         image: String,
@@ -91,9 +92,9 @@ pub enum CocoError {
     /// The mask of an entry cannot be read.
     #[error("{item}: {problem}")]
     Mask {
-        /// Which entry.
+        /// The entry.
         item: Item,
-        /// What is wrong with the mask.
+        /// Fault of the mask.
         problem: MaskError,
     },
     /// The area of results without boxes is taken from compressed masks only.
@@ -101,26 +102,26 @@ pub enum CocoError {
         "{item}: `segmentation` is no compressed mask: expected one, or a `bbox` in the first result to take the area from"
     )]
     Uncompressed {
-        /// Which prediction.
+        /// The prediction.
         item: Item,
     },
     /// Results of captions, which have no region.
     #[error("the results are captions: expected `bbox`, `segmentation` or `keypoints` in each")]
     Captions,
-    /// A target or a prediction has another shape than the one that is evaluated.
+    /// The region of a target or a prediction is of another kind than the one that is evaluated.
     #[error("{item} has a {found}, expected a {expected}")]
     Shape {
-        /// Which entry.
+        /// The entry.
         item: Item,
-        /// What it has.
+        /// Kind of the region that was found.
         found: Kind,
-        /// What it should have.
+        /// Kind that is evaluated.
         expected: Kind,
     },
 }
 
 impl CocoError {
-    /// A value that cannot be read, at a place that is still to be named.
+    /// A value that cannot be read; [`Self::inside`] adds the place.
     pub(super) fn json(problem: String) -> Self {
         Self::Json {
             place: String::new(),
@@ -128,7 +129,7 @@ impl CocoError {
         }
     }
 
-    /// The same error, its place being inside of a field or of an entry of a list (`[3]`).
+    /// The error with its place inside of a field, or of an entry of a list (`[3]`).
     pub(super) fn inside(self, outer: &str) -> Self {
         match self {
             Self::Json { place, problem } => {
@@ -146,6 +147,7 @@ impl CocoError {
     }
 }
 
+/// The place of an error, before its description.
 fn before(place: &str) -> String {
     match place {
         "" => String::new(),
@@ -162,9 +164,9 @@ pub enum Item {
     Category(usize),
     /// A target.
     Annotation {
-        /// Its place in the list.
+        /// Place in the list.
         index: usize,
-        /// Its `id`, if it is a number.
+        /// `id` of the annotation, if it is a number.
         id: Option<i64>,
     },
     /// A prediction.
@@ -184,85 +186,4 @@ impl std::fmt::Display for Item {
             Self::Result(index) => write!(f, "results[{index}]"),
         }
     }
-}
-
-/// What can be wrong with a mask.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum MaskError {
-    /// A compressed mask holds a byte outside of its alphabet.
-    #[error(
-        "byte {byte:#04x} at {position} of the compressed mask: expected `0` (0x30) to `o` (0x6f)"
-    )]
-    Alphabet {
-        /// Where it is, counted from 0.
-        position: usize,
-        /// The byte.
-        byte: u8,
-    },
-    /// A compressed mask ends within a number.
-    #[error("the compressed mask ends within a run: expected more of it")]
-    Truncated,
-    /// A run is longer than any image, or its length is negative.
-    #[error(
-        "run {run} of the mask is negative or longer than {} pixels",
-        super::mask::MAX_PIXELS
-    )]
-    Run {
-        /// Which run, counted from 0.
-        run: usize,
-    },
-    /// The runs cover more or fewer pixels than the mask has.
-    #[error("the runs of the mask cover {covered} pixels, expected {height} x {width}")]
-    Covered {
-        /// The pixels that they cover.
-        covered: u64,
-        /// Rows of the mask.
-        height: u32,
-        /// Columns of the mask.
-        width: u32,
-    },
-    /// The mask has more pixels than are supported.
-    #[error(
-        "a mask of {height} x {width} pixels: expected at most {} in all",
-        super::mask::MAX_PIXELS
-    )]
-    TooLarge {
-        /// Rows of the mask.
-        height: u32,
-        /// Columns of the mask.
-        width: u32,
-    },
-    /// A bitmap has another number of pixels than its size says.
-    #[error("a bitmap of {found} pixels: expected {height} x {width}")]
-    Bitmap {
-        /// The number of pixels.
-        found: usize,
-        /// Rows of the mask.
-        height: u32,
-        /// Columns of the mask.
-        width: u32,
-    },
-    /// A polygon without points to span an area.
-    #[error("the first polygon holds {0} numbers: expected x and y of at least 3 points")]
-    FewPoints(usize),
-    /// There is no polygon.
-    #[error("the list of polygons is empty: expected at least one")]
-    NoPolygon,
-    /// A coordinate that no image reaches.
-    #[error("a polygon has the coordinate {0}: expected at most 1e8, positive or negative")]
-    Coordinate(f64),
-    /// Polygons whose outlines are longer than is supported.
-    #[error(
-        "the outlines of the polygons cross more than {} columns of pixels in all",
-        super::polygon::MAX_CROSSINGS
-    )]
-    LongOutline,
-    /// The image to draw on has no pixels.
-    #[error("polygons on an image of {height} x {width} pixels: expected at least 1 x 1")]
-    NoPixels {
-        /// Rows of the image.
-        height: u32,
-        /// Columns of the image.
-        width: u32,
-    },
 }

@@ -5,13 +5,15 @@ use rayon::prelude::*;
 use super::accumulate::{Curve, curves};
 use super::annotations::{Annotations, Target};
 use super::error::{CocoError, Item};
+use super::ids::Ids;
 use super::matching::{Match, Matcher};
+use super::region::{Kind, Shape};
 use super::results::{Prediction, Results};
-use super::summary::{AREAS, CategoryScore, NOTHING, Rules, Summary};
-use super::{Kind, Shape};
+use super::rules::{AREAS, Rules};
+use super::summary::{CategoryScore, NOTHING, Summary, values};
 
-/// Scores predictions against targets; of an image and category so many of the surest predictions
-/// count as in pycocotools ([`Kind::most_predictions`]).
+/// Scores predictions against targets. As in pycocotools, the surest predictions of each image and
+/// category count, up to [`Kind::most_predictions`].
 ///
 /// # Errors
 /// As for [`evaluate_most`].
@@ -19,14 +21,13 @@ pub fn evaluate(annotations: &Annotations, results: &Results) -> Result<Summary,
     evaluate_most(annotations, results, annotations.kind.most_predictions())
 }
 
-/// Scores predictions against targets; `most` of the surest predictions of an image and category
-/// count.
+/// Scores predictions against targets; the `most` surest predictions of each image and category count.
 ///
-/// Runs on rayon's threads; the numbers do not depend on how many there are.
+/// Runs on rayon's threads; the results do not depend on their number.
 ///
 /// # Errors
-/// Predictions of images that the annotations do not have, shapes of another
-/// kind than the annotations', keypoints of another number than their category's.
+/// Predictions of images that the annotations do not have, regions of another kind than the annotations',
+/// keypoints of another number than their category's.
 pub fn evaluate_most(
     annotations: &Annotations,
     results: &Results,
@@ -41,7 +42,7 @@ pub fn evaluate_most(
     let placed = place_predictions(annotations, &results.predictions, &images, &categories)?;
     check_keypoints(&targets, &placed, &sigmas)?;
     let predictions = results.predictions.len() + results.of_no_category;
-    let found: Vec<_> = (0..categories.sorted.len())
+    let found: Vec<_> = (0..categories.len())
         .into_par_iter()
         .map(|category| {
             let targets = of_category(&targets, category);
@@ -52,9 +53,9 @@ pub fn evaluate_most(
     let beyond_limit = found.iter().map(|(_, beyond)| beyond).sum();
     let found: Vec<_> = found.into_iter().map(|(curves, _)| curves).collect();
     Ok(Summary {
-        rows: rules.values(&found),
+        rows: values(&rules, &found),
         categories: category_scores(annotations, &categories, &found),
-        images: images.sorted.len(),
+        images: images.len(),
         targets: targets.len(),
         predictions,
         of_no_category: predictions - placed.len(),
@@ -65,7 +66,7 @@ pub fn evaluate_most(
 
 /// The sigmas of each category, in the order of their places.
 fn sigmas<'a>(annotations: &'a Annotations, ids: &Ids) -> Vec<&'a [f64]> {
-    let mut sigmas: Vec<&[f64]> = vec![&[]; ids.sorted.len()];
+    let mut sigmas: Vec<&[f64]> = vec![&[]; ids.len()];
     for category in &annotations.categories {
         if let Some(place) = ids.place(category.id, &mut 0) {
             sigmas[place] = &category.sigmas;
@@ -74,8 +75,8 @@ fn sigmas<'a>(annotations: &'a Annotations, ids: &Ids) -> Vec<&'a [f64]> {
     sigmas
 }
 
-/// Fails if a target or a prediction that it may be compared with has not as many keypoints as its
-/// category has sigmas.
+/// Fails unless targets, and predictions that are compared with them, have as many keypoints as their category has
+/// sigmas.
 fn check_keypoints(
     targets: &[Placed<Target>],
     predictions: &[Placed<Prediction>],
@@ -98,8 +99,8 @@ fn check_keypoints(
         check(&target.entry.shape, target.category, item)?;
     }
     for prediction in predictions {
-        // Predictions have any number of keypoints where none is known: without targets, or with targets
-        // none of which is labelled.
+        // Predictions may have any number of keypoints where the category's is not known: without targets, or
+        // without a labelled one.
         let is_known = !sigmas[prediction.category].is_empty();
         if is_known && !of_category(targets, prediction.category).is_empty() {
             let item = Item::Result(prediction.index);
@@ -109,33 +110,11 @@ fn check_keypoints(
     Ok(())
 }
 
-/// The ids of images or categories; their places are in this order.
-struct Ids {
-    sorted: Vec<i64>,
-}
-
-impl Ids {
-    fn new(ids: impl Iterator<Item = i64>) -> Self {
-        let mut sorted: Vec<i64> = ids.collect();
-        sorted.sort_unstable();
-        sorted.dedup();
-        Self { sorted }
-    }
-
-    /// The place of an id; `guess`, where the last one was found, is looked at first.
-    fn place(&self, id: i64, guess: &mut usize) -> Option<usize> {
-        if self.sorted.get(*guess) != Some(&id) {
-            *guess = self.sorted.binary_search(&id).ok()?;
-        }
-        Some(*guess)
-    }
-}
-
 /// A target or a prediction, with the places of its category and its image.
 struct Placed<'a, T> {
     category: usize,
     image: usize,
-    /// Its place in the list.
+    /// Place in the list of targets or predictions.
     index: usize,
     entry: &'a T,
 }
@@ -254,7 +233,7 @@ fn split<'p, 'a, T>(
 /// Images that are matched in one go.
 const CELLS_A_TASK: usize = 128;
 
-/// The curves of a category, and how many of its predictions are too many.
+/// The curves of a category, and the number of its predictions beyond the limit.
 fn category_curves(
     targets: &[Placed<Target>],
     predictions: &[Placed<Prediction>],
@@ -275,7 +254,7 @@ fn category_curves(
     (curves(&matches, &to_find, rules), beyond)
 }
 
-/// What becomes of the predictions of some images.
+/// Outcomes of the predictions of some images.
 #[derive(Default)]
 struct Matched {
     matches: Vec<Match>,
@@ -308,7 +287,7 @@ fn category_scores(
     ids: &Ids,
     found: &[[Option<Curve>; AREAS]],
 ) -> Vec<CategoryScore> {
-    let mut names = vec![""; ids.sorted.len()];
+    let mut names = vec![""; ids.len()];
     for category in &annotations.categories {
         if let Some(place) = ids.place(category.id, &mut 0) {
             names[place] = &category.name;
@@ -319,5 +298,5 @@ fn category_scores(
         name: name.to_owned(),
         ap: curves[0].as_ref().map_or(NOTHING, Curve::ap),
     };
-    ids.sorted.iter().zip(names).zip(found).map(score).collect()
+    ids.iter().zip(names).zip(found).map(score).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// An id as a file has it.
+/// An id in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum RawId {
     /// A whole number.
@@ -12,17 +12,25 @@ pub(super) enum RawId {
 }
 
 impl RawId {
-    /// A text as an id: `"12"` is the number 12.
+    /// A text as an id; `"12"` is the number 12.
     pub(super) fn of_text(text: &str) -> Self {
         match text.parse::<i64>() {
             Ok(number) if number.to_string() == text => Self::Number(number),
             _ => Self::Text(text.to_owned()),
         }
     }
+
+    /// The id as it is in the file, for people.
+    pub(super) fn show(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
+        }
+    }
 }
 
-/// The ids of an annotation file that are texts, each with a number of its own in their order: the
-/// smallest numbers there are.
+/// The ids of an annotation file that are texts. Each stands for a number of its own: the smallest
+/// numbers of 64 bits, in the order of the texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextIds {
     sorted: Vec<String>,
@@ -40,7 +48,7 @@ impl TextIds {
         Self { sorted }
     }
 
-    /// The number of an id; none of a text that the annotation file does not have.
+    /// The number of an id; none for a text that the annotation file does not have.
     pub(super) fn number(&self, id: &RawId) -> Option<i64> {
         match id {
             RawId::Number(number) => Some(*number),
@@ -51,7 +59,7 @@ impl TextIds {
         }
     }
 
-    /// An id as the file has it, for people.
+    /// The id as it is in the file, for people.
     #[must_use]
     pub fn show(&self, id: i64) -> Cow<'_, str> {
         let place = usize::try_from(id.wrapping_sub(i64::MIN)).ok();
@@ -81,12 +89,36 @@ impl TextIds {
     }
 }
 
-impl RawId {
-    /// The id for people.
-    pub(super) fn show(&self) -> String {
-        match self {
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text.clone(),
+/// The ids of a list, each once, in rising order.
+pub(super) struct Ids {
+    sorted: Vec<i64>,
+}
+
+impl Ids {
+    pub(super) fn new(ids: impl Iterator<Item = i64>) -> Self {
+        let mut sorted: Vec<i64> = ids.collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        Self { sorted }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &i64> {
+        self.sorted.iter()
+    }
+
+    pub(super) fn contains(&self, id: i64) -> bool {
+        self.sorted.binary_search(&id).is_ok()
+    }
+
+    /// The place of an id; `guess`, the place that was found last, is tried first.
+    pub(super) fn place(&self, id: i64, guess: &mut usize) -> Option<usize> {
+        if self.sorted.get(*guess) != Some(&id) {
+            *guess = self.sorted.binary_search(&id).ok()?;
         }
+        Some(*guess)
     }
 }

@@ -1,4 +1,4 @@
-//! Reading JSON value by value, with errors that name the place.
+//! Reading of JSON value by value, with errors that name the place.
 
 use jiter::{Jiter, JiterErrorType, JiterResult, JsonType, NumberAny, NumberInt, Peek};
 
@@ -39,7 +39,7 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// Calls `read` with each of these fields of an object; passes over all others.
+    /// Calls `read` for each of these fields of an object; skips all others.
     pub(super) fn object(
         &mut self,
         fields: &[&'static str],
@@ -82,7 +82,7 @@ impl<'j> Reader<'j> {
         Ok(())
     }
 
-    /// The entries of a list, each read by `read` with its number.
+    /// Reads the entries of a list by `read`, which is given the number of each.
     pub(super) fn entries<T>(
         &mut self,
         mut read: impl FnMut(&mut Self, usize) -> Result<T>,
@@ -100,7 +100,7 @@ impl<'j> Reader<'j> {
         self.placed(number)
     }
 
-    /// A whole number, which may be written as `1.0`.
+    /// Reads a whole number, which may be written as `1.0`.
     pub(super) fn integer(&mut self) -> Result<i64> {
         // Up to here every whole number is a float.
         const LARGEST: f64 = (1_u64 << 53) as f64;
@@ -116,7 +116,7 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// An id: a whole number or a text.
+    /// Reads an id: a whole number or a text.
     pub(super) fn id(&mut self) -> Result<RawId> {
         match self.peek()? {
             Peek::String => self.text(RawId::of_text),
@@ -124,7 +124,7 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// A whole number of 0 to 2³² − 1.
+    /// Reads a whole number of 0 to 2³² − 1.
     pub(super) fn count(&mut self) -> Result<u32> {
         let number = self.integer()?;
         let out_of_range =
@@ -132,7 +132,7 @@ impl<'j> Reader<'j> {
         u32::try_from(number).map_err(out_of_range)
     }
 
-    /// `true` and `false`, or a whole number of 0 to 255.
+    /// Reads `true` or `false`, or a whole number of 0 to 255.
     pub(super) fn flag(&mut self) -> Result<bool> {
         if matches!(self.peek()?, Peek::True | Peek::False) {
             let flag = self.jiter.next_bool();
@@ -144,7 +144,7 @@ impl<'j> Reader<'j> {
         }
     }
 
-    /// What `read` makes of a text.
+    /// Reads a text and converts it by `read`.
     pub(super) fn text<T>(&mut self, read: impl FnOnce(&str) -> T) -> Result<T> {
         let text = self.jiter.next_str().map(read);
         self.placed(text)
@@ -171,7 +171,7 @@ impl<'j> Reader<'j> {
         self.placed(end)
     }
 
-    /// A result whose error says what is wrong with the text.
+    /// A result of jiter, its error in words.
     fn placed<T>(&self, result: JiterResult<T>) -> Result<T> {
         result.map_err(|error| {
             CocoError::json(match &error.error_type {
@@ -197,7 +197,7 @@ impl<'j> Reader<'j> {
     }
 }
 
-/// The name of a type.
+/// The type in words.
 fn in_words(of: &JsonType) -> &'static str {
     match of {
         JsonType::Null => "null",

@@ -1,6 +1,7 @@
-//! Keypoints of a category: their names, their sigmas, and which of them are left and right of a pair.
+//! Keypoints of a category: their names, sigmas, pairs of left and right, and similarity.
 
 use super::error::CocoError;
+use super::region::BBox;
 
 /// The names of the keypoints of COCO's persons, in their order.
 pub const PERSON: [&str; 17] = [
@@ -52,7 +53,7 @@ pub const PERSON_SKELETON: [[usize; 2]; 16] = [
     [2, 4],
 ];
 
-/// The sigmas of `count` keypoints: COCO's of 17, as pycocotools has them whatever their names, else
+/// The sigmas of `count` keypoints: COCO's for 17, whatever their names as in pycocotools, else
 /// [`DEFAULT_SIGMA`] for each.
 #[must_use]
 pub fn sigmas(count: usize) -> Vec<f64> {
@@ -62,7 +63,7 @@ pub fn sigmas(count: usize) -> Vec<f64> {
     }
 }
 
-/// Whether these are the names of COCO's keypoints, whatever their capitals, spaces and hyphens.
+/// Whether these are the names of COCO's keypoints; capitals, spaces and hyphens do not matter.
 #[must_use]
 pub fn are_persons(names: &[String]) -> bool {
     let words = |name: &str| words(name).join("_");
@@ -117,6 +118,7 @@ fn words(name: &str) -> Vec<String> {
     spelled.collect()
 }
 
+/// The word of the other side; any other word stays.
 fn other_side(word: &str) -> String {
     match word {
         "left" => "right",
@@ -129,17 +131,17 @@ fn other_side(word: &str) -> String {
 /// Object keypoint similarity: the mean over the labelled keypoints of
 /// exp(−d² / 2 s² k²), with the distance d, the area s², and k twice the sigma.
 ///
-/// Where no keypoint is labelled, it is the mean over all, and d the distance to
-/// the box at twice its size. Targets without any keypoint are like nothing.
+/// Where no keypoint is labelled, the similarity is the mean over all, and d the distance
+/// to the box at twice its size. Targets without any keypoint have the similarity 0.
 pub(super) fn similarity(
     ours: &[[f64; 3]],
     theirs: &[[f64; 3]],
-    bbox: super::BBox,
+    bbox: BBox,
     area: f64,
     sigmas: &[f64],
 ) -> f64 {
     let any_labelled = theirs.iter().any(|point| point[2] > 0.0);
-    // max(0, value), but NaN stays NaN.
+    // Not max(0, value): NaN must stay NaN.
     let beyond = |value: f64| if value < 0.0 { 0.0 } else { value };
     let mut terms = Vec::with_capacity(theirs.len());
     for ((own, target), sigma) in ours.iter().zip(theirs).zip(sigmas) {

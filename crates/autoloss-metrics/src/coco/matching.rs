@@ -1,33 +1,33 @@
-//! Matches the predictions of one image and category with its targets.
+//! Matching of the predictions of one image and category with its targets.
 
 use super::annotations::Target;
 use super::overlap::Overlaps;
 use super::results::Prediction;
-use super::summary::{AREAS, Rules, THRESHOLDS};
+use super::rules::{AREAS, Rules, THRESHOLDS};
 
-/// What became of a prediction, a bit a threshold, for each range of area.
+/// Outcome of a prediction, a bit a threshold, for each range of area.
 #[derive(Debug, Clone)]
 pub(super) struct Match {
-    /// Orders predictions: lower is surer.
+    /// Place among predictions: the lower, the surer.
     pub(super) order: u64,
-    /// How many predictions of the image and category are surer.
+    /// Number of surer predictions of the image and category.
     pub(super) rank: usize,
-    /// The thresholds at which it is right.
+    /// The thresholds at which the prediction is right.
     pub(super) right: [u16; AREAS],
-    /// The thresholds at which it is wrong; at the others it does not count.
+    /// The thresholds at which the prediction is wrong; at others it does not count.
     pub(super) wrong: [u16; AREAS],
 }
 
 /// A bit for every threshold.
 const ALL: u16 = (1 << THRESHOLDS) - 1;
 
-/// Matches image after image, and keeps its working memory.
+/// Matching of image after image in the same working memory.
 pub(super) struct Matcher<'a> {
     rules: &'a Rules,
-    /// Of the category's keypoints.
+    /// Sigmas of the category's keypoints.
     sigmas: &'a [f64],
     overlaps: Overlaps,
-    /// For each target, the thresholds at which it has a match.
+    /// The thresholds at which each target has a match.
     taken: Vec<u16>,
 }
 
@@ -41,8 +41,8 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Adds what becomes of the surest predictions of an image and category to
-    /// `matches`, and the number of targets to find to `to_find`. How many predictions there were more.
+    /// Adds the outcomes of the surest predictions of an image and category to `matches`, and the number
+    /// of targets to find to `to_find`. Returns the number of predictions beyond the limit.
     pub(super) fn add(
         &mut self,
         targets: &[&Target],
@@ -104,7 +104,7 @@ impl<'a> Matcher<'a> {
                 });
                 best_of(free, threshold)
             };
-            // A target that is ignored is taken only if there is no other.
+            // An ignored target is matched only if there is no other.
             let Some(target) = best(false).or_else(|| best(true)) else {
                 continue;
             };
@@ -118,10 +118,10 @@ impl<'a> Matcher<'a> {
     }
 }
 
-/// What became of a prediction in a range of area, a bit a threshold.
+/// Outcome of a prediction in a range of area, a bit a threshold.
 #[derive(Default)]
 struct Found {
-    /// It has a match.
+    /// The prediction has a match.
     matched: u16,
     /// The match is with a target that is ignored.
     ignored: u16,
@@ -129,7 +129,7 @@ struct Found {
 
 /// The pair with the largest overlap of at least `threshold`, the last of equals.
 ///
-/// Written so that NaN is larger than all, as in pycocotools.
+/// As in pycocotools, NaN is larger than all numbers.
 fn best_of<'p>(pairs: impl Iterator<Item = &'p (usize, f64)>, threshold: f64) -> Option<usize> {
     let mut best = None;
     let mut least = threshold;

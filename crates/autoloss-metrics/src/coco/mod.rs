@@ -2,7 +2,7 @@
 //! defines them and pycocotools computes them.
 //!
 //! Targets and predictions are plain structs, which [`Annotations`] and
-//! [`Results`] read from COCO's JSON files; [`evaluate`] makes a [`Summary`] of
+//! [`Results`] read from COCO's JSON files; [`evaluate()`] makes a [`Summary`] of
 //! them.
 //!
 //! ```
@@ -29,7 +29,7 @@
 //! # Ok::<(), autoloss_metrics::coco::CocoError>(())
 //! ```
 //!
-//! Numbers are those of pycocotools, and so is every decision on odd input:
+//! The numbers are those of pycocotools, and so is every decision on odd input:
 //!
 //! - a score of NaN ranks last; predictions of equal score keep the order of the
 //!   images' ids and, in an image, of the list;
@@ -41,97 +41,51 @@
 //! - a mean over nothing, where the target holds nothing to find, is −1.
 //!
 //! Where pycocotools stops with an exception or does not end, there is an error
-//! that names the entry; so results without boxes must hold compressed masks. No
-//! results at all are allowed and find nothing.
+//! that names the entry: so results without boxes must hold compressed masks. An
+//! empty list of results is allowed and finds nothing.
 //!
-//! Four things differ, and [`Annotations::notes`] says so where they matter:
+//! Four decisions differ, and [`Annotations::notes`] tells where they matter:
 //!
 //! - every target counts once, whatever its id: pycocotools takes a match with the
 //!   id 0 for none, and the last of several targets of one id for all of them;
 //! - a field that may be missing is assumed: `iscrowd` is 0, `area` that of the box
 //!   or of the mask, `num_keypoints` is counted; `keypoints` may be empty;
 //! - a mask of another size than its image is an error;
-//! - keypoints may be of any number: those of 17 have COCO's sigmas, others one of
-//!   [`keypoints::DEFAULT_SIGMA`], unless they are given.
+//! - a category may have any number of keypoints: 17 have COCO's sigmas, others have
+//!   [`keypoints::DEFAULT_SIGMA`], unless sigmas are given.
 //!
 //! Polygons whose outlines cross more than 2²⁰ columns of pixels are an error.
 
 mod accumulate;
 mod annotations;
+mod context;
 mod error;
 mod evaluate;
+mod fields;
 mod file;
 mod ids;
 mod json;
 pub mod keypoints;
+mod limits;
 mod mask;
 mod matching;
 mod notes;
 mod overlap;
-mod polygon;
+mod region;
 mod results;
+mod rules;
 mod segmentation;
 mod summary;
 #[cfg(test)]
 mod tests;
 
 pub use annotations::{Annotations, Category, Image, Target};
-pub use error::{CocoError, Item, MaskError};
+pub use error::{CocoError, Item};
 pub use evaluate::{evaluate, evaluate_most};
 pub use file::AnnotationFile;
 pub use ids::TextIds;
-pub use mask::Mask;
+pub use mask::{Mask, MaskError};
+pub use region::{BBox, Kind, Shape};
 pub use results::{Prediction, Results};
-pub use summary::{CategoryScore, Row, Summary};
-
-/// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Boxes, by intersection over union.
-    Box,
-    /// Masks, by intersection over union.
-    Mask,
-    /// Keypoints, by object keypoint similarity.
-    Keypoints,
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Box => "box",
-            Self::Mask => "mask",
-            Self::Keypoints => "set of keypoints",
-        })
-    }
-}
-
-/// A box: x and y of its upper left corner, width, height.
-pub type BBox = [f64; 4];
-
-/// Where a target or a prediction is.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Shape {
-    /// A box.
-    Box(BBox),
-    /// A mask.
-    Mask(Mask),
-    /// Keypoints.
-    Keypoints {
-        /// x, y and visibility of each; a visibility of 0 is not labelled.
-        points: Vec<[f64; 3]>,
-        /// The box around the target.
-        bbox: BBox,
-    },
-}
-
-impl Shape {
-    /// What kind of shape it is.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Box(_) => Kind::Box,
-            Self::Mask(_) => Kind::Mask,
-            Self::Keypoints { .. } => Kind::Keypoints,
-        }
-    }
-}
+pub use rules::Row;
+pub use summary::{CategoryScore, Summary};

@@ -1,16 +1,16 @@
-//! What a person should know of files before their numbers: values that were assumed, entries that
-//! do not count, boxes that look wrong.
+//! Notes on files for people: values that were assumed, entries that do not count, boxes that look wrong.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::annotations::Category;
 use super::ids::{RawId, TextIds};
-use super::{BBox, Kind, keypoints};
+use super::keypoints;
+use super::region::{BBox, Kind};
 
-/// How many ids are told.
+/// Largest number of ids that a note lists.
 const TOLD: usize = 5;
 
-/// Collects what is to be said of a file.
+/// Notes on a file, as they are collected.
 pub(super) struct Notes<'a> {
     texts: &'a TextIds,
     said: Vec<String>,
@@ -32,16 +32,18 @@ impl<'a> Notes<'a> {
         self.said.extend(note);
     }
 
+    /// Counts an entry of an image that is not listed.
     pub(super) fn of_no_image(&mut self, image: i64) {
         *self.of_no_image.entry(image).or_default() += 1;
     }
 
+    /// Counts an entry of a category that is not listed.
     pub(super) fn of_no_category(&mut self, category: i64) {
         *self.of_no_category.entry(category).or_default() += 1;
     }
 
-    /// Says which entries do not count, as their image or their category is not listed.
-    pub(super) fn off_by_one(&mut self, what: &str, known: impl Iterator<Item = i64>) {
+    /// Notes entries that do not count, since their image or their category is not listed.
+    pub(super) fn not_counted(&mut self, what: &str, known: impl Iterator<Item = i64>) {
         let lists = [
             ("images", &self.of_no_image),
             ("categories", &self.of_no_category),
@@ -71,7 +73,7 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// Says which ids of annotations are 0 or occur several times.
+    /// Notes ids of annotations that are 0 or occur several times.
     pub(super) fn ids<'i>(&mut self, ids: impl Iterator<Item = Option<&'i RawId>>) {
         let (mut seen, mut repeated, mut zeros) = (HashSet::new(), Vec::new(), 0);
         for id in ids.flatten() {
@@ -97,7 +99,8 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// Says how many entries lack fields, as [`super::file`] tells them.
+    /// Notes the numbers of entries without each of these fields: `id`, `iscrowd`, `area`, `bbox`, `keypoints`,
+    /// `num_keypoints`.
     pub(super) fn assumed(&mut self, kind: Kind, entries: impl Iterator<Item = [bool; 6]>) {
         let mut counts = [0; 6];
         let mut total = 0;
@@ -140,7 +143,7 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// Says that a category names another number of keypoints than its annotations have.
+    /// Notes a category that names another number of keypoints than its annotations have.
     pub(super) fn other_names(&mut self, category: &str, named: usize, points: usize) {
         if named > 0 {
             self.said.push(format!(
@@ -149,7 +152,7 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// Says where sigmas are not known to be those of the keypoints.
+    /// Notes default sigmas that may not fit the keypoints.
     pub(super) fn default_sigmas(&mut self, category: &Category, points: usize) {
         let name = &category.name;
         match points {
@@ -165,11 +168,13 @@ impl<'a> Notes<'a> {
         }
     }
 
+    /// All notes.
     pub(super) fn said(self) -> Vec<String> {
         self.said
     }
 }
 
+/// A number of annotations, with the verb.
 fn annotations(count: usize, one: &str, many: &str) -> String {
     match count {
         1 => format!("1 annotation {one}"),
@@ -177,7 +182,7 @@ fn annotations(count: usize, one: &str, many: &str) -> String {
     }
 }
 
-/// The first few, and how many more there are.
+/// The first few ids, and the number of others.
 fn few(ids: impl Iterator<Item = String>) -> String {
     let ids: Vec<String> = ids.collect();
     let told = ids[..ids.len().min(TOLD)].join(", ");
@@ -187,9 +192,9 @@ fn few(ids: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// Says so if boxes look like shares of the image or like corners instead of x, y, width, height in
-/// pixels. Each comes with height and width of its image, where they are known.
-pub(super) fn look_of_boxes(
+/// A note on boxes that look like shares of the image, or like corners, instead of x, y, width, height in
+/// pixels. Each box comes with height and width of its image, where they are known.
+pub(super) fn suspicious_boxes(
     what: &str,
     boxes: impl Iterator<Item = (BBox, Option<(u32, u32)>)>,
 ) -> Option<String> {

@@ -1,28 +1,29 @@
-//! How much predictions and targets of one image and category overlap.
+//! Overlaps of the predictions and targets of one image and category.
 
 use super::annotations::Target;
+use super::keypoints;
+use super::region::{BBox, Shape};
 use super::results::Prediction;
-use super::{BBox, Shape, keypoints};
 
 /// The least overlap that any threshold accepts.
 const LEAST: f64 = 0.5;
 
-/// For each prediction, the targets that overlap with it by one half or more, and
-/// by how much.
+/// For each prediction, the targets that overlap with it by one half or more, with
+/// the overlap.
 ///
-/// pycocotools takes NaN for a match, and then takes any later target for a better
-/// one: where there is NaN, all targets are here.
+/// pycocotools takes NaN for a match, and any later target for a better one. So all
+/// targets are listed where an overlap is NaN.
 #[derive(Default)]
 pub(super) struct Overlaps {
     pairs: Vec<(usize, f64)>,
     /// Where the pairs of each prediction end.
     ends: Vec<usize>,
-    /// All of one prediction.
+    /// Overlaps of one prediction with all targets.
     all: Vec<(usize, f64)>,
 }
 
 impl Overlaps {
-    /// Computes all anew; `sigmas` are those of the category's keypoints.
+    /// Computes the overlaps; `sigmas` are those of the category's keypoints.
     pub(super) fn compute(
         &mut self,
         predictions: &[&Prediction],
@@ -50,7 +51,7 @@ impl Overlaps {
         }
     }
 
-    /// Those of a prediction, in the order of the targets.
+    /// The overlaps of a prediction, in the order of the targets.
     pub(super) fn of(&self, prediction: usize) -> &[(usize, f64)] {
         let start = match prediction {
             0 => 0,
@@ -60,13 +61,13 @@ impl Overlaps {
     }
 }
 
-/// A target, with what every comparison with it needs.
+/// A target with its extent, which every comparison needs.
 struct Prepared<'a> {
     target: &'a Target,
     extent: [u32; 4],
 }
 
-/// The extent of a mask.
+/// The extent of a mask; nothing for other regions.
 fn extent(shape: &Shape) -> [u32; 4] {
     match shape {
         Shape::Mask(mask) => mask.extent(),
@@ -92,13 +93,13 @@ impl<'a> Prepared<'a> {
             (Shape::Keypoints { points: ours, .. }, Shape::Keypoints { points, bbox }) => {
                 keypoints::similarity(ours, points, *bbox, self.target.area, sigmas)
             }
-            // Shapes of two kinds have nothing in common.
-            _ => 0.0,
+            // Regions of two kinds do not overlap.
+            (Shape::Box(_) | Shape::Mask(_) | Shape::Keypoints { .. }, _) => 0.0,
         }
     }
 }
 
-/// Intersection over union; with a crowd, the share of `ours` in it.
+/// Intersection over union; with a crowd, the share of `ours` in the crowd.
 fn box_iou(ours: BBox, theirs: BBox, crowd: bool) -> f64 {
     let side = |at: usize| {
         let end = (ours[at + 2] + ours[at]).min(theirs[at + 2] + theirs[at]);

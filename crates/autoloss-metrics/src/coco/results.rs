@@ -1,36 +1,38 @@
-//! Predictions, and reading them from COCO's result files.
+//! Predictions, and their reading from COCO's result files.
 
 use std::collections::HashMap;
 
 use jiter::Peek;
 
 use super::annotations::Annotations;
+use super::context::{Context, sizes};
 use super::error::{CocoError, Item};
-use super::file::{BOX, BoxNumbers, Context, WHOLE, box_area, need, points, sizes};
+use super::fields::{BOX, BoxNumbers, WHOLE, box_area, need, points};
 use super::ids::RawId;
 use super::json::Reader;
-use super::notes::{Notes, look_of_boxes};
+use super::mask::Mask;
+use super::notes::{Notes, suspicious_boxes};
+use super::region::{BBox, Kind, Shape};
 use super::segmentation::{MASK, Segmentation};
-use super::{BBox, Kind, Mask, Shape};
 
-/// A guess where an object is.
+/// A predicted object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// The image it is in.
+    /// Id of the image.
     pub image_id: i64,
-    /// Its category; one that the target does not have does not count.
+    /// Id of the category; predictions of categories that the target does not have do not count.
     pub category_id: i64,
-    /// How sure it is; the higher, the earlier it is matched.
+    /// Confidence; the higher, the earlier the prediction is matched.
     pub score: f64,
-    /// Its area in pixels: outside of a range of area, it does not count as wrong
+    /// Area in pixels; a prediction outside of a range of area does not count as wrong
     /// there.
     pub area: f64,
-    /// Where it is.
+    /// Predicted region.
     pub shape: Shape,
 }
 
 impl Prediction {
-    /// A box: x and y of the upper left corner, width, height.
+    /// The prediction of a box: x and y of the upper left corner, width, height.
     #[must_use]
     pub fn of_box(image_id: i64, category_id: i64, score: f64, bbox: BBox) -> Self {
         Self {
@@ -42,7 +44,7 @@ impl Prediction {
         }
     }
 
-    /// A mask.
+    /// The prediction of a mask.
     #[must_use]
     pub fn of_mask(image_id: i64, category_id: i64, score: f64, mask: Mask) -> Self {
         Self {
@@ -54,7 +56,7 @@ impl Prediction {
         }
     }
 
-    /// Keypoints, x, y and visibility each; the visibility does not matter.
+    /// The prediction of keypoints: x, y and visibility each, of which the visibility does not matter.
     #[must_use]
     pub fn of_keypoints(
         image_id: i64,
@@ -74,7 +76,7 @@ impl Prediction {
     }
 }
 
-/// The smallest box around points; NaN as soon as a coordinate is.
+/// The smallest box around points; NaN if a coordinate is.
 fn around(x: impl IntoIterator<Item = f64>, y: impl IntoIterator<Item = f64>) -> BBox {
     let range = |values: &mut dyn Iterator<Item = f64>| {
         values.fold(
@@ -95,10 +97,9 @@ fn around(x: impl IntoIterator<Item = f64>, y: impl IntoIterator<Item = f64>) ->
 pub struct Results {
     /// The predictions.
     pub predictions: Vec<Prediction>,
-    /// How many more there were, of categories that the target does not have.
+    /// Number of further predictions, of categories that the target does not have.
     pub of_no_category: usize,
-    /// What a person should know before the numbers: predictions that do not count, boxes that look
-    /// wrong. One sentence each.
+    /// Notes for people: predictions that do not count, boxes that look wrong. One sentence each.
     pub notes: Vec<String>,
 }
 
@@ -114,11 +115,11 @@ impl From<Vec<Prediction>> for Results {
 impl Results {
     /// Reads a result file of COCO's format for these annotations.
     ///
-    /// As in pycocotools, the first entry decides what the area of all is: that
-    /// of `bbox` if it has one, else that of the `segmentation`, else that of the
-    /// box around the `keypoints`. Boxes and masks are made from what there is:
-    /// the box of a mask or of keypoints, a box as a mask. A segmentation that
-    /// the area is taken from must be a compressed mask.
+    /// As in pycocotools, the first entry decides on the area of all: it is the area
+    /// of `bbox` if the first entry has one, else of the `segmentation`, else of the
+    /// box around the `keypoints`. Missing boxes and masks are made from other
+    /// fields: the box of a mask or of keypoints, a box as a mask. A segmentation
+    /// that the area is taken from must be a compressed mask.
     ///
     /// # Errors
     /// Text that is no JSON, fields that are missing or of another type, masks
@@ -149,7 +150,7 @@ fn read(json: &[u8], context: &Context<'_>) -> Result<Results, CocoError> {
     };
     let mut index = 0;
     reader.list(|reader| {
-        let entry = Entry::read(reader, index, context.kind, source)?;
+        let entry = ResultEntry::read(reader, index, context.kind, source)?;
         let category = context.texts.number(&entry.category);
         match entry.prediction(Item::Result(index), source, context)? {
             Some(prediction) => results.predictions.push(prediction),
@@ -162,7 +163,7 @@ fn read(json: &[u8], context: &Context<'_>) -> Result<Results, CocoError> {
         Ok(())
     })?;
     reader.finish()?;
-    notes.off_by_one("predictions", context.points.keys().copied());
+    notes.not_counted("predictions", context.points.keys().copied());
     let boxes = results.predictions.iter().filter_map(|prediction| {
         let Shape::Box(bbox) = prediction.shape else {
             return None;
@@ -170,12 +171,12 @@ fn read(json: &[u8], context: &Context<'_>) -> Result<Results, CocoError> {
         let size = context.sizes.get(&prediction.image_id).copied().flatten();
         Some((bbox, size))
     });
-    notes.add(look_of_boxes("predictions", boxes));
+    notes.add(suspicious_boxes("predictions", boxes));
     results.notes = notes.said();
     Ok(results)
 }
 
-/// What the area of predictions is taken from.
+/// Field that the area of predictions is taken from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     Box,
@@ -184,7 +185,7 @@ enum Source {
 }
 
 impl Source {
-    /// What the first entry has; nothing if there is no entry.
+    /// The source by the first entry; none if there is no entry.
     fn of_first(reader: &mut Reader) -> Result<Option<Self>, CocoError> {
         let mut source = None;
         let mut first = true;
@@ -204,7 +205,7 @@ impl Source {
         reader.object(&fields, |reader, field| {
             match field {
                 "caption" => caption = true,
-                // An empty box is none.
+                // An empty list is no box.
                 "bbox" if reader.peek()? == Peek::Array => {
                     bbox = false;
                     return reader.list(|reader| {
@@ -233,7 +234,7 @@ impl Source {
 }
 
 /// An entry of the results, with the fields that are needed.
-struct Entry {
+struct ResultEntry {
     image: RawId,
     category: RawId,
     score: f64,
@@ -242,7 +243,7 @@ struct Entry {
     keypoints: Option<Vec<f64>>,
 }
 
-impl Entry {
+impl ResultEntry {
     fn read(
         reader: &mut Reader,
         index: usize,
@@ -288,7 +289,7 @@ impl Entry {
         })
     }
 
-    /// The prediction, if its category is one of the target's.
+    /// The prediction, if the target has its category.
     fn prediction(
         mut self,
         item: Item,
@@ -335,7 +336,7 @@ impl Entry {
         }))
     }
 
-    /// The area, and what it is the area of.
+    /// The area, and the region that it is the area of.
     fn area(
         &mut self,
         item: Item,
@@ -356,7 +357,7 @@ impl Entry {
         Ok((box_area(bbox), Shape::Box(bbox)))
     }
 
-    /// The mask, which can be taken once.
+    /// The mask, which is taken out of the entry.
     fn mask(
         &mut self,
         item: Item,
@@ -371,10 +372,10 @@ impl Entry {
     }
 }
 
-/// What keypoints must be.
+/// Form of keypoints.
 const POINTS: &str = "x, y and visibility of each keypoint";
 
-/// The smallest box around keypoints, however many.
+/// The smallest box around any number of keypoints.
 fn around_keypoints(numbers: &[f64], item: Item) -> Result<BBox, CocoError> {
     if numbers.len() < 2 {
         // Without any, there is no box.

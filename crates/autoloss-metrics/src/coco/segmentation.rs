@@ -1,21 +1,22 @@
-//! The field `segmentation`, in its three forms.
+//! The field `segmentation`: polygons, a list of runs, or a compressed mask.
 
 use jiter::Peek;
 
-use super::Kind;
-use super::error::{CocoError, Item, MaskError};
-use super::file::Context;
+use super::context::Context;
+use super::error::{CocoError, Item};
 use super::json::Reader;
-use super::mask::{Mask, decode};
+use super::mask::compressed::decode;
+use super::mask::{Mask, MaskError};
+use super::region::Kind;
 
-/// A segmentation as a file has it.
+/// A segmentation in a file.
 #[derive(Debug, Clone)]
 pub(super) enum Segmentation {
     /// Polygons, which need the size of the image to become a mask.
     Polygons(Vec<Vec<f64>>),
-    /// A mask from a list of runs, or what is wrong with it.
+    /// A mask from a list of runs, or the fault of the list.
     Runs(Result<Mask, MaskError>),
-    /// A mask from COCO's compressed form, or what is wrong with it.
+    /// A mask from COCO's compressed form, or the fault of the text.
     Compressed(Result<Mask, MaskError>),
 }
 
@@ -28,7 +29,7 @@ impl Segmentation {
         Ok(Self::Polygons(polygons))
     }
 
-    /// The mask of an image, drawn on it where it is polygons.
+    /// The mask of an image, on which polygons are drawn.
     pub(super) fn into_mask(
         self,
         image: i64,
@@ -43,7 +44,7 @@ impl Segmentation {
             }
         };
         let mask = mask.map_err(|problem| CocoError::Mask { item, problem })?;
-        // The masks of boxes are not needed.
+        // Of predicted boxes, masks may give the area alone: their size does not matter.
         if context.kind == Kind::Mask {
             context.check_size((mask.height(), mask.width()), image, item)?;
         }
@@ -51,10 +52,10 @@ impl Segmentation {
     }
 }
 
-/// What a segmentation must be.
+/// Form of a segmentation.
 pub(super) const MASK: &str = "polygons or a mask";
 
-/// The field `counts`, in its two forms.
+/// The field `counts`: a list of runs, or a text.
 enum Counts {
     Runs(Vec<u32>),
     Compressed(Result<Vec<u32>, MaskError>),

@@ -1,4 +1,4 @@
-//! Compares our numbers with recorded ones of pycocotools.
+//! Comparison with recorded numbers of pycocotools.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::coco::{Annotations, CocoError, Kind, Results, Summary, evaluate};
 /// The largest difference that counts as none.
 pub(super) const TOLERANCE: f64 = 1e-9;
 
-/// What a comparison found.
+/// Result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// Cases that were read.
@@ -16,14 +16,14 @@ pub(super) struct Report {
     pub(super) compared: usize,
     /// Evaluations that failed in both.
     pub(super) failed: usize,
-    /// Evaluations that failed here alone, over an entry that was spoiled and does
+    /// Evaluations that failed here alone: over an entry that was spoiled and does
     /// not count.
     pub(super) stricter: usize,
-    /// Evaluations that failed there alone, over a field that was taken away and is assumed here.
+    /// Evaluations that failed there alone: over a field that was removed and is assumed here.
     pub(super) lenient: usize,
     /// The largest difference of two numbers.
     pub(super) largest: f64,
-    /// The cases that differ, and how.
+    /// Descriptions of the differences.
     pub(super) differences: Vec<String>,
 }
 

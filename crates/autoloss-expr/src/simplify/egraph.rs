@@ -1,4 +1,4 @@
-//! The e-graph of a tree: rewriting by all rules at once, and the shortest tree among all that are equal.
+//! The e-graph of a tree: rewriting by all rules at once, and the shortest of all equal trees.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use egg::{
 };
 
 use super::rules::{Condition, RULES, Scope, VARIABLES, condition};
-use crate::graph::Extent;
+use crate::extent::Extent;
 use crate::operator::{OnNumbers, Operator, Structured};
 use crate::tree::Tree;
 
@@ -23,7 +23,7 @@ const MOST_ITERATIONS: usize = 8;
 pub(super) enum Saturation {
     /// All rules.
     All,
-    /// Those that hold exactly.
+    /// The rules that hold exactly.
     Exact,
 }
 
@@ -35,7 +35,7 @@ enum Node {
     Constant(u64),
     Unary(Operator, [Id; 1]),
     Binary(Operator, [Id; 2]),
-    /// The sum that becomes the loss value: linear in the tree, and around it and its terms alone.
+    /// The sum that becomes the loss value, which is linear: around the whole tree and its terms alone.
     Total([Id; 1]),
 }
 
@@ -99,13 +99,13 @@ impl Language for Node {
 /// Facts on all trees of a class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Facts {
-    /// The constant that they are, if they are one.
+    /// Their value, if they are constant.
     constant: Option<f64>,
     /// The dimensions over which they may vary.
     extent: Extent,
 }
 
-/// Folding of constants, and knowledge of what varies over what.
+/// Analysis of classes: folding of constants, and dimensions over which trees vary.
 #[derive(Default)]
 struct Knowledge;
 
@@ -184,7 +184,7 @@ fn applied(operator: Operator, operands: &[Facts]) -> Facts {
     }
 }
 
-/// The rules as egg takes them.
+/// A rule in egg's form, with its scope.
 struct Compiled {
     scope: Scope,
     rewrite: Rewrite<Node, Knowledge>,
@@ -198,7 +198,7 @@ static COMPILED: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
     rules.chain(linearity()).collect()
 });
 
-/// A rule as egg takes it. What is constant is computed, and not rewritten.
+/// A rule in egg's form. Constants are computed, and not rewritten.
 fn compiled(left: &str, right: &str, outermost: bool) -> Rewrite<Node, Knowledge> {
     let pattern = |text: &str| {
         let tree = Tree::parse(text, &VARIABLES).expect("rules are formulas, as tested");
@@ -246,7 +246,7 @@ fn variable(number: usize) -> Var {
     Var::from_u32(u32::try_from(number).expect("variables are few"))
 }
 
-/// The rules by which the total of a tree is that of its terms: it is linear.
+/// Rules of linearity, by which the total of a sum is the sum of the totals of its terms.
 fn linearity() -> impl Iterator<Item = Compiled> {
     let rule = |operator: Operator, total: &[bool], variables: &[usize]| {
         let build = |outside: bool| {
@@ -327,7 +327,7 @@ impl CostFunction<Node> for Size {
     }
 }
 
-/// The shortest tree that the rules find equal: as a whole loss, or as a part of one.
+/// The shortest tree that the rules find equal, as a whole loss or as a part of one.
 pub(super) fn rewritten(tree: &Tree, saturation: Saturation, whole: bool) -> Tree {
     let mut expression = RecExpr::default();
     let root = add(tree, &mut expression);

@@ -1,21 +1,22 @@
-//! The order in which a graph's steps are computed on a block: in phases, each a pass over the
+//! The order in which the steps of a graph are computed on a block: in phases, each a pass over the
 //! block's tiles, with as few passes and buffers as the formula allows.
 //!
 //! Steps that vary over the positions are computed tile by tile. A mean over the positions and a
-//! pooling need all tiles of what they read: they end a phase. Steps that do not vary over the
+//! pooling need all tiles of their operands: they end a phase. Steps that do not vary over the
 //! positions are few numbers and computed between the phases.
 
-use crate::graph::{Dimension, Graph, Id, Step};
-use crate::program::Shape;
+use crate::extent::Dimension;
+use crate::graph::{Graph, Id, Step};
+use crate::shape::Shape;
 
-/// Where a step's result is kept.
+/// Place of a step's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Not at all.
+    /// None: the result is not needed.
     Nowhere,
-    /// For the whole block.
+    /// A field of the whole block.
     Block,
-    /// For the current tile, in the buffer of that number.
+    /// A field of the current tile, in the buffer of that number.
     Tile(usize),
     /// A number, or one a channel.
     Small,
@@ -24,13 +25,14 @@ pub(crate) enum Place {
 /// One pass over the tiles.
 #[derive(Debug, Default)]
 pub(crate) struct Phase {
-    /// Computed before the pass, for the whole block: small steps, poolings, finished means.
+    /// Steps that are computed before the pass, for the whole block: small steps, poolings, the ends of
+    /// means over the positions.
     pub(crate) before: Vec<Id>,
-    /// Computed for each tile; a mean over the positions sums up here.
+    /// Steps that are computed for each tile; a mean over the positions adds up its sums here.
     pub(crate) tiles: Vec<Id>,
 }
 
-/// How far the elements of the steps depend on each other.
+/// Directions in which the elements of the steps depend on each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reach {
     /// Across the channels of a position.
@@ -41,32 +43,33 @@ pub(crate) struct Reach {
     positions: bool,
 }
 
-/// Which steps are computed, where and when.
+/// Steps to compute, with the time and place of each.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     pub(crate) phases: Vec<Phase>,
     pub(crate) places: Vec<Place>,
-    /// Small steps that some tile reads: repeated for as many elements as a tile has.
+    /// Whether a small result is repeated for all elements of a tile, since some tile reads it.
     pub(crate) repeated: Vec<bool>,
-    /// Poolings whose values nobody reads, only where they come from.
+    /// Whether nothing reads the values of a pooling, only the places that they come from.
     pub(crate) unread: Vec<bool>,
     /// Number of tile buffers.
     pub(crate) buffers: usize,
     pub(crate) reach: Reach,
-    /// Steps that are given to it: inputs and results of an earlier stage.
+    /// Steps that are not computed here: inputs and results of an earlier stage.
     pub(crate) given: Vec<Id>,
 }
 
-/// When a step's result is there: in which phase, and whether only tile by tile.
+/// Time of a step's result.
 #[derive(Clone, Copy, Default)]
 struct Time {
     phase: usize,
+    /// Whether the result is there tile by tile, not for the whole block at once.
     tile: bool,
 }
 
 impl Schedule {
-    /// Schedules what `wanted` needs of the steps marked `here`; what it needs of the others is
-    /// given. `kept` are those of the wanted steps that must be there for the whole block in the end.
+    /// Schedules the steps marked `here` that the wanted steps need; needed steps that are not marked
+    /// are given. Those of the wanted steps in `kept` are kept for the whole block.
     pub(crate) fn new(graph: &Graph, here: &[bool], wanted: &[Id], kept: &[Id]) -> Self {
         let needed = needed(graph, here, wanted);
         let mut schedule = Self {
@@ -85,7 +88,7 @@ impl Schedule {
         schedule
     }
 
-    /// Poolings of which only the gradient is wanted.
+    /// Finds the poolings of which only the gradient is needed.
     fn find_unread(&mut self, graph: &Graph, here: &[bool], needed: &[bool], wanted: &[Id]) {
         let is_pool = |id: &Id| matches!(graph.steps[*id], Step::Pool { .. });
         for id in (0..graph.steps.len())
@@ -108,6 +111,7 @@ impl Schedule {
         &mut self.phases[number]
     }
 
+    /// Finds the time of each step, from those of its operands.
     fn order(&mut self, graph: &Graph, here: &[bool], needed: &[bool]) -> Vec<Time> {
         let mut times = vec![Time::default(); graph.steps.len()];
         self.phase(0);
@@ -129,7 +133,10 @@ impl Schedule {
                 .map(|t| t.phase + usize::from(t.tile))
                 .max()
                 .unwrap_or(0);
-            let varies = graph.extents[id].positions;
+            let at_once = Time {
+                phase: whole,
+                tile: false,
+            };
             times[id] = match step {
                 Step::Mean(Dimension::Positions, _) => {
                     self.phase(in_tiles).tiles.push(id);
@@ -138,17 +145,20 @@ impl Schedule {
                         tile: false,
                     }
                 }
-                Step::Pool { .. } | Step::PoolGradient { .. } => Time {
-                    phase: whole,
-                    tile: false,
-                },
-                _ if varies => Time {
-                    phase: in_tiles,
-                    tile: true,
-                },
-                _ => Time {
-                    phase: whole,
-                    tile: false,
+                Step::Pool { .. } | Step::PoolGradient { .. } => at_once,
+                Step::Input(_)
+                | Step::Constant(_)
+                | Step::Value(..)
+                | Step::Partial { .. }
+                | Step::Combine(..)
+                | Step::Mean(Dimension::Channels, _)
+                | Step::Softmax(_)
+                | Step::Spread(..) => match graph.extents[id].positions {
+                    true => Time {
+                        phase: in_tiles,
+                        tile: true,
+                    },
+                    false => at_once,
                 },
             };
             let Time { phase, tile } = times[id];
@@ -161,6 +171,7 @@ impl Schedule {
         times
     }
 
+    /// Finds the place of each result, from the times at which it is read.
     fn place(
         &mut self,
         graph: &Graph,
@@ -182,7 +193,7 @@ impl Schedule {
             {
                 Place::Block
             } else {
-                // The number is given later.
+                // `share_buffers` numbers the buffers.
                 Place::Tile(0)
             };
         }
@@ -208,7 +219,7 @@ impl Schedule {
         }
     }
 
-    /// Gives the tile buffers numbers; one is used again once nothing reads it any more.
+    /// Numbers the tile buffers; a buffer is used again once nothing reads its result any more.
     fn share_buffers(&mut self, graph: &Graph, wanted: &[Id]) {
         for phase in &self.phases {
             let mut free: Vec<usize> = (0..self.buffers).collect();
@@ -238,17 +249,24 @@ impl Schedule {
 }
 
 impl Reach {
+    /// Widens the reach by that of a step.
     fn add(&mut self, step: &Step) {
         match step {
             Step::Mean(Dimension::Channels, _) | Step::Softmax(_) => self.channels = true,
             Step::Mean(Dimension::Positions, _) => self.positions = true,
             Step::Pool { .. } | Step::PoolGradient { .. } => self.neighbours = true,
-            _ => {}
+            Step::Input(_)
+            | Step::Constant(_)
+            | Step::Value(..)
+            | Step::Partial { .. }
+            | Step::Combine(..)
+            | Step::Spread(..) => {}
         }
     }
 
-    /// The shape of the blocks that fields are cut into: as small as the reach allows, but of about
-    /// `tile` elements, or `wide` in all channels, where it allows anything. A run of elements is a row of one channel.
+    /// The shape of the blocks that fields are cut into: as small as the reach allows. Runs of
+    /// positions have about `tile` elements, or `wide` in all channels; a run of elements is a row of
+    /// one channel.
     pub(crate) fn block(self, shape: Shape, tile: usize, wide: usize) -> Shape {
         let row = |positions: usize| Shape::new(1, 1, 1, positions);
         match self {
@@ -272,13 +290,13 @@ impl Reach {
         }
     }
 
-    /// Whether each element is computed by itself.
+    /// Whether each element can be computed by itself.
     pub(crate) fn is_element(self) -> bool {
         self == Self::default()
     }
 }
 
-/// The steps that the wanted ones need, operands of steps computed elsewhere not included.
+/// Whether the wanted steps need a step; operands of steps that are computed elsewhere are not needed.
 fn needed(graph: &Graph, here: &[bool], wanted: &[Id]) -> Vec<bool> {
     let mut needed = vec![false; graph.steps.len()];
     wanted.iter().for_each(|id| needed[*id] = true);

@@ -1,22 +1,10 @@
-//! Operators that look across elements: across the rows (channels) of a tile, or across neighbours.
+//! 3×3 pooling and its gradient.
 
-use crate::arithmetic::Arithmetic;
-use crate::kernels::{Level, Rows, View, ViewMut, for_each_level};
-use crate::lane::Lane;
+use super::level::{Level, for_each_level};
 
 for_each_level! {
-    /// The mean over the rows, written as one row.
-    fn mean_rows[mean_rows_avx2, mean_rows_avx512, mean_rows_body](rows: Rows, x: View<'_>, out: &mut [f32])
-}
-
-for_each_level! {
-    /// Softmax over the rows at each place of a row.
-    fn softmax[softmax_avx2, softmax_avx512, softmax_body](rows: Rows, x: View<'_>, out: ViewMut<'_>)
-}
-
-for_each_level! {
-    /// 3×3 maximum or minimum on planes of `height` rows of `width`, and where each was found; values
-    /// are not kept where there is no room for them.
+    /// 3×3 maximum or minimum on planes of `height` rows of `width`, and the places where each was
+    /// found. Values are not kept where `out` is empty.
     fn pool[pool_avx2, pool_avx512, pool_body](
         min: bool, plane: Plane, x: &[f32], out: &mut [f32], winners: &mut Winners,
     )
@@ -30,68 +18,6 @@ for_each_level! {
     )
 }
 
-// Everything below is inlined, so that it is compiled for each instruction set.
-
-/// Elements of a row that are handled together, so that their sums stay in registers.
-const RUN: usize = 64;
-
-#[inline(always)]
-fn mean_rows_body<const FMA: bool>(rows: Rows, x: View<'_>, out: &mut [f32]) {
-    #[expect(clippy::cast_precision_loss, reason = "channels are few")]
-    let share = 1.0 / rows.count as f32;
-    for (start, out) in runs(rows.length).zip(out[..rows.length].chunks_mut(RUN)) {
-        let mut sums = [0.0; RUN];
-        for r in 0..rows.count {
-            let row = &x.data[r * x.stride + start..][..out.len()];
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += value;
-            }
-        }
-        for (out, sum) in out.iter_mut().zip(&sums) {
-            *out = sum * share;
-        }
-    }
-}
-
-fn runs(length: usize) -> impl Iterator<Item = usize> {
-    (0..length).step_by(RUN)
-}
-
-#[inline(always)]
-fn softmax_body<const FMA: bool>(rows: Rows, x: View<'_>, out: ViewMut<'_>) {
-    let ViewMut { data, stride } = out;
-    for start in runs(rows.length) {
-        let length = RUN.min(rows.length - start);
-        let place = |r: usize, stride: usize| r * stride + start..r * stride + start + length;
-        let mut largest = [f32::NEG_INFINITY; RUN];
-        for r in 0..rows.count {
-            for (largest, value) in largest.iter_mut().zip(&x.data[place(r, x.stride)]) {
-                *largest = greater(*value, *largest);
-            }
-        }
-        let mut sums = [0.0; RUN];
-        for r in 0..rows.count {
-            let values = x.data[place(r, x.stride)].iter().zip(&largest);
-            let out = data[place(r, stride)].iter_mut().zip(&mut sums);
-            for ((out, sum), (value, largest)) in out.zip(values) {
-                *out = Lane::<FMA>(value - largest).exp().0;
-                *sum += *out;
-            }
-        }
-        for r in 0..rows.count {
-            for (out, sum) in data[place(r, stride)].iter_mut().zip(&sums) {
-                *out /= sum;
-            }
-        }
-    }
-}
-
-/// The greater of two numbers; NaN if either is NaN, so that nothing invalid is hidden.
-#[inline(always)]
-fn greater(a: f32, b: f32) -> f32 {
-    if a >= b || a.is_nan() { a } else { b }
-}
-
 /// Extents of a plane of pixels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plane {
@@ -99,7 +25,8 @@ pub(crate) struct Plane {
     pub(crate) width: usize,
 }
 
-/// Which neighbour each pooled value comes from, in two steps: first the column's, then the row's.
+/// Neighbours that the pooled values come from, in two steps: the best of each column of three, then
+/// the best of three columns.
 #[derive(Debug, Default)]
 pub(crate) struct Winners {
     /// At each pixel, the row of the best of three pixels above each other: 0, 1 or 2.
@@ -108,9 +35,9 @@ pub(crate) struct Winners {
     columns: Vec<u8>,
     /// A row of bests, or of adjoints on their way, with a frame of one element.
     framed: Vec<f32>,
-    /// Their rows or columns.
+    /// The rows or columns of the elements of `framed`.
     framed_places: Vec<i32>,
-    /// A row of `columns`.
+    /// One row of `columns`.
     row_of_columns: Vec<i32>,
     /// A row of results that are not kept.
     results: Vec<f32>,
@@ -118,7 +45,7 @@ pub(crate) struct Winners {
     arrived: Vec<f32>,
 }
 
-/// Whether `b` takes the place of `a`, which comes first: it is better, or not a number.
+/// Whether `b` takes the place of `a`, which comes first: because `b` is better, or not a number.
 #[inline(always)]
 fn beats<const MIN: bool>(b: f32, a: f32) -> bool {
     (if MIN { b < a } else { b > a }) | (b.is_nan() & !a.is_nan())
@@ -143,7 +70,7 @@ fn pool_planes<const MIN: bool>(plane: Plane, x: &[f32], out: &mut [f32], winner
     let Plane { height, width } = plane;
     winners.rows.resize(x.len(), 0);
     winners.columns.resize(x.len(), 0);
-    // The frame is what loses against everything.
+    // The frame loses against everything.
     let worst = if MIN {
         f32::INFINITY
     } else {
@@ -188,7 +115,7 @@ fn pool_planes<const MIN: bool>(plane: Plane, x: &[f32], out: &mut [f32], winner
         }
         narrow(rows_here, &mut winners.rows[here.clone()]);
         let found_here = &mut winners.columns[here.clone()];
-        // Nothing is asked for but the places where values are not kept.
+        // An empty `out` asks for the places alone.
         let out = match out.is_empty() {
             true => &mut results[..],
             false => &mut out[here],
@@ -197,7 +124,7 @@ fn pool_planes<const MIN: bool>(plane: Plane, x: &[f32], out: &mut [f32], winner
         let places = [0, 1, 2].map(|k| &rows[k..k + width]);
         let (out, columns) = (&mut out[..width], &mut columns[..width]);
         for i in 0..width {
-            // Of equals the one in the higher row comes first, then the one further left.
+            // Of equal elements the one in the higher row comes first, then the one further left.
             let later = follows::<MIN>((bests[1][i], places[1][i]), (bests[0][i], places[0][i]));
             let value = if later { bests[1][i] } else { bests[0][i] };
             let place = if later { places[1][i] } else { places[0][i] };
@@ -210,7 +137,7 @@ fn pool_planes<const MIN: bool>(plane: Plane, x: &[f32], out: &mut [f32], winner
     }
 }
 
-/// 0, 1 and 2 in a byte each.
+/// Copies the numbers 0, 1 and 2 to a byte each.
 #[inline(always)]
 #[expect(
     clippy::cast_possible_truncation,
@@ -223,7 +150,7 @@ fn narrow(from: &[i32], to: &mut [u8]) {
     }
 }
 
-/// Whether a column's best takes the place of that of a column to its left.
+/// Whether the best of a column takes the place of the best of a column to its left.
 #[inline(always)]
 fn follows<const MIN: bool>((b, row): (f32, i32), (a, row_of_a): (f32, i32)) -> bool {
     let equal = (b == a) | (b.is_nan() & a.is_nan());
@@ -274,7 +201,7 @@ fn pool_gradient_body<const FMA: bool>(
         }
         for row in 0..height {
             let rows = |r: usize| &winners.rows[start + r * width..][..width];
-            // Beyond the edge nothing arrived, whatever its stand-in says.
+            // Nothing arrived beyond the edge, whatever the row that stands in for it says.
             let places = [row.saturating_sub(1), row, (row + 1).min(height - 1)].map(rows);
             let values = [0, 1, 2].map(|k| &arrived[(row + k) * width..][..width]);
             let out = &mut out[start + row * width..][..width];

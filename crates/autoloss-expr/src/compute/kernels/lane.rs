@@ -2,7 +2,8 @@
 //!
 //! [`Lane`] is one `f32` whose functions have no branches, so that a loop over them is compiled to
 //! vector instructions of whatever width the surrounding function may use. With `FMA` the
-//! polynomials use fused multiply-add, which must only be chosen where the processor has it.
+//! polynomials use fused multiply-add, which must be chosen only on processors that have the
+//! instruction.
 //!
 //! The polynomials are those of the Cephes library (S. Moshier). Largest errors against f64 over
 //! the whole range, measured by the tests below: exp 2, ln 2, tanh 4 units in the last place.
@@ -107,7 +108,7 @@ fn ln<const FMA: bool>(x: f32) -> f32 {
     // Subnormal numbers are scaled into the normal range.
     let tiny = x < f32::MIN_POSITIVE;
     let scaled = if tiny { x * 8_388_608.0 } else { x };
-    // Take the exponent so that the mantissa lies in [√½, √2).
+    // The exponent for which the mantissa lies in [√½, √2).
     let bits = scaled.to_bits().wrapping_sub(0x3f35_04f3);
     let exponent = (bits.cast_signed() >> 23) - if tiny { 23 } else { 0 };
     let m = f32::from_bits((bits & 0x007f_ffff).wrapping_add(0x3f35_04f3)) - 1.0;

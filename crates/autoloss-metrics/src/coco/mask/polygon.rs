@@ -1,24 +1,21 @@
 //! Polygons drawn as masks, pixel by pixel as COCO draws them.
 //!
-//! COCO draws the outline on a grid five times as fine, walks along it in steps
-//! of one, and looks where it passes from one column of pixels to the next. Only
-//! these places matter; here they are computed for each column that an edge
+//! COCO draws the outline on a grid five times as fine, walks along the outline in
+//! steps of one, and notes where it passes from one column of pixels to the next.
+//! Only these places matter. Here they are computed for each column that an edge
 //! crosses, without the walk.
 
 use std::ops::Range;
 
+use super::Mask;
 use super::error::MaskError;
-use super::mask::Mask;
+use crate::coco::limits::MAX_CROSSINGS;
 
-/// Steps of the fine grid a pixel.
+/// Steps of the fine grid in a pixel.
 const SCALE: i32 = 5;
 
 /// The largest coordinate: differences on the fine grid fit 32 bits.
 const LARGEST: f64 = 1e8;
-
-/// How often outlines may cross from one column of pixels to the next: a few
-/// coordinates must not make a mask of gigabytes.
-pub(super) const MAX_CROSSINGS: usize = 1 << 20;
 
 impl Mask {
     /// The union of polygons, each a list of x and y in turn, on an image of
@@ -52,7 +49,7 @@ impl Mask {
         if height == 0 || width == 0 {
             return Err(MaskError::NoPixels { height, width });
         }
-        // An empty mask of the size: nothing larger is drawn.
+        // An empty mask of the size is refused where the drawn one would be too large.
         Self::from_runs(Vec::new(), height, width)?;
         let mut spans = Vec::new();
         let mut crossings = Vec::new();
@@ -113,8 +110,8 @@ fn columns(from: [i32; 2], to: [i32; 2], width: u32) -> Range<u32> {
     first as u32..width.min((last + 1).max(0) as u32)
 }
 
-/// Calls `cross` with each column of the image that an edge enters or leaves
-/// over the middle of its pixels, and the fine row where it does.
+/// Calls `cross` with each column of the image over the middle of whose pixels an
+/// edge passes, and the fine row of that place.
 fn edge(from: [i32; 2], to: [i32; 2], width: u32, mut cross: impl FnMut(u32, i32)) {
     let flat = (to[0] - from[0]).abs() >= (to[1] - from[1]).abs();
     // The walk begins at the smaller coordinate of the longer side.

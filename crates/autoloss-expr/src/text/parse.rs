@@ -1,96 +1,21 @@
-//! Formula text: parse and print.
-//!
-//! Infix with the operator table's names, `-(y * log(yhat))`. `a - b` is `add(a, neg(b))` and
-//! `a / b` is `mul(a, inv(b))`. Printing is canonical: `parse(print(t)) == t`, and
-//! `print(parse(s))` is the one spelling of `s`.
-//!
-//! ```text
-//! loss    = tree | name "=" tree { ";" name "=" tree } [";"]
-//! tree    = product { ("+" | "-") product }
-//! product = unary { ("*" | "/") unary }
-//! unary   = "-" unary | atom
-//! atom    = number | input | operator "(" tree { "," tree } ")" | "(" tree ")"
-//!         | native "(" [number { "," number }] ")"
-//! ```
-//!
-//! A native loss ([`NativeLoss`]) is a whole branch's loss, never part of a larger formula.
+//! Reading of formulas.
 
-use std::fmt;
-
+use super::error::{ParseError, did_you_mean, shown};
 use crate::native::NativeLoss;
 use crate::operator::Operator;
 use crate::tree::{Branch, Loss, Tree};
 
-/// Deepest nesting and most nodes a formula may have: far beyond any loss, and small enough that
-/// no formula can exhaust the stack.
+/// Deepest nesting and largest number of nodes of a formula: far beyond any loss, and small enough
+/// that no formula can exhaust the stack.
 const MAX_DEPTH: usize = 300;
 const MAX_NODES: usize = 10_000;
-
-/// Characters that are shown on either side of a place.
-const AROUND: usize = 100;
-
-/// Characters of a name that are shown; no known name has as many.
-const NAME: usize = 60;
-
-/// A formula that cannot be read: where, what was expected, what was found.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("column {column}: {message}")]
-pub struct ParseError {
-    /// Column of the first character that does not fit, counted from 1 in characters.
-    pub column: usize,
-    /// What was expected and what was found.
-    pub message: String,
-}
-
-impl ParseError {
-    /// The formula with a caret under the place, for people; of a long one, the part around the place.
-    #[must_use]
-    pub fn caret(&self, formula: &str) -> String {
-        let plain = |c: char| if c.is_control() { ' ' } else { c };
-        let chars: Vec<char> = formula.chars().map(plain).collect();
-        let at = self.column.saturating_sub(1).min(chars.len());
-        let (begin, end) = (at.saturating_sub(AROUND), chars.len().min(at + AROUND));
-        let left = if begin > 0 { "…" } else { "" };
-        let right = if end < chars.len() { "…" } else { "" };
-        let part: String = chars[begin..end].iter().collect();
-        let place = " ".repeat(at - begin + left.chars().count());
-        format!("{left}{part}{right}\n{place}^")
-    }
-}
-
-/// The candidate nearest to `name` by edit distance, if any is near enough to be a slip.
-#[must_use]
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .filter(|_| name.len() <= NAME)
-        .map(|c| (strsim::damerau_levenshtein(name, c), c))
-        .filter(|(distance, c)| *distance <= 1 + c.len() / 3 && *distance < name.len().max(c.len()))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, c)| c)
-}
-
-/// A name as it was typed, cut where it is too long to read.
-fn shown(name: &str) -> String {
-    match name.char_indices().nth(NAME) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
-}
-
-fn did_you_mean(name: &str, known: &[&str]) -> String {
-    nearest(name, known.iter().copied()).map_or_else(
-        || format!("known: {}", known.join(", ")),
-        |c| format!("did you mean `{c}`?"),
-    )
-}
 
 impl Tree {
     /// Reads a formula that may use the given inputs.
     ///
     /// # Errors
-    /// The column and what was expected there; an unknown operator or input comes with the nearest
-    /// known name.
+    /// A formula that cannot be read. The error names the column and the expected text; for an unknown
+    /// operator or input also the nearest known name.
     pub fn parse(text: &str, inputs: &[&str]) -> Result<Self, ParseError> {
         let mut parser = Parser::new(text, inputs);
         let tree = parser.whole()?;
@@ -169,16 +94,20 @@ impl Loss {
     }
 }
 
-/// Form of a loss with these branches.
+/// Form of a loss of these branches, for errors.
 fn form(branches: &[&str]) -> String {
     let parts: Vec<String> = branches.iter().map(|name| format!("{name} = …")).collect();
     parts.join("; ")
 }
 
+/// A place in a text, which moves on token by token.
 struct Parser<'a> {
     chars: Vec<char>,
+    /// Number of characters that were read.
     at: usize,
+    /// Number of nodes of all trees so far.
     nodes: usize,
+    /// Inputs that the formula may use.
     inputs: Vec<&'a str>,
 }
 
@@ -198,11 +127,13 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The next character that is no space.
     fn peek(&mut self) -> Option<char> {
         self.skip_space();
         self.chars.get(self.at).copied()
     }
 
+    /// Moves over a character if it is the next one.
     fn take(&mut self, c: char) -> bool {
         let found = self.peek() == Some(c);
         self.at += usize::from(found);
@@ -213,11 +144,13 @@ impl<'a> Parser<'a> {
         self.peek().is_none()
     }
 
+    /// Column of the next character, counted from 1.
     fn position(&mut self) -> usize {
         self.skip_space();
         self.at + 1
     }
 
+    /// An error at the next character.
     fn error(&mut self, expected: &str) -> ParseError {
         let found = self
             .peek()
@@ -228,6 +161,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Fails unless nothing follows.
     fn end(&mut self, expected: &str) -> Result<(), ParseError> {
         if self.at_end() {
             Ok(())
@@ -236,6 +170,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reads a name, if one follows.
     fn name(&mut self) -> Option<String> {
         self.skip_space();
         let start = self.at;
@@ -247,6 +182,7 @@ impl<'a> Parser<'a> {
         (self.at > start).then(|| self.chars[start..self.at].iter().collect())
     }
 
+    /// Whether a name and `=` follow.
     fn at_assignment(&mut self) -> bool {
         let start = self.at;
         let found = self.name().is_some() && self.take('=');
@@ -321,6 +257,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reads a product.
     fn product(&mut self, depth: usize) -> Result<Tree, ParseError> {
         let mut left = self.unary(depth)?;
         loop {
@@ -338,6 +275,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reads an atom with its minus signs.
     fn unary(&mut self, depth: usize) -> Result<Tree, ParseError> {
         if depth > MAX_DEPTH {
             return Err(self.too_large());
@@ -349,6 +287,7 @@ impl<'a> Parser<'a> {
         self.atom(depth)
     }
 
+    /// Reads a number, an input, a call or a formula in parentheses.
     fn atom(&mut self, depth: usize) -> Result<Tree, ParseError> {
         const EXPECTED: &str = "a number, an input, an operator or `(`";
         if self.take('(') {
@@ -365,6 +304,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reads a number.
     fn number(&mut self) -> Result<Tree, ParseError> {
         let start = self.at;
         while let Some(&c) = self.chars.get(self.at) {
@@ -386,6 +326,7 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Reads an input or a call.
     fn named(&mut self, depth: usize) -> Result<Tree, ParseError> {
         let column = self.position();
         let name = self.name().unwrap_or_default();
@@ -435,252 +376,5 @@ impl<'a> Parser<'a> {
             )));
         }
         self.node(Tree::apply(operator, operands))
-    }
-}
-
-/// How tightly a printed tree binds.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Binding {
-    Sum,
-    Product,
-    Unary,
-}
-
-impl Tree {
-    fn binding(&self) -> Binding {
-        match self {
-            Self::Apply(Operator::Add, _) => Binding::Sum,
-            Self::Apply(Operator::Mul, _) => Binding::Product,
-            _ => Binding::Unary,
-        }
-    }
-
-    /// Prints with parentheses where it binds less tightly than its place demands.
-    fn print(&self, f: &mut fmt::Formatter<'_>, place: Binding) -> fmt::Result {
-        if self.binding() < place {
-            write!(f, "(")?;
-            self.print(f, Binding::Sum)?;
-            return write!(f, ")");
-        }
-        match self {
-            Self::Input(name) => write!(f, "{name}"),
-            Self::Native(loss) => write!(f, "{loss}"),
-            Self::Constant(c) if *c != 0.0 && !(1e-4..1e16).contains(c) => write!(f, "{c:e}"),
-            Self::Constant(c) => write!(f, "{c}"),
-            Self::Apply(Operator::Neg, operands) => {
-                write!(f, "-")?;
-                operands[0].print(f, Binding::Unary)
-            }
-            Self::Apply(Operator::Add, operands) => {
-                print_infix(f, operands, ("+", "-", Operator::Neg), Binding::Sum)
-            }
-            Self::Apply(Operator::Mul, operands) => {
-                print_infix(f, operands, ("*", "/", Operator::Inv), Binding::Product)
-            }
-            Self::Apply(operator, operands) => {
-                write!(f, "{}(", operator.name())?;
-                for (i, operand) in operands.iter().enumerate() {
-                    if i > 0 {
-                        write!(f, ", ")?;
-                    }
-                    operand.print(f, Binding::Sum)?;
-                }
-                write!(f, ")")
-            }
-        }
-    }
-}
-
-/// Prints `a + b`, or `a - b` where the right operand is the inverse of what follows.
-fn print_infix(
-    f: &mut fmt::Formatter<'_>,
-    operands: &[Tree],
-    (symbol, inverse_symbol, inverse): (&str, &str, Operator),
-    binding: Binding,
-) -> fmt::Result {
-    let tighter = match binding {
-        Binding::Sum => Binding::Product,
-        _ => Binding::Unary,
-    };
-    operands[0].print(f, binding)?;
-    match &operands[1] {
-        Tree::Apply(op, inner) if *op == inverse => {
-            write!(f, " {inverse_symbol} ")?;
-            inner[0].print(f, tighter)
-        }
-        right => {
-            write!(f, " {symbol} ")?;
-            right.print(f, tighter)
-        }
-    }
-}
-
-impl fmt::Display for Tree {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.print(f, Binding::Sum)
-    }
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [branch] = self.branches.as_slice() {
-            return branch.tree.fmt(f);
-        }
-        for (i, branch) in self.branches.iter().enumerate() {
-            let separator = if i > 0 { "; " } else { "" };
-            write!(f, "{separator}{} = {}", branch.name, branch.tree)?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::any_tree;
-    use proptest::prelude::*;
-
-    const INPUTS: &[&str] = &["yhat", "y"];
-
-    fn printed(text: &str) -> String {
-        Tree::parse(text, INPUTS).unwrap().to_string()
-    }
-
-    fn error(text: &str) -> String {
-        Tree::parse(text, INPUTS).unwrap_err().to_string()
-    }
-
-    proptest! {
-        #[test]
-        fn parse_after_print_is_the_identity(tree in any_tree(5)) {
-            let text = tree.to_string();
-            prop_assert_eq!(&Tree::parse(&text, INPUTS).unwrap(), &tree);
-            prop_assert_eq!(printed(&text), text);
-        }
-
-        #[test]
-        fn any_text_is_read_or_refused_without_panic(text in "[-+*/()=;,. a-z0-9_^é]{0,60}") {
-            if let Err(e) = Tree::parse(&text, INPUTS) {
-                prop_assert!(e.column >= 1 && e.column <= text.chars().count() + 1);
-            }
-            let _ = Loss::parse(&text, &[("a", vec!["yhat"]), ("b", vec!["y"])]);
-        }
-    }
-
-    #[test]
-    fn prints_one_spelling() {
-        assert_eq!(printed("-(y*log(yhat))"), "-(y * log(yhat))");
-        assert_eq!(printed("add(y, neg(yhat))"), "y - yhat");
-        assert_eq!(printed("mul(y, inv(yhat + 1))"), "y / (yhat + 1)");
-        assert_eq!(printed("y - (yhat - 1)"), "y - (yhat - 1)");
-        assert_eq!(printed("(y - yhat) - 1"), "y - yhat - 1");
-        assert_eq!(printed("- y * yhat"), "-y * yhat");
-        assert_eq!(printed("y--yhat"), "y - -yhat");
-        assert_eq!(printed("inv(y)*2.50"), "inv(y) * 2.5");
-        assert_eq!(printed("1e-12 + 1E300"), "1e-12 + 1e300");
-    }
-
-    #[test]
-    fn errors_say_where_and_what() {
-        assert_eq!(
-            error("y * lgo(yhat)"),
-            "column 5: unknown operator `lgo`; did you mean `log`?"
-        );
-        assert_eq!(
-            error("y * yaht"),
-            "column 5: unknown input `yaht`; did you mean `yhat`?"
-        );
-        assert_eq!(
-            error("(y + 1"),
-            "column 7: expected an operator or `)`, found the end"
-        );
-        assert_eq!(
-            error("y +"),
-            "column 4: expected a number, an input, an operator or `(`, found the end"
-        );
-        assert_eq!(
-            error("add(y)"),
-            "column 6: expected `,`: `add` takes 2 operands, found `)`"
-        );
-        assert_eq!(
-            error("log(y, y)"),
-            "column 6: expected an operator or `)`: `log` takes 1 operand, found `,`"
-        );
-        assert_eq!(
-            error("log y"),
-            "column 5: expected `(` after the operator `log`, found `y`"
-        );
-        assert_eq!(
-            error("y y"),
-            "column 3: expected an operator (`+`, `-`, `*`, `/`) or the end of the formula, found `y`"
-        );
-        assert_eq!(
-            error("1e999"),
-            "column 1: expected a finite number, found `1e999`"
-        );
-        assert!(error(&"(".repeat(100_000)).contains("too large"));
-        assert!(error(&"-".repeat(100_000)).contains("too large"));
-        assert!(error(&format!("1{}", "+1".repeat(100_000))).contains("too large"));
-    }
-
-    #[test]
-    fn losses_of_several_branches() {
-        let branches = [("class", vec!["yhat", "y"]), ("box", vec!["i", "u"])];
-        let loss = Loss::parse("box = 1 - i / u; class = -(y * log(yhat));", &branches).unwrap();
-        assert_eq!(
-            loss.to_string(),
-            "class = -(y * log(yhat)); box = 1 - i / u"
-        );
-        assert_eq!(Loss::parse(&loss.to_string(), &branches).unwrap(), loss);
-        let error = |text: &str| Loss::parse(text, &branches).unwrap_err().to_string();
-        assert_eq!(
-            error("class = y"),
-            "column 10: branch `box` is missing: add `; box = …`"
-        );
-        assert_eq!(
-            error("clas = y"),
-            "column 1: unknown branch `clas`; did you mean `class`?"
-        );
-        assert_eq!(
-            error("class = y; class = y"),
-            "column 12: branch `class` is given twice"
-        );
-        assert_eq!(
-            error("class = u * logit; box = i"),
-            "column 9: unknown input `u`; known: yhat, y"
-        );
-        assert_eq!(
-            error("y"),
-            "column 1: expected the loss of each branch, `class = …; box = …`, found `y`"
-        );
-    }
-
-    #[test]
-    fn a_single_branch_needs_no_name() {
-        let branches = [("mask", vec!["yhat", "y"])];
-        let bare = Loss::parse("y * yhat", &branches).unwrap();
-        assert_eq!(bare, Loss::parse("mask = y * yhat", &branches).unwrap());
-        assert_eq!(bare.to_string(), "y * yhat");
-    }
-
-    #[test]
-    fn the_caret_stands_under_the_place() {
-        let text = "y * lgo(yhat)";
-        let e = Tree::parse(text, INPUTS).unwrap_err();
-        assert_eq!(e.caret(text), "y * lgo(yhat)\n    ^");
-        // Far out in a long formula the part around the place is shown.
-        let text = format!("{}$\ny{}", " ".repeat(70_000), "+ y".repeat(70_000));
-        let e = Tree::parse(&text, INPUTS).unwrap_err();
-        assert_eq!(e.column, 70_001);
-        let shown = e.caret(&text);
-        let (formula, caret) = shown.split_once('\n').unwrap();
-        let place = caret.chars().count() - 1;
-        assert_eq!(formula.chars().nth(place), Some('$'));
-        assert!(formula.starts_with('…') && formula.ends_with('…'));
-        assert_eq!(formula.chars().count(), 2 * AROUND + 2);
-        // The end of a formula is a place, too.
-        let e = Tree::parse("y +", INPUTS).unwrap_err();
-        assert_eq!(e.caret("y +"), "y +\n   ^");
-        assert!(error(&"a".repeat(70_000)).chars().count() < 200);
     }
 }
