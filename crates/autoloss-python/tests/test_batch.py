@@ -96,9 +96,10 @@ def test_a_batch_that_fails_is_scored_one_by_one_and_told(tmp_path):
 
 
 def questions(task):
-    samples = task.screening_samples(3, 5)
-    targets = [{"classes": sample.target} for sample in samples]
-    return [(Scorer("metric", task.metric, ["classes"], t), [s.prediction]) for s, t in zip(samples, targets, strict=True)]
+    def scorer(sample):
+        return Scorer("metric", task.metric, ["classes"], {"classes": sample.target})
+
+    return [(scorer(sample), [sample.prediction]) for sample in task.screening_samples(3, 5)]
 
 
 def test_a_prediction_that_cannot_be_scored_leaves_the_others_alone():
@@ -136,7 +137,7 @@ def test_a_batch_may_take_the_limit_for_each_prediction():
         (lambda s, p, t: [np.nan] * len(p), ValueError, "Wrong.metric_batch returned nan"),
         (lambda s, p, t: [0.5] * len(p), ValueError, r"prediction 0 of 4 where `metric` gives .* expected the same"),
         (lambda s, p, t: 1 / 0, ZeroDivisionError, "division by zero"),
-        (lambda s, p: [], TypeError, r"Wrong.metric_batch\(p\) cannot be called, expected \(self, predictions, targets\)"),
+        (lambda s, p: [], TypeError, r"Wrong.metric_batch\(p\) cannot be called, expected \(self, predictions, targ"),
         (3, TypeError, "Wrong.metric_batch is a int, expected a method"),
     ],
 )

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from autoloss import _run_settings, _samples
-from autoloss._core import Loss, Metric
 from autoloss._batch import Batch
+from autoloss._core import Loss, Metric
 from autoloss._timed import Timed
 from autoloss.task import METRIC_INPUTS, Branch, Derived, Evaluation, Task
 
