@@ -137,12 +137,15 @@ def main():
     task = Diabetes(standardised_diabetes()) if setting == "diabetes" else Mnist(mnist(data))
     run = al.search(task, **arguments)
     print(run)
-    for found in run.comparisons:
+    comparisons = run.comparisons
+    for found in comparisons:
         p = "" if found["p"] is None else f", p = {found['p']:.3g} against {found['against']}"
-        print(f"{found['name']:>14}: error {task.told(found['mean']):.4f}{p}   {found['formula']}")
+        errors = [task.told(training["score"]) for training in found["trainings"]]
+        found["errors"] = errors
+        print(f"{found['name']:>14}: error {np.mean(errors):.4f} ± {np.std(errors):.4f}{p}   {found['formula']}")
     if out is not None:
         Path(out).write_text(
-            json.dumps({"setting": setting, "counts": run.counts, "comparisons": run.comparisons}, indent=1)
+            json.dumps({"setting": setting, "counts": run.counts, "comparisons": comparisons}, indent=1)
         )
 
 

@@ -170,19 +170,29 @@ impl MayBeNan for f64 {
     }
 }
 
+/// Whether some element is NaN; without a branch in the loop, so that it is as fast as memory.
+fn any_nan<T: MayBeNan>(chunk: &[T]) -> bool {
+    chunk.iter().fold(false, |any, x| any | x.is_nan())
+}
+
+/// Elements that are looked at before the first NaN ends a look.
+const LOOK: usize = 1024;
+
+/// Whether some element is NaN.
+pub(crate) fn has_nan<T: MayBeNan>(values: &[T]) -> bool {
+    values.chunks(LOOK).any(any_nan)
+}
+
 /// Refuses NaN, by its place.
 ///
 /// # Errors
 /// The first element that is NaN.
 pub(crate) fn no_nan<T: MayBeNan>(place: Place<'_>, dims: &[usize], values: &[T]) -> PyResult<()> {
-    const CHUNK: usize = 1024;
-    // Without a branch in the loop it is as fast as memory.
-    let has_nan = |chunk: &[T]| chunk.iter().fold(false, |any, x| any | x.is_nan());
-    let Some(chunk) = values.chunks(CHUNK).position(has_nan) else {
+    let Some(chunk) = values.chunks(LOOK).position(any_nan) else {
         return Ok(());
     };
-    let rest = values[chunk * CHUNK..].iter().position(|x| x.is_nan());
-    let mut flat = chunk * CHUNK + rest.unwrap_or(0);
+    let rest = values[chunk * LOOK..].iter().position(|x| x.is_nan());
+    let mut flat = chunk * LOOK + rest.unwrap_or(0);
     let mut index = vec![0; dims.len()];
     for (index, extent) in index.iter_mut().zip(dims).rev() {
         *index = flat % extent;

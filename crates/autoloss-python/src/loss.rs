@@ -1,5 +1,6 @@
 //! The class `Loss`: a formula, and its value and gradient on numpy arrays.
 
+mod chunks;
 mod code;
 mod compute;
 mod curves;
@@ -135,6 +136,9 @@ impl PyLoss {
     /// `yhat` and `y` are numpy arrays of one shape, (N, C) with up to three spatial dimensions, both float32 or
     /// both float64, contiguous, without NaN; further inputs of the formula are given by name. A loss of several
     /// branches takes dictionaries of arrays by branch. Nothing is copied, and other threads run meanwhile.
+    ///
+    /// Where the loss of a batch is the mean of its samples' losses, large batches are computed on as many threads as
+    /// there are cores, or as the variable `RAYON_NUM_THREADS` says; the result is the same for any number.
     ///
     /// >>> import numpy as np, autoloss as al
     /// >>> yhat = np.array([[0.25, 0.75], [0.5, 0.5]])

@@ -55,6 +55,12 @@ impl PyStore {
         Ok(dict)
     }
 
+    /// Whether the prediction of a branch of the run's losses is probabilities.
+    fn is_probabilities(&self, py: Python<'_>, branch: &str) -> PyResult<bool> {
+        let kinds = self.read(py, autoloss_report::Kinds::of)?;
+        Ok(kinds.is_probabilities(branch))
+    }
+
     /// Every candidate with its fate: a list of dictionaries, in the order of their numbers.
     fn candidates<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let rows = self.read(py, Store::candidates)?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use autoloss_search::study::{
     Context, Failure, Next, Plan, Record, Study, Told, Trained, Trial, TrialId, TrialOutcome,
 };
-use autoloss_search::{Event, Fate, Interrupt, Recorder, Scratch, SearchError, parse_loss};
+use autoloss_search::{Event, Fate, Interrupt, Recorder, Scratch, SearchError, Task, parse_loss};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -52,6 +52,7 @@ impl State {
     fn new(task: &PyTask, mut recorder: Recorder) -> Result<Self, SearchError> {
         let info = recorder.store().info()?;
         recorder.discard_unfinished()?;
+        recorder.describe(task.branches())?;
         let settings = &info.settings;
         let rows = recorder.store().candidates()?;
         let context = Context::new(task, settings)?;

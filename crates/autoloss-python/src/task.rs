@@ -1,12 +1,13 @@
 //! A task whose network, data and metric are Python: the search's trait over the user's object.
 
 mod derived;
+mod gather;
 mod job;
 mod sample;
 mod scorer;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use autoloss_expr::Loss;
@@ -19,6 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::loss::PyLoss;
+use gather::Gatherer;
 pub(crate) use job::{Interrupted, NotFinite, PyJob};
 pub(crate) use scorer::Faults;
 
@@ -35,6 +37,8 @@ pub(crate) struct PyTask {
     last_error: Mutex<Option<PyErr>>,
     /// Exceptions of the metric during screening.
     faults: Faults,
+    /// Exceptions of calls for several predictions, which the metric then scored one by one.
+    batch_faults: Faults,
 }
 
 impl PyTask {
@@ -61,6 +65,7 @@ impl PyTask {
             bridge: bridge.clone().unbind(),
             last_error: Mutex::default(),
             faults: Faults::default(),
+            batch_faults: Faults::default(),
         };
         let baselines: Vec<(String, String)> = bridge.getattr("baselines")?.extract()?;
         for (name, text) in baselines {
@@ -188,12 +193,14 @@ impl Task for PyTask {
     fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError> {
         Python::attach(|py| {
             let make = || -> PyResult<Vec<Sample>> {
-                let stored = self
-                    .bridge
-                    .bind(py)
-                    .call_method1("samples", (count, seed))?;
+                let bridge = self.bridge.bind(py);
+                let stored = bridge.call_method1("samples", (count, seed))?;
                 let stored = stored.cast::<PyList>()?;
-                let make = |sample| sample::stored(&sample, self.labels, &self.faults);
+                let batch = bridge.getattr("batch")?;
+                let gatherer = (!batch.is_none())
+                    .then(|| Arc::new(Gatherer::new(batch.unbind(), &self.batch_faults)));
+                let gatherer = gatherer.as_ref();
+                let make = |sample| sample::stored(&sample, self.labels, gatherer, &self.faults);
                 stored.iter().map(make).collect()
             };
             make().map_err(|error| TaskError::Failed(with_traceback(py, &error)))
@@ -252,7 +259,25 @@ impl Task for PyTask {
     }
 
     fn remark(&self) -> Option<String> {
-        Python::attach(|py| self.faults.remark(py))
+        let invalid = |count| {
+            format!(
+                "the metric or a derived input failed for {count} predictions that screening came to, whose losses \
+                 count as invalid"
+            )
+        };
+        let alone = |count| {
+            format!(
+                "`metric_batch` failed {count} times, and `metric` scored the predictions one by one"
+            )
+        };
+        Python::attach(|py| {
+            let remarks = [
+                self.batch_faults.remark(py, alone),
+                self.faults.remark(py, invalid),
+            ];
+            let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+            (!remarks.is_empty()).then(|| remarks.join("\n"))
+        })
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {

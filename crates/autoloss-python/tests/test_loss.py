@@ -1,8 +1,12 @@
 """The class Loss: formulas, values and gradients on numpy arrays."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,3 +235,70 @@ def test_the_lock_is_released_during_long_computations():
         seen += 1
     thread.join()
     assert seen > 100
+
+
+# Large batches.
+
+SAMPLES, SPLIT = 7, "-(y * log(yhat)) + max_pool(square(yhat - y)) * mean_c(yhat)"
+
+
+def large(dtype=np.float32):
+    rng = np.random.default_rng(0)
+    yhat = rng.dirichlet(np.ones(5), (SAMPLES, 96, 96)).transpose(0, 3, 1, 2)
+    y = np.eye(5)[rng.integers(0, 5, (SAMPLES, 96, 96))].transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(yhat, dtype), np.ascontiguousarray(y, dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_large_batch_is_the_mean_of_its_samples(dtype):
+    loss, (yhat, y) = al.Loss(SPLIT), large(dtype)
+    assert yhat.size > 2**18
+    assert not loss.batch_coupled
+    value, gradient = loss.value_and_gradient(yhat, y)
+    alone = [loss.value_and_gradient(yhat[n : n + 1], y[n : n + 1]) for n in range(SAMPLES)]
+    tolerance = {"rtol": 2e-7, "atol": 0} if dtype == np.float32 else {"rtol": 1e-15, "atol": 0}
+    assert value == pytest.approx(np.mean([v for v, _ in alone]), rel=1e-12)
+    assert loss.value(yhat, y) == pytest.approx(value, rel=1e-12 if dtype == np.float64 else 1e-6)
+    np.testing.assert_allclose(gradient, np.concatenate([g for _, g in alone]) / dtype(SAMPLES), **tolerance)
+
+
+def in_a_process(code, threads):
+    """What code prints that has a loss and a large batch."""
+    begin = f"""
+import os, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import hashlib, autoloss as al
+from test_loss import SPLIT, large
+loss, (yhat, y) = al.Loss(SPLIT), large()
+"""
+    environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-c", begin + code]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_a_large_batch_is_the_same_on_any_number_of_threads():
+    code = """
+value, gradient = loss.value_and_gradient(yhat, y)
+print(repr(value), repr(loss.value(yhat, y)), hashlib.sha256(gradient.tobytes()).hexdigest())
+"""
+    assert len({in_a_process(code, threads) for threads in (1, 2, 3, 16)}) == 1
+
+
+def test_a_process_that_was_forked_off_computes_large_batches():
+    code = """
+expected = loss.gradient(yhat, y)
+pid = os.fork()
+if pid == 0:
+    os._exit(int((loss.gradient(yhat, y) != expected).any()))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    assert in_a_process(code, 2).strip() == "0"
+
+
+def test_nan_in_a_large_batch_is_named_by_its_place():
+    loss, (yhat, y) = al.Loss(SPLIT), large()
+    yhat[5, 1, 2, 3] = yhat[6, 0, 0, 0] = np.nan
+    for call in (loss.value, loss.gradient, loss.value_and_gradient):
+        with pytest.raises(ValueError, match=r"`yhat` is NaN at index \(5, 1, 2, 3\)"):
+            call(yhat, y)

@@ -1,5 +1,7 @@
 """A run for people: pictures, its page, and the fidelity of its proxy."""
 
+import sqlite3
+
 import numpy as np
 import pytest
 from tasks import SMALL, Linear
@@ -49,6 +51,45 @@ def test_the_best_loss_has_a_curve_for_each_target(run, axes):
         middle = len(p) // 2
         expected = best.value(np.array([[p[middle]]]), np.array([[y]]))
         assert value[middle] == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+class Numbers(al.Task):
+    """A branch of numbers whose losses are scored by their size: nothing is trained."""
+
+    name = "numbers"
+    branches = [al.Branch("depth", channels=2, activation="none")]
+    baselines = ["mse"]
+
+    def screening_samples(self, count, seed):
+        rng = np.random.default_rng(seed)
+        return [al.Sample(rng.normal(size=(16, 2)), rng.normal(size=(16, 2))) for _ in range(count)]
+
+    def metric(self, prediction, target):
+        return 1 / (1 + np.abs(prediction["depth"] - target["depth"]).mean())
+
+    def evaluate(self, loss, job):
+        return 1 / (1 + len(str(loss)))
+
+
+def test_the_curve_of_a_branch_of_numbers_goes_beyond_probabilities(tmp_path, axes):
+    study = al.Study(Numbers(), run=tmp_path / "run", seed=0, evaluations=1, final_losses=0)
+    while trial := study.ask():
+        study.tell(trial, Numbers().evaluate(trial.loss, None))
+    folder = tmp_path / "run"
+    for number, found in enumerate((study.run, al.open(folder))):
+        axes.clear()
+        found.plot("loss", axes)
+        assert axes.get_xlabel() == "yhat", number
+        assert (axes.lines[0].get_xdata().min(), axes.lines[0].get_xdata().max()) == (-1, 2)
+    # The page is written without the task: by what the run says of its branches.
+    page = (tmp_path / "page.html", tmp_path / "guessed.html")
+    study.run.report(page[0])
+    assert not study.run._store.is_probabilities("depth")
+    with sqlite3.connect(folder / "run.sqlite") as file:
+        file.execute("DELETE FROM branch")
+    assert study.run._store.is_probabilities("depth")
+    study.run.report(page[1])
+    assert page[0].read_text() != page[1].read_text()
 
 
 def test_full_trainings_are_drawn_against_the_proxy(run, axes):

@@ -44,7 +44,7 @@ struct Sweep {
 }
 
 /// Value and gradient over the prediction, from 0 to 1 where that is a probability; `None` for a loss that has no value
-/// at a single element.
+/// at a single element, or uses inputs that are not known to follow from the prediction.
 #[must_use]
 pub fn curves(tree: &Tree, of_probabilities: bool) -> Option<Curves> {
     if tree.native().is_some() {
@@ -66,6 +66,11 @@ pub fn curves(tree: &Tree, of_probabilities: bool) -> Option<Curves> {
         of => with(sweep, x, &|inputs| gradient(tree, shape, inputs, of)[0]),
     };
     let sweeps = sweeps(tree, of_probabilities);
+    let given = (sweeps[0].inputs)(0.0, 0.0);
+    let is_given = |input: &str| given.iter().any(|(name, _)| *name == input);
+    if !tree.inputs().into_iter().all(is_given) {
+        return None;
+    }
     let curve = |sweep: &Sweep| Curve {
         label: sweep.label.clone(),
         value: points(sweep, &value),
@@ -200,7 +205,7 @@ mod tests {
     use super::*;
 
     fn of(formula: &str) -> String {
-        let names = ["yhat", "y", "i", "u", "e", "d", "v", "w"];
+        let names = ["yhat", "y", "i", "u", "e", "d", "v", "w", "other"];
         svg(&Tree::parse(formula, &names).unwrap(), true)
     }
 
@@ -217,6 +222,7 @@ mod tests {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{formula}");
         }
         assert_eq!(of("ssim()"), "");
+        assert_eq!(of("abs(yhat - other)"), "");
     }
 
     #[test]

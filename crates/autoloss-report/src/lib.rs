@@ -1,6 +1,7 @@
 //! Runs for people to read: a run as one HTML page, and diagrams as SVG.
 
 mod curves;
+mod kinds;
 mod page;
 pub mod plot;
 mod tree;
@@ -8,6 +9,7 @@ mod tree;
 use autoloss_search::resolve;
 
 pub use curves::{Curve, Curves, Points, curves};
+pub use kinds::Kinds;
 pub use page::html;
 
 /// The simplified form of a formula, where it is shorter.

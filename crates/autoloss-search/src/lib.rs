@@ -142,7 +142,8 @@ pub use settings::{
     Strategy, add_defaults, key_value, parse_toml, read_table, set_key,
 };
 pub use store::{
-    CandidateRow, FORMAT, Folder, FolderError, NewRun, Recorder, RunInfo, Store, StoreError,
+    CandidateRow, FORMAT, Folder, FolderError, NewRun, Recorder, RunBranch, RunInfo, Store,
+    StoreError,
 };
 pub use strategy::start_losses;
 pub use study::{Measured, Plan, expected_seconds};

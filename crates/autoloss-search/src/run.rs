@@ -84,6 +84,7 @@ impl Runner<'_> {
                 given: self.task.name().to_owned(),
             });
         }
+        recorder.describe(self.task.branches())?;
         let clock = Clock {
             before: info.elapsed,
             start: Instant::now(),

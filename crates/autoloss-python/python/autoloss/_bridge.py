@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autoloss import _run_settings, _samples
+from autoloss._batch import Batch
 from autoloss._core import Loss, Metric
 from autoloss._timed import Timed
 from autoloss.task import METRIC_INPUTS, Branch, Derived, Evaluation, Task
@@ -109,6 +110,12 @@ class Bridge:
         self.forecast: str | None = None
         for method, arguments in (("screening_samples", 2), ("metric", 2), ("evaluate", 2)):
             _check_method(task, method, arguments)
+        #: `metric_batch` where screening asks it: the task has its own, and screening asks `metric`.
+        self.batch: Batch | None = None
+        if _is_own(task, "metric_batch"):
+            _check_method(task, "metric_batch", 2)
+            if task.screening_metric is None:
+                self.batch = Batch(f"{self.owner}.metric_batch", task.metric_batch, limit)
         self.of_task = _run_settings.without_functions(self.branch_list)
         self._samples: tuple[tuple[int, int], list[StoredSample]] | None = None
 
@@ -182,16 +189,26 @@ class Bridge:
         """Tries the task's methods before the run begins and forecasts the metric's cost; a remark on a slow one."""
         self.task.check()
         tried: list[tuple[float, str]] = []
+        asked: list[tuple[Scorer, list[np.ndarray]]] = []
+        scores: list[float] = []
         for number, sample in enumerate(self.samples(count, seed)):
             for branch in sample.branches:
                 if branch.derived is not None:
                     values = branch.derived.values(branch.prediction.astype(np.float64))
                     branch.derived.pull_back(branch.prediction.astype(np.float64), values)
-                if callable(branch.score):
+                if isinstance(branch.score, Metric):
+                    self._check_native(f"sample {number}", branch.score, branch)
+                elif branch.score is not None:
                     self._try(f"sample {number}", branch.score, [branch])
-            seconds = self._try(f"sample {number}", sample.score, sample.branches)
-            if isinstance(sample.score, Scorer):
-                tried.append((seconds, sample.score.where))
+            if isinstance(sample.score, Metric):
+                self._check_native(f"sample {number}", sample.score, sample.branches[0])
+                continue
+            seconds, found = self._try(f"sample {number}", sample.score, sample.branches)
+            tried.append((seconds, sample.score.where))
+            asked += [(sample.score, self._seen(given)) for given in _ends(sample.branches)]
+            scores += found
+        if self.batch is not None:
+            self.batch.check(asked, scores)
         if not tried:
             return None
         # The first call may load modules.
@@ -201,16 +218,17 @@ class Bridge:
             return None
         return f"{self.forecast}; a native `screening_metric`, such as autoloss.metrics.bf1, takes none"
 
-    def _try(self, where: str, score: Any, branches: list[StoredBranch]) -> float:
-        """Checks a metric on a sample; seconds of a call."""
-        if isinstance(score, Metric):
-            if branches[0].labels is None:
-                raise TypeError(f"{self.owner}: {score!r} needs class numbers as targets, {where} has none")
-            return 0.0
+    def _check_native(self, where: str, score: Metric, branch: StoredBranch) -> None:
+        if branch.labels is None:
+            raise TypeError(f"{self.owner}: {score!r} needs class numbers as targets, {where} has none")
+
+    def _try(self, where: str, score: Scorer, branches: list[StoredBranch]) -> tuple[float, list[float]]:
+        """Checks a metric on a sample: seconds of a call, and the scores of predictions and targets."""
+        first, last = _ends(branches)
         start = time.perf_counter()
-        before = score(self._seen([b.prediction for b in branches]))
+        before = score(self._seen(first))
         seconds = time.perf_counter() - start
-        perfect = score(self._seen([b.target for b in branches]))
+        perfect = score(self._seen(last))
         if before > 1:
             raise ValueError(
                 f"{score.where} is {before:.4g} for the predictions of {where}, expected at most 1, higher is better; "
@@ -221,7 +239,7 @@ class Bridge:
                 f"{score.where} is {perfect:.4g} for the targets of {where} as predictions and {before:.4g} for the "
                 "untrained network's predictions, expected more for the targets: higher is better"
             )
-        return seconds
+        return seconds, [before, perfect]
 
     def _seen(self, predictions: list[np.ndarray]) -> list[np.ndarray]:
         """The predictions as the metric sees them."""
@@ -267,8 +285,16 @@ class Scorer:
 
     def __call__(self, predictions: list[np.ndarray]) -> float:
         """The score of the branches' predictions."""
-        seen = predictions[0] if self.names is None else dict(zip(self.names, predictions, strict=True))
-        return number(self.where, self.metric(seen, self.target))
+        return number(self.where, self.metric(self.seen(predictions), self.target))
+
+    def seen(self, predictions: list[np.ndarray]) -> Any:
+        """The branches' predictions in the form of the metric's argument."""
+        return predictions[0] if self.names is None else dict(zip(self.names, predictions, strict=True))
+
+
+def _ends(branches: list[StoredBranch]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The untrained predictions of a sample, and the perfect ones."""
+    return [branch.prediction for branch in branches], [branch.target for branch in branches]
 
 
 def _forecast(where: str, seconds: float) -> tuple[str, bool]:
@@ -311,12 +337,18 @@ def _branches(owner: str, task: Task) -> list[Branch]:
     return list(given)
 
 
+def _is_own(task: Task, name: str) -> bool:
+    """Whether a task does not leave a method to `Task`."""
+    method = getattr(task, name)
+    return getattr(method, "__func__", method) is not getattr(Task, name)
+
+
 def _check_method(task: Task, name: str, arguments: int) -> None:
     owner = type(task).__name__
     method = getattr(task, name, None)
     if not callable(method):
         raise TypeError(f"{owner}.{name} is a {type(method).__name__}, expected a method")
-    if getattr(method, "__func__", method) is getattr(Task, name):
+    if not _is_own(task, name):
         raise TypeError(f"{owner} has no method `{name}`, which autoloss.Task asks for")
     try:
         signature = inspect.signature(method)

@@ -113,8 +113,9 @@ def _numbers(what: str, values: np.ndarray) -> np.ndarray:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
+    exponentials: np.ndarray = np.exp(logits - logits.max(1, keepdims=True))
+    exponentials /= exponentials.sum(1, keepdims=True)
+    return exponentials
 
 
 def _probabilities(where: str, values: np.ndarray) -> np.ndarray:

@@ -45,15 +45,20 @@ class Timed:
 
     def __call__(self, *arguments: Any) -> Any:
         """The function's result."""
+        return self.of_several(1, *arguments)
+
+    def of_several(self, count: int, *arguments: Any) -> Any:
+        """The function's result, for which it may take the limit times `count`."""
         try:
             helper = self.idle.pop()
         except IndexError:
             helper = Helper()
         helper.calls.put((self.function, arguments))
         try:
-            result, error = helper.results.get(timeout=self.limit)
+            result, error = helper.results.get(timeout=count * self.limit)
         except queue.Empty:
-            raise TimeoutError(f"{self.where} took longer than metric_timeout = {self.limit:g} s") from None
+            each = f" for each of {count} predictions" if count > 1 else ""
+            raise TimeoutError(f"{self.where} took longer than metric_timeout = {self.limit:g} s{each}") from None
         self.idle.append(helper)
         if error is not None:
             raise error

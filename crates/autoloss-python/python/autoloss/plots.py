@@ -59,14 +59,15 @@ def loss(run: Run, ax: Axes) -> None:
     best = run.best
     if best is None:
         raise ValueError("Run.plot: the run has no score yet, expected one for the curves of its best loss")
-    numbers = {branch.name for branch in best._of_task or () if branch.activation == "none"}
+    known = {branch.name: branch.activation == "none" for branch in best._of_task or ()}
     axes = set()
     for name in best.branches:
-        drawn = best._curves(name, name in numbers)
+        numbers = known[name] if name in known else not run._store.is_probabilities(name)
+        drawn = best._curves(name, numbers)
         if drawn is None:
             continue
         x, curves = drawn
-        axes.add("p" if x == "yhat" and name not in numbers else x)
+        axes.add("p" if x == "yhat" and not numbers else x)
         for label, value, _ in curves:
             shown = f"{name}, {label}" if len(best.branches) > 1 else label
             ax.plot(*zip(*value, strict=True), label=shown)

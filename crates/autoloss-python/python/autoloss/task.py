@@ -109,8 +109,8 @@ class Evaluation:
 class Task:
     """A network, data and metric of one's own, trained in a loop of one's own.
 
-    A subclass sets `branches` and writes `screening_samples`, `metric` and `evaluate`. What the optional attributes
-    mean:
+    A subclass sets `branches` and writes `screening_samples`, `metric` and `evaluate`, and `metric_batch` where scoring
+    several predictions at once is faster than one by one. What the optional attributes mean:
 
     - `name`, `metric_name`: names in the run; by default those of the class and of the metric.
     - `baselines`: losses to compare with, formulas or names of the zoo; the first is the task's usual one, which
@@ -120,7 +120,7 @@ class Task:
     - `screening_metric`: a metric for screening alone, such as `autoloss.metrics.bf1`, which is computed without
       Python; by default `metric`.
     - `metric_timeout`: seconds that a call of the metric in screening may take; a prediction whose score takes longer
-      counts as one that cannot be scored.
+      counts as one that cannot be scored. `metric_batch` may take as many for each of its predictions.
     - `device`: the device of `Job.device`; by default "cuda" where torch finds one, else "cpu".
     """
 
@@ -143,6 +143,18 @@ class Task:
     def metric(self, prediction: Any, target: Any) -> float:
         """Scores a prediction, 0 to 1, higher is better; both are dictionaries of arrays by branch."""
         raise NotImplementedError
+
+    def metric_batch(self, predictions: list[Any], targets: list[Any]) -> Sequence[float]:
+        """Scores several predictions, each with its target, as `metric` scores each by itself.
+
+        Screening asks it, where a task has it and no `screening_metric`, for the predictions of candidates that are
+        screened at the same time: fewer than there are threads for that, which are as many as workers that train on
+        this machine's cores, else as many as cores. With one worker each call has one prediction. Its scores of the
+        stored samples are compared with those of `metric` before a run begins. Where a call raises an exception, takes
+        too long or gives anything but a finite number for each prediction, `metric` scores the predictions one by one,
+        and a warning at the end of the search tells of it.
+        """
+        return [self.metric(prediction, target) for prediction, target in zip(predictions, targets, strict=True)]
 
     def evaluate(self, loss: Loss, job: Job) -> float | Evaluation:
         """Trains a fresh network with the loss on the training data and scores it on `job.split`."""

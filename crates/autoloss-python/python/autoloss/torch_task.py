@@ -140,7 +140,7 @@ class TorchTask(Task):
         x, target = (torch.as_tensor(each).to(device) for each in self._pair("train_batches", batch))
         value: Tensor = criterion(self._call(network, x), target)
         optimizer.zero_grad(set_to_none=True)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return value
 

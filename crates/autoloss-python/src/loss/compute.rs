@@ -1,7 +1,7 @@
 //! Value and gradient of a loss at given arrays, without the interpreter's lock.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use autoloss_expr::{
     Branch, Exact, NativeFields, NativeLoss, Operator, Program, Shape, Tree, Workspace,
@@ -12,9 +12,10 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::chunks::Chunks;
 use super::fields::{BranchInputs, Inputs};
 use super::has;
-use crate::arrays::{MayBeNan, Place, no_nan};
+use crate::arrays::{MayBeNan, Place, has_nan, no_nan};
 
 /// A branch, ready to be computed.
 pub(super) struct Part {
@@ -26,6 +27,8 @@ pub(super) struct Part {
     program: Option<Program>,
     /// Whether it looks at neighbours, so that the positions' arrangement counts.
     pub(super) pools: bool,
+    /// Whether the loss of a batch is the mean of its samples' losses.
+    by_sample: bool,
 }
 
 impl Part {
@@ -46,6 +49,7 @@ impl Part {
         let mut part = Self {
             name: name.clone(),
             pools: tree.native().is_some() || has(tree, pooling),
+            by_sample: tree.native().is_none() && !couples_batch(tree),
             tree: tree.clone(),
             inputs,
             program: None,
@@ -101,7 +105,10 @@ impl Part {
 }
 
 /// Numbers that losses are computed in.
-trait Number: Element + MayBeNan {
+trait Number: Element + MayBeNan + Default + Sync {
+    /// The number times a factor.
+    fn times(self, factor: f64) -> Self;
+
     /// Loss value.
     fn value(part: &Part, shape: Shape, inputs: &[&[Self]]) -> f64;
 
@@ -114,15 +121,33 @@ trait Number: Element + MayBeNan {
     ) -> (f64, Vec<Self>);
 }
 
-thread_local! {
-    /// Buffers that stay from call to call.
-    static WORKSPACE: RefCell<Workspace> = RefCell::new(Workspace::new());
+/// Buffers that stay from call to call, of threads that compute nothing.
+static WORKSPACES: Mutex<Vec<Workspace>> = Mutex::new(Vec::new());
+
+/// Computes with buffers.
+fn with_workspace<R>(compute: impl FnOnce(&mut Workspace) -> R) -> R {
+    // Whoever cannot have them at once makes others: a process that was forked off might wait for ever.
+    let kept = || WORKSPACES.try_lock().ok();
+    let mut workspace = kept().and_then(|mut kept| kept.pop()).unwrap_or_default();
+    let computed = compute(&mut workspace);
+    if let Some(mut kept) = kept() {
+        kept.push(workspace);
+    }
+    computed
 }
 
 impl Number for f32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "single precision is wanted"
+    )]
+    fn times(self, factor: f64) -> Self {
+        (f64::from(self) * factor) as Self
+    }
+
     fn value(part: &Part, shape: Shape, inputs: &[&[Self]]) -> f64 {
         match (&part.program, part.tree.native()) {
-            (Some(program), _) => WORKSPACE.with_borrow_mut(|ws| program.value(ws, shape, inputs)),
+            (Some(program), _) => with_workspace(|ws| program.value(ws, shape, inputs)),
             (None, Some(native)) => native.at_single(shape, inputs[0], inputs[1]).0,
             (None, None) => unreachable!("a tree is a program or native"),
         }
@@ -137,8 +162,8 @@ impl Number for f32 {
         match (program, part.tree.native()) {
             (Some(program), _) => {
                 let mut gradients = vec![Vec::new(); inputs.len()];
-                let value = WORKSPACE
-                    .with_borrow_mut(|ws| program.gradient(ws, shape, inputs, &mut gradients));
+                let value =
+                    with_workspace(|ws| program.gradient(ws, shape, inputs, &mut gradients));
                 (value, gradients.swap_remove(place))
             }
             (None, Some(native)) => native.at_single(shape, inputs[0], inputs[1]),
@@ -148,6 +173,10 @@ impl Number for f32 {
 }
 
 impl Number for f64 {
+    fn times(self, factor: f64) -> Self {
+        self * factor
+    }
+
     fn value(part: &Part, shape: Shape, inputs: &[&[Self]]) -> f64 {
         match (&part.program, part.tree.native()) {
             (Some(program), _) => Exact::new(program, shape).descend(inputs),
@@ -206,8 +235,15 @@ fn part_value<T: Number>(
     let fields = slices(&reading)?;
     let (shape, dims) = (inputs.shape, inputs.fields[0].dims());
     py.detach(|| {
-        check(call, part, dims, &fields)?;
-        Ok(T::value(part, shape, &fields))
+        let whole = || check(call, part, dims, &fields);
+        let Some(chunks) = Chunks::of(shape).filter(|_| part.by_sample) else {
+            whole()?;
+            return Ok(T::value(part, shape, &fields));
+        };
+        let value = chunks.sum(&fields, &mut [] as &mut [()], |shape, fields, _, _| {
+            has_no_nan(fields).map(|()| T::value(part, shape, fields))
+        });
+        value.or_else(|FoundNan| whole().map(|()| f64::NAN))
     })
 }
 
@@ -256,14 +292,26 @@ fn part_gradient<'py, T: Number>(
     let reading = read::<T>(call, part, inputs)?;
     let fields = slices(&reading)?;
     let (shape, dims) = (inputs.shape, inputs.fields[0].dims());
+    let program = program.as_deref();
     let (value, gradient) = py.detach(|| {
-        check(call, part, dims, &fields)?;
-        PyResult::Ok(T::gradient(
-            part,
-            program.as_deref(),
-            (shape, place),
-            &fields,
-        ))
+        let whole = || check(call, part, dims, &fields);
+        let Some(chunks) = Chunks::of(shape).filter(|_| part.by_sample) else {
+            whole()?;
+            return PyResult::Ok(T::gradient(part, program, (shape, place), &fields));
+        };
+        let mut gradient = vec![T::default(); shape.len()];
+        let value = chunks.sum(&fields, &mut gradient, |shape, fields, share, gradient| {
+            has_no_nan(fields)?;
+            let (value, of_chunk) = T::gradient(part, program, (shape, place), fields);
+            for (to, from) in gradient.iter_mut().zip(of_chunk) {
+                *to = from.times(share);
+            }
+            Ok(value)
+        });
+        match value {
+            Ok(value) => Ok((value, gradient)),
+            Err(FoundNan) => whole().map(|()| (f64::NAN, gradient)),
+        }
     })?;
     let gradient = ArrayD::from_shape_vec(IxDyn(dims), gradient)
         .map_err(|e| PyValueError::new_err(format!("{call}: {e}")))?;
@@ -295,6 +343,16 @@ fn check<T: Number>(call: &str, part: &Part, dims: &[usize], fields: &[&[T]]) ->
         no_nan(Place { call, name }, dims, values)?;
     }
     Ok(())
+}
+
+/// NaN among the inputs of a chunk.
+struct FoundNan;
+
+fn has_no_nan<T: Number>(fields: &[&[T]]) -> Result<(), FoundNan> {
+    match fields.iter().any(|values| has_nan(values)) {
+        true => Err(FoundNan),
+        false => Ok(()),
+    }
 }
 
 /// Whether the loss of a batch is more than the mean of its parts' losses. Trees are judged by their operators,

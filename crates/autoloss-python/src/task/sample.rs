@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::derived::PyDerived;
+use super::gather::Gatherer;
 use super::scorer::{Dims, Faults, PyScorer};
 use crate::arrays::{Place, shape};
 use crate::metrics::PyMetric;
@@ -24,11 +25,16 @@ struct Branch {
     derived: Option<Arc<dyn Derived>>,
 }
 
-/// The search's sample of an object with `branches` and `score`.
+/// The search's sample of an object with `branches` and `score`, which asks by the gatherer where there is one.
 ///
 /// # Errors
 /// A native metric that does not fit.
-pub(super) fn stored(sample: &Bound<'_, PyAny>, labels: bool, faults: &Faults) -> PyResult<Sample> {
+pub(super) fn stored(
+    sample: &Bound<'_, PyAny>,
+    labels: bool,
+    gatherer: Option<&Arc<Gatherer>>,
+    faults: &Faults,
+) -> PyResult<Sample> {
     let given = sample.getattr("branches")?;
     let mut branches = Vec::new();
     let mut all = Vec::new();
@@ -56,7 +62,8 @@ pub(super) fn stored(sample: &Bound<'_, PyAny>, labels: bool, faults: &Faults) -
         Ok(metric) => native(metric.get(), &all[0])?,
         Err(_) => {
             let dims = all.iter().map(|branch| Dims(branch.dims.clone())).collect();
-            PyScorer::new(score.unbind(), dims, labels, faults).of_all()
+            let scorer = PyScorer::new(score.unbind(), dims, labels, faults);
+            scorer.gathered(gatherer.cloned()).of_all()
         }
     };
     let branches = all

@@ -11,6 +11,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use super::gather::Gatherer;
+
 /// Exceptions of the user's functions during screening: the candidate counts as invalid, and a person is told.
 #[derive(Clone, Default)]
 pub(crate) struct Faults(Arc<Mutex<(u64, Option<PyErr>)>>);
@@ -29,18 +31,19 @@ impl Faults {
         faults.1.take()
     }
 
-    /// A remark on the exceptions so far, once.
-    pub(crate) fn remark(&self, py: Python<'_>) -> Option<String> {
+    /// A remark on the exceptions so far, once: their number in words, and the first of them.
+    pub(super) fn remark(
+        &self,
+        py: Python<'_>,
+        counted: impl FnOnce(u64) -> String,
+    ) -> Option<String> {
         let (count, error) = {
             let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *faults)
         };
         let error = error?;
         let text = super::with_traceback(py, &error);
-        Some(format!(
-            "the metric or a derived input failed for {count} predictions that screening came to, whose losses \
-             count as invalid; the first time:\n{text}"
-        ))
+        Some(format!("{}; the first time:\n{text}", counted(count)))
     }
 }
 
@@ -90,6 +93,8 @@ pub(super) struct PyScorer {
     labels: bool,
     /// Scores by the hash of the labels.
     known: Mutex<HashMap<u128, f64>>,
+    /// Asks for several predictions at once, where the user can score them so.
+    gatherer: Option<Arc<Gatherer>>,
     faults: Faults,
 }
 
@@ -100,8 +105,15 @@ impl PyScorer {
             dims,
             labels,
             known: Mutex::default(),
+            gatherer: None,
             faults: faults.clone(),
         }
+    }
+
+    /// The scorer, asking together with others.
+    pub(super) fn gathered(mut self, gatherer: Option<Arc<Gatherer>>) -> Self {
+        self.gatherer = gatherer;
+        self
     }
 
     /// As a scorer of all branches.
@@ -148,19 +160,22 @@ impl PyScorer {
         score
     }
 
-    /// The function's result; not a number if it fails, so that the candidate counts as invalid.
+    /// The score of arrays; not a number if there is none, so that the candidate counts as invalid.
     fn call(&self, arrays: impl FnOnce(Python<'_>) -> PyResult<Bound<'_, PyList>>) -> f64 {
-        Python::attach(|py| {
-            let call = || {
-                self.function
-                    .bind(py)
-                    .call1((arrays(py)?,))?
-                    .extract::<f64>()
-            };
-            call().unwrap_or_else(|error| {
-                self.faults.note(error);
-                f64::NAN
-            })
+        let score = match &self.gatherer {
+            None => Python::attach(|py| {
+                let score = self.function.bind(py).call1((arrays(py)?,))?;
+                score.extract::<f64>()
+            }),
+            Some(gatherer) => {
+                let question =
+                    Python::attach(|py| Ok((self.function.clone_ref(py), arrays(py)?.unbind())));
+                question.and_then(|(scorer, arrays)| gatherer.score(scorer, arrays))
+            }
+        };
+        score.unwrap_or_else(|error| {
+            self.faults.note(error);
+            f64::NAN
         })
     }
 }

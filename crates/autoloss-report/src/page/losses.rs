@@ -34,13 +34,12 @@ pub(super) fn losses(run: &Run) -> String {
             if !name.is_empty() {
                 let _ = write!(text, "<h3>{}</h3>", escape(&name));
             }
-            let numbers = name.ends_with("_box") || run.info.task.ends_with("pose");
             let _ = write!(
                 text,
                 "<p>{}</p><div class=\"three\"><div>{}</div>{}</div>",
                 mathml(&tree),
                 tree::svg(&tree),
-                curves::svg(&tree, !numbers)
+                curves::svg(&tree, run.kinds.is_probabilities(&name))
             );
         }
         text.push_str("</div>");

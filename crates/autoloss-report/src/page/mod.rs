@@ -11,6 +11,7 @@ use autoloss_search::{
     Training,
 };
 
+use crate::kinds::Kinds;
 use crate::plot::{STYLE, escape, short};
 
 /// Losses that are shown in full.
@@ -19,6 +20,7 @@ const SHOWN: usize = 5;
 /// The content of the page.
 struct Run {
     info: RunInfo,
+    kinds: Kinds,
     tally: Tally,
     /// Those that joined the population, in that order.
     joined: Vec<CandidateRow>,
@@ -49,6 +51,7 @@ pub fn html(store: &Store) -> Result<String, StoreError> {
     }
     let run = Run {
         info: store.info()?,
+        kinds: Kinds::of(store)?,
         tally: store.tally()?,
         joined,
         best: store.top(SHOWN)?,

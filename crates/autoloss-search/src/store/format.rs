@@ -4,11 +4,11 @@ use rusqlite::Connection;
 
 /// Version of the tables: a reader understands its own major version, any minor one.
 ///
-/// Runs before 1.5 have no further trainings of leaders, no losses of earlier runs, and no origins `crossover` and
-/// `scaling`. Runs before 1.4 have no scores of trainings on the way. Runs before 1.3 end with a comparison by the proxy,
-/// without full training. Runs before 1.2 have no search set: their candidates were scored on the validation set;
-/// they give failed trainings a score of 0.
-pub const FORMAT: (u32, u32) = (1, 5);
+/// Runs before 1.6 do not say what their branches predict. Runs before 1.5 have no further trainings of leaders, no
+/// losses of earlier runs, and no origins `crossover` and `scaling`. Runs before 1.4 have no scores of trainings on the
+/// way. Runs before 1.3 end with a comparison by the proxy, without full training. Runs before 1.2 have no search set:
+/// their candidates were scored on the validation set; they give failed trainings a score of 0.
+pub const FORMAT: (u32, u32) = (1, 6);
 
 /// The tables of format 1.0.
 pub(super) const SCHEMA: &str = "
@@ -108,15 +108,24 @@ CREATE TABLE report (
 );
 ";
 
+/// The table that runs before format 1.6 do not have: the task's branches.
+pub(super) const SINCE_1_6: &str = "
+CREATE TABLE branch (
+    number INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    activation TEXT NOT NULL
+);
+";
+
 /// Gives a run that is gone on with the tables of this version.
 pub(super) fn upgrade(connection: &Connection, minor: u32) -> rusqlite::Result<()> {
     if minor >= FORMAT.1 {
         return Ok(());
     }
-    let tables = if minor < 4 { SINCE_1_4 } else { "" };
+    let reports = if minor < 4 { SINCE_1_4 } else { "" };
     let version = (FORMAT.0 << 16) | FORMAT.1;
     connection.execute_batch(&format!(
-        "BEGIN; {tables} PRAGMA user_version = {version}; COMMIT;"
+        "BEGIN; {reports} {SINCE_1_6} PRAGMA user_version = {version}; COMMIT;"
     ))
 }
 

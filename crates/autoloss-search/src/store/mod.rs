@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use folder::{Folder, FolderError};
 pub use format::FORMAT;
-pub use query::{CandidateRow, RunInfo};
+pub use query::{CandidateRow, RunBranch, RunInfo};
 pub use record::{NewRun, Recorder};
 
 use crate::settings::SettingsError;
@@ -33,6 +33,9 @@ const FIRST_WITH_FULL_TRAINING: u32 = 3;
 /// Minor version of the first format with scores of trainings on the way.
 const FIRST_WITH_REPORTS: u32 = 4;
 
+/// Minor version of the first format with the task's branches.
+const FIRST_WITH_BRANCHES: u32 = 6;
+
 /// Marks the database as a run of this program.
 const APPLICATION_ID: i32 = 0x414C_6F73;
 
@@ -43,6 +46,10 @@ const REPEAT: &str = "repeat";
 
 /// Purpose of the trainings of an earlier run.
 const EARLIER: &str = "earlier";
+
+/// Activation of a branch whose prediction is probabilities, and of one whose prediction is numbers.
+const SOFTMAX: &str = "softmax";
+const NONE: &str = "none";
 
 /// What is wrong with a run on disk.
 #[derive(Debug, thiserror::Error)]

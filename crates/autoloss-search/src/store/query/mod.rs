@@ -10,7 +10,7 @@ use super::row::{Cells, Fault};
 use super::{Store, StoreError};
 
 pub use candidates::CandidateRow;
-pub use run::RunInfo;
+pub use run::{RunBranch, RunInfo};
 
 impl Store {
     /// The rows of a query of a table, whose rows people know by a column.

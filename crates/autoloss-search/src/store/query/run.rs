@@ -4,7 +4,10 @@ use super::candidates::CandidateRow;
 use crate::event::{Fate, Tally};
 use crate::settings::Settings;
 use crate::store::row::Cells;
-use crate::store::{FIRST_WITH_FULL_TRAINING, FIRST_WITH_SEARCH_SET, Store, StoreError};
+use crate::store::{
+    FIRST_WITH_BRANCHES, FIRST_WITH_FULL_TRAINING, FIRST_WITH_SEARCH_SET, NONE, SOFTMAX, Store,
+    StoreError,
+};
 use crate::task::{EvaluationSet, Schedule};
 
 /// What a run is about.
@@ -37,6 +40,15 @@ pub struct RunInfo {
     pub elapsed: f64,
     /// Why its search ended; `None` while it has not.
     pub ended: Option<String>,
+}
+
+/// A branch of the task of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunBranch {
+    /// Its name.
+    pub name: String,
+    /// Whether its prediction is a softmax over the channels.
+    pub softmax: bool,
 }
 
 impl RunInfo {
@@ -94,6 +106,27 @@ impl Store {
             },
         })?;
         Ok(RunInfo { settings, ..info })
+    }
+
+    /// The branches of the task, in its order; none of a run from before they were recorded.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn branches(&self) -> Result<Vec<RunBranch>, StoreError> {
+        if self.minor < FIRST_WITH_BRANCHES {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT * FROM branch ORDER BY number";
+        self.rows(sql, [], "branch", Some("number"), |row| {
+            Ok(RunBranch {
+                name: row.text("name")?,
+                softmax: row.word("activation", |word| match word {
+                    SOFTMAX => Some(true),
+                    NONE => Some(false),
+                    _ => None,
+                })?,
+            })
+        })
     }
 
     pub(super) fn searched_on(&self) -> EvaluationSet {

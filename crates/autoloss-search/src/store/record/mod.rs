@@ -7,10 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2, SINCE_1_4, upgrade};
-use super::{APPLICATION_ID, FILE, Folder, Store, StoreError};
+use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2, SINCE_1_4, SINCE_1_6, upgrade};
+use super::{APPLICATION_ID, FILE, Folder, NONE, SOFTMAX, Store, StoreError};
 use crate::event::Event;
 use crate::settings::Settings;
+use crate::task::BranchSpec;
 use rows::write;
 
 /// At most this many events wait for the next commit, and none longer than [`PATIENCE`].
@@ -185,6 +186,15 @@ impl Recorder {
         Ok(())
     }
 
+    /// Writes the branches of the run's task, for readers that do not know the task.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn describe(&mut self, branches: &[BranchSpec]) -> Result<(), StoreError> {
+        let written = write_branches(&mut self.store.connection, branches);
+        self.store.sql(written)
+    }
+
     /// Gives the run other settings from here on, such as a larger budget; a search that had ended
     /// goes on if they allow it.
     ///
@@ -239,6 +249,21 @@ impl Drop for Recorder {
     }
 }
 
+fn write_branches(
+    connection: &mut Connection,
+    branches: &[BranchSpec],
+) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction()?;
+    transaction.execute("DELETE FROM branch", [])?;
+    for (number, branch) in (0_i64..).zip(branches) {
+        let softmax = branch.inputs[branch.prediction()].is_softmax();
+        let activation = if softmax { SOFTMAX } else { NONE };
+        let sql = "INSERT INTO branch VALUES (?, ?, ?)";
+        transaction.execute(sql, params![number, branch.name, activation])?;
+    }
+    transaction.commit()
+}
+
 fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
     let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -247,6 +272,7 @@ fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
     transaction.execute_batch(SINCE_1_1)?;
     transaction.execute_batch(SINCE_1_2)?;
     transaction.execute_batch(SINCE_1_4)?;
+    transaction.execute_batch(SINCE_1_6)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", (FORMAT.0 << 16) | FORMAT.1)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::{finished_file, message};
 use crate::event::Event;
 use crate::store::{FILE, FORMAT, Recorder, Store};
-use crate::task::{EvaluationSet, Schedule};
+use crate::task::{BranchSpec, EvaluationSet, InputSpec, Schedule};
 use crate::tests::{create, settings};
 
 #[test]
@@ -136,7 +136,7 @@ fn a_run_before_reports_goes_on_with_them() {
     let run = dir.path().join("run");
     drop(create(&run, &settings(4)));
     let earlier = rusqlite::Connection::open(run.join(FILE)).unwrap();
-    let sql = "DROP TABLE report; PRAGMA user_version = 65539;";
+    let sql = "DROP TABLE report; DROP TABLE branch; PRAGMA user_version = 65539;";
     earlier.execute_batch(sql).unwrap();
     drop(earlier);
     assert_eq!(Store::open(&run).unwrap().reports().unwrap(), []);
@@ -149,4 +149,34 @@ fn a_run_before_reports_goes_on_with_them() {
     recorder.record(&reported, 1.0).unwrap();
     recorder.commit().unwrap();
     assert_eq!(recorder.store().reports().unwrap(), [(1, 0.5, 0.25)]);
+}
+
+#[test]
+fn a_run_before_branches_has_none_until_it_goes_on() {
+    let dir = TempDir::new().unwrap();
+    let run = dir.path().join("run");
+    let branch = |name: &str, inputs| BranchSpec {
+        name: name.to_owned(),
+        inputs,
+    };
+    let branches = [
+        branch("mask", InputSpec::probabilities_and_target()),
+        branch("depth", InputSpec::numbers_and_target()),
+    ];
+    let mut recorder = create(&run, &settings(4));
+    assert_eq!(recorder.store().branches().unwrap(), []);
+    recorder.describe(&branches).unwrap();
+    let known = recorder.store().branches().unwrap();
+    let kinds: Vec<(&str, bool)> = known.iter().map(|b| (b.name.as_str(), b.softmax)).collect();
+    assert_eq!(kinds, [("mask", true), ("depth", false)]);
+    drop(recorder);
+    let earlier = rusqlite::Connection::open(run.join(FILE)).unwrap();
+    let sql = "DROP TABLE branch; PRAGMA user_version = 65541;";
+    earlier.execute_batch(sql).unwrap();
+    drop(earlier);
+    assert_eq!(Store::open(&run).unwrap().branches().unwrap(), []);
+    let mut recorder = Recorder::resume(&run).unwrap();
+    recorder.describe(&branches).unwrap();
+    recorder.describe(&branches).unwrap();
+    assert_eq!(recorder.store().branches().unwrap(), known);
 }
