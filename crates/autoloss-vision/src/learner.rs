@@ -12,7 +12,8 @@ use burn::module::Module;
 use crate::checkpoint::{Checkpoints, load_network, save_network};
 use crate::data::{DataError, Summary};
 use crate::train::{
-    Begin, Course, LossOf, Progress, READ_EVERY, TrainError, Trained, TrainingSettings, train,
+    Begin, Between, Course, LossOf, Progress, READ_EVERY, TrainError, Trained, TrainingSettings,
+    train,
 };
 
 /// A network, its training and its score.
@@ -273,7 +274,7 @@ fn trained<L: Learner>(
     begin: Begin,
     job: &Job,
     interrupt: &Interrupt,
-    between: &mut dyn FnMut(Progress<'_, L::Net>) -> Result<(), String>,
+    between: &mut Between<'_, L::Net>,
 ) -> Result<Trained<L::Net>, TaskError> {
     let course = Course {
         settings: learner.training(),

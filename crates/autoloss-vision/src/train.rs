@@ -227,6 +227,9 @@ pub(crate) const READ_EVERY: usize = 20;
 /// The loss of a network at an update, counted from 1, on the batch of that update.
 pub(crate) type LossOf<'a, N> = Box<dyn FnMut(&N, usize) -> Result<LossAt, TrainError> + Send + 'a>;
 
+/// Work of the caller between two updates, such as writing a checkpoint.
+pub(crate) type Between<'a, N> = dyn FnMut(Progress<'_, N>) -> Result<(), String> + 'a;
+
 /// Trains `net` with the loss, and calls `between` after every update.
 ///
 /// # Errors
@@ -236,7 +239,7 @@ pub(crate) fn train<N: Module>(
     loss: &mut LossOf<'_, N>,
     course: &Course<'_>,
     begin: Begin,
-    between: &mut dyn FnMut(Progress<'_, N>) -> Result<(), String>,
+    between: &mut Between<'_, N>,
 ) -> Result<Trained<N>, TrainError> {
     let settings = course.settings;
     let (mut optimiser, mut curve) = (begin.optimiser, begin.curve);
