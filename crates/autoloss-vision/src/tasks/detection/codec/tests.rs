@@ -27,21 +27,24 @@ fn pass() -> (Detection, SceneBatch, Pass) {
     (task, batch, pass)
 }
 
-/// The anchors and regions in the opposite order.
-fn reversed(mut selection: Selection) -> Selection {
-    selection.anchors.reverse();
-    selection.regions.reverse();
-    selection.masked.reverse();
+/// The anchors and regions in another order, which no filter leaves as it was.
+fn shuffled(mut selection: Selection) -> Selection {
+    let Selection {
+        anchors,
+        regions,
+        masked,
+    } = &mut selection;
+    for places in [anchors, regions, masked] {
+        places.sort_by_key(|place| (place * 37 + 11) % 101);
+    }
     selection
 }
 
-/// A field with its positions in the opposite order.
-fn turned(positions: &Positions, field: &[f32]) -> Vec<f32> {
-    let rows = (0..positions.count()).rev();
-    let rows: Vec<Vec<f32>> = rows
-        .map(|position| positions.row(field, position))
-        .collect();
-    positions.field(&rows)
+/// A field in the order of other positions of the same anchors or regions.
+fn moved(field: &[f32], from: &Positions, to: &Positions) -> Vec<f32> {
+    let row = |subject: &usize| from.row(field, from.find(*subject).unwrap());
+    let rows: Vec<Vec<f32>> = to.subjects().iter().map(row).collect();
+    to.field(&rows)
 }
 
 /// Numbers without any order.
@@ -58,25 +61,23 @@ fn inputs_places_gradients_and_scorers_follow_the_order() {
     let (_task, batch, pass) = pass();
     let whole = Selection::whole(&pass);
     let one = branches(&pass, &batch.items, &whole).in_order();
-    let other = branches(&pass, &batch.items, &reversed(whole)).in_order();
+    let other = branches(&pass, &batch.items, &shuffled(whole)).in_order();
     assert_eq!((one.len(), other.len()), (5, 5));
     for (branch, other) in one.iter().zip(&other) {
-        let (source, positions) = (branch.source(), branch.positions());
-        assert!(positions.count() > 1, "{source:?}");
-        let subjects: Vec<usize> = positions.subjects().iter().rev().copied().collect();
-        assert_eq!(other.positions().subjects(), subjects, "{source:?}");
-        assert_ne!(other.fields().inputs, branch.fields().inputs, "{source:?}");
+        let (source, from, to) = (branch.source(), branch.positions(), other.positions());
+        assert_eq!(from.count(), to.count(), "{source:?}");
+        assert_ne!(from.subjects(), to.subjects(), "{source:?}");
         for (input, other) in branch.fields().inputs.iter().zip(&other.fields().inputs) {
-            assert_eq!(other, &turned(positions, input), "{source:?}");
+            assert_eq!(other, &moved(input, from, to), "{source:?}");
         }
         // Predictions that are gathered on a device are those that are read on the host.
         let on_device = host_values(&other.inputs_on_device(&pass)[0]);
         assert_eq!(on_device, other.fields().inputs[0], "{source:?}");
         // The same element of the output has the same gradient.
-        let gradient = mixed(positions.shape().len());
+        let gradient = mixed(from.shape().len());
         let mut sums = [(); 2].map(|()| OutputGradient::zeros(pass.output(source)));
         branch.scatter(&gradient, &mut sums[0]);
-        other.scatter(&turned(positions, &gradient), &mut sums[1]);
+        other.scatter(&moved(&gradient, from, to), &mut sums[1]);
         assert_eq!(sums[0].0, sums[1].0, "{source:?}");
         assert!(sums[0].0.iter().any(|g| *g != 0.0), "{source:?}");
         // The same predictions have the same score.
@@ -84,7 +85,7 @@ fn inputs_places_gradients_and_scorers_follow_the_order() {
         let near = target.iter().zip(&gradient).map(|(y, g)| y + 0.4 * g);
         let near: Vec<f32> = near.collect();
         let score = branch.scorer()(&near);
-        let again = other.scorer()(&turned(positions, &near));
+        let again = other.scorer()(&moved(&near, from, to));
         assert!((score - again).abs() < 1e-9, "{source:?}: {score}, {again}");
         let wrong = other.scorer()(&near);
         assert!((score - wrong).abs() > 1e-6, "{source:?}: {score}, {wrong}");
@@ -97,16 +98,16 @@ fn the_score_of_all_branches_follows_the_order() {
     let mut scored = 0;
     for image in 0..batch.n {
         let selection = Selection::of_image(&pass, image);
-        let positions = branches(&pass, &batch.items, &selection);
-        let positions = positions
-            .map(|branch| branch.positions().clone())
-            .in_order();
-        let sample = |selection: &Selection| {
+        let selections = [selection.clone(), shuffled(selection)];
+        let positions = selections.each_ref().map(|selection| {
+            let branches = branches(&pass, &batch.items, selection);
+            branches.map(|branch| branch.positions().clone()).in_order()
+        });
+        let [one, other] = selections.map(|selection| {
             let sampling = task.sampling();
-            sampling.sample_at(&pass, &batch.items, image, selection)
-        };
-        let (Some(one), Some(other)) = (sample(&selection), sample(&reversed(selection.clone())))
-        else {
+            sampling.sample_at(&pass, &batch.items, image, &selection)
+        });
+        let (Some(one), Some(other)) = (one, other) else {
             continue;
         };
         // Predictions on their way to the targets.
@@ -119,10 +120,13 @@ fn the_score_of_all_branches_follows_the_order() {
                 .collect()
         });
         let predictions: Vec<Vec<f32>> = predictions.collect();
-        let pairs = positions.iter().zip(&predictions);
-        let turned: Vec<Vec<f32>> = pairs.map(|(p, field)| turned(p, field)).collect();
+        let orders = positions[0].iter().zip(&positions[1]);
+        let shuffled = predictions.iter().zip(orders);
+        let shuffled: Vec<Vec<f32>> = shuffled
+            .map(|(field, (from, to))| moved(field, from, to))
+            .collect();
         let score = (one.scorer)(&slices(&predictions));
-        assert_eq!(score, (other.scorer)(&slices(&turned)), "image {image}");
+        assert_eq!(score, (other.scorer)(&slices(&shuffled)), "image {image}");
         assert!(score > 0.0, "image {image}");
         scored += 1;
     }
