@@ -261,26 +261,6 @@ pub(crate) fn open_silently(settings: TaskSettings) -> Result<Box<dyn VisionTask
     })
 }
 
-/// The defaults of a task as a file of settings, with comments.
-pub(crate) fn default_file(task: TaskName) -> String {
-    let mut text = String::new();
-    for line in Settings::DEFAULT_TOML.trim_end().lines() {
-        // No key of a search stands in two sections.
-        let key = line.split_once(" = ").map(|(key, _)| key);
-        let own = |own: &&str| key.is_some() && own.split_once(" = ").map(|(key, _)| key) == key;
-        let line = task.search_settings().lines().find(own).unwrap_or(line);
-        text.push_str(&format!("{line}\n"));
-    }
-    text.push_str("\n[task]\n");
-    for line in task.preset().lines() {
-        match line.strip_prefix('[') {
-            Some(section) => text.push_str(&format!("[task.{section}\n")),
-            None => text.push_str(&format!("{line}\n")),
-        }
-    }
-    text
-}
-
 /// A network's name; one without a backbone, such as `pspnet`, keeps the backbone of the settings.
 fn with_backbone(net: &str, task: Option<&str>, settings: &Table) -> String {
     let network = |task: &Table| -> Option<String> {
@@ -291,7 +271,7 @@ fn with_backbone(net: &str, task: Option<&str>, settings: &Table) -> String {
     let name = task.or_else(|| given?.get("name")?.as_str());
     let preset = || -> Option<Table> {
         let name: TaskName = name.unwrap_or(TaskName::Digits.name()).parse().ok()?;
-        toml::from_str(name.preset()).ok()
+        Some(name.preset())
     };
     let known = given.and_then(network).or_else(|| network(&preset()?));
     match known.as_deref().and_then(|known| known.split_once('-')) {
@@ -325,12 +305,12 @@ mod tests {
     #[test]
     fn the_default_file_is_the_default() {
         for task in TaskName::ALL {
-            let mut table: Table = toml::from_str(&default_file(task)).unwrap();
+            let mut table: Table = toml::from_str(&task.commented_preset()).unwrap();
             if !task.is_embedded() {
                 set(&mut table, "task.data", Value::String("x".to_owned())).unwrap();
             }
             let config = Config::from_table(table, None).unwrap();
-            let want = Settings::from_toml(task.search_settings()).unwrap();
+            let want = Settings::from_table(task.search_preset()).unwrap();
             assert_eq!(config.search, want);
             assert_eq!(config.task.vision().unwrap().name(), task);
         }

@@ -1,5 +1,4 @@
-//! The network side of a task: a training with a loss, its score, and the files of it that are kept are the same for
-//! all networks.
+//! The network side of a task: trainings with a loss, scores and kept files, the same for all networks.
 
 use std::time::{Duration, Instant};
 
@@ -7,16 +6,17 @@ use autoloss_data::{DataError, Split, Summary};
 use autoloss_expr::{Loss, Tree};
 use autoloss_search::{
     Evaluation, EvaluationSet, Interrupt, Job, Keeping, Outcome, Report, Reporter, SEARCH_SCORE,
-    Task, TaskError,
+    TaskError,
 };
 use burn::module::Module;
 
 use crate::checkpoint::{Checkpoints, load_network, save_network};
 use crate::train::{
-    Begin, Course, LossOf, Progress, READ_EVERY, TrainError, Trained, TrainingSettings, train,
+    Begin, Between, Course, LossOf, Progress, READ_EVERY, TrainError, Trained, TrainingSettings,
+    train,
 };
 
-/// A network with its training and its scores.
+/// A network, its training and its score.
 pub(crate) trait Learner: Send + Sync {
     /// The network.
     type Net: Module;
@@ -27,7 +27,7 @@ pub(crate) trait Learner: Send + Sync {
     /// The metric that candidates are scored by.
     fn searched_metric(&self) -> &str;
 
-    /// A remark for the user before a run, such as a setting that was adapted to the data.
+    /// Remark for the user before a run, such as a setting that was adapted to the data.
     fn note(&self) -> Option<String> {
         None
     }
@@ -35,7 +35,7 @@ pub(crate) trait Learner: Send + Sync {
     /// Summary of the data: images, and how often each class occurs, set by set.
     fn summary(&self) -> Result<Summary, DataError>;
 
-    /// A fresh network, and what computes the loss of it at each update after the first `done`.
+    /// A fresh network, and the function that computes its loss at each update after the first `done`.
     fn start(
         &self,
         loss: &Loss,
@@ -52,8 +52,8 @@ pub(crate) trait Learner: Send + Sync {
         interrupt: &Interrupt,
     ) -> Result<Vec<(String, f64)>, TrainError>;
 
-    /// Predictions for the first `count` examples of the validation set: PNG files of image,
-    /// target and prediction side by side.
+    /// Predictions for the first `count` examples of the validation set: PNG files of image, target and prediction
+    /// side by side.
     fn pictures(&self, net: &Self::Net, count: usize) -> Result<Vec<Vec<u8>>, TrainError>;
 }
 
@@ -64,10 +64,10 @@ pub(crate) struct PerSet<T> {
 }
 
 impl<T> PerSet<T> {
-    /// The values that `of` gives.
+    /// The function's results for both sets.
     ///
     /// # Errors
-    /// The first error of `of`.
+    /// The first error of the function.
     pub(crate) fn new<E>(of: impl Fn(EvaluationSet) -> Result<T, E>) -> Result<Self, E> {
         Ok(Self {
             search: of(EvaluationSet::Search)?,
@@ -84,16 +84,8 @@ impl<T> PerSet<T> {
     }
 }
 
-/// The part of a data set that holds the examples of an evaluation set.
-pub(crate) const fn split_of(set: EvaluationSet) -> Split {
-    match set {
-        EvaluationSet::Search => Split::Search,
-        EvaluationSet::Validation => Split::Val,
-    }
-}
-
-/// Trains a network with the loss and scores it on the job's set, keeps the files and tells `report` the news that
-/// the job asks for.
+/// Trains a network with the loss and scores it on the job's set; keeps the files and makes the reports that the job
+/// asks for.
 ///
 /// # Errors
 /// [`TaskError::Interrupted`] if the interrupt was set; data that cannot be read, files that cannot be written or
@@ -111,28 +103,25 @@ pub(crate) fn evaluate<L: Learner>(
     })?
 }
 
-/// Updates by which the duration of a training is measured: at least so many, and more of quick ones.
+/// Fewest and most updates by which the duration of a training is measured.
 const MEASURED: std::ops::RangeInclusive<usize> = 5..=40;
 
 /// Time after which no further update is measured.
 const MEASURED_TIME: Duration = Duration::from_millis(400);
 
-/// Expected seconds of a training with the task's usual loss: those of a few updates, times their number, and
-/// a tenth for the scoring.
+/// Expected seconds of a training with a loss: the fastest of a few updates, times their number, and a tenth for the
+/// scoring.
 ///
 /// # Errors
 /// If the task cannot make a training.
-pub(crate) fn expected_seconds<L: Learner + Task>(learner: &L) -> Result<Option<f64>, TaskError> {
-    let Some((_, loss)) = learner.baselines().into_iter().next() else {
-        return Ok(None);
-    };
+pub(crate) fn expected_seconds<L: Learner>(learner: &L, loss: &Loss) -> Result<f64, TaskError> {
     let settings = learner.training();
     let few = TrainingSettings {
         steps: settings.steps.min(*MEASURED.end()),
         ..settings.clone()
     };
     let ends = on_threads(settings.threads, || {
-        let (net, mut loss) = learner.start(&loss, 0, 0)?;
+        let (net, mut loss) = learner.start(loss, 0, 0)?;
         let enough = Interrupt::default();
         let course = Course {
             settings: &few,
@@ -156,11 +145,12 @@ pub(crate) fn expected_seconds<L: Learner + Task>(learner: &L) -> Result<Option<
     })??;
     let updates = ends.windows(2).map(|pair| pair[1] - pair[0]);
     let fastest = updates.min().unwrap_or_default().as_secs_f64();
-    Ok(Some(1.1 * fastest * settings.steps as f64))
+    Ok(1.1 * fastest * settings.steps as f64)
 }
 
-/// Trains as [`evaluate`] does and keeps files: a checkpoint every so many updates, of which the last one is gone on
-/// from, and `network.safetensors` at the end. Whichever checkpoint is kept is chosen on the search set.
+/// Trains as [`evaluate`] does and keeps files: a checkpoint every `keeping.every` updates, from the last of which an
+/// interrupted training goes on, and `network.safetensors` at the end. The best checkpoint is that of the best score
+/// on the search set.
 fn train_and_keep<L: Learner>(
     learner: &L,
     loss: &Loss,
@@ -175,7 +165,7 @@ fn train_and_keep<L: Learner>(
     let mut progressed = checkpoints.progressed().map_err(TaskError::Failed)?;
     let before = progressed.seconds;
     let seconds = || before + start.elapsed().as_secs_f64();
-    let (mut net, mut loss) = learner.start(loss, job.seed, progressed.update)?;
+    let (mut net, loss) = learner.start(loss, job.seed, progressed.update)?;
     let mut begin = Begin::fresh(learner.training());
     if progressed.update > 0 {
         let loaded = checkpoints.load(progressed.update, net, begin.optimiser);
@@ -215,19 +205,7 @@ fn train_and_keep<L: Learner>(
             .collect();
         checkpoints.save(progress.net, progress.optimiser, &progressed)
     };
-    let course = Course {
-        settings: learner.training(),
-        stop_on_invalid: job.stop_on_invalid,
-        interrupt,
-        read_every: READ_EVERY,
-    };
-    let trained = train(net, &mut loss, &course, begin, &mut between);
-    drop(loss);
-    // An interrupt during the scoring of a checkpoint comes as what it broke off.
-    let mut trained = trained.map_err(|error| match interrupt.is_set() {
-        true => TaskError::Interrupted,
-        false => ended(error),
-    })?;
+    let mut trained = trained(learner, (net, loss), begin, job, interrupt, &mut between)?;
     if let (true, Some((_, best)), Outcome::Finished) =
         (keeping.best, progressed.best, &trained.outcome)
         && best > search_score(learner, &trained.net, interrupt).map_err(ended)?
@@ -242,7 +220,7 @@ fn train_and_keep<L: Learner>(
     Ok(evaluation)
 }
 
-/// Tells the scores on the way that the job asks for after this update.
+/// Reports the scores on the way that the job asks for after this update.
 fn report_scores<L: Learner>(
     learner: &L,
     job: &Job,
@@ -276,28 +254,41 @@ fn train_and_score<L: Learner>(
     report: Reporter<'_>,
 ) -> Result<Evaluation, TaskError> {
     let start = Instant::now();
-    let (net, mut loss) = learner.start(loss, job.seed, 0)?;
+    let fresh = learner.start(loss, job.seed, 0)?;
     let mut between =
         |progress: Progress<'_, L::Net>| report_scores(learner, job, &progress, interrupt, report);
+    let begin = Begin::fresh(learner.training());
+    let trained = trained(learner, fresh, begin, job, interrupt, &mut between)?;
+    let seconds = || start.elapsed().as_secs_f64();
+    scored(learner, &trained, job, interrupt, &seconds)
+}
+
+/// Trains a network with a loss by the job, and calls `between` after every update.
+///
+/// # Errors
+/// [`TaskError::Interrupted`] if the interrupt was set, also where it broke off a scoring on the way; data that cannot
+/// be read, or an error of `between`.
+fn trained<L: Learner>(
+    learner: &L,
+    (net, mut loss): (L::Net, LossOf<'_, L::Net>),
+    begin: Begin,
+    job: &Job,
+    interrupt: &Interrupt,
+    between: &mut Between<'_, L::Net>,
+) -> Result<Trained<L::Net>, TaskError> {
     let course = Course {
         settings: learner.training(),
         stop_on_invalid: job.stop_on_invalid,
         interrupt,
         read_every: READ_EVERY,
     };
-    let begin = Begin::fresh(learner.training());
-    let trained = train(net, &mut loss, &course, begin, &mut between);
-    // An interrupt during the scoring on the way comes as what it broke off.
-    let trained = trained.map_err(|error| match interrupt.is_set() {
+    train(net, &mut loss, &course, begin, between).map_err(|error| match interrupt.is_set() {
         true => TaskError::Interrupted,
         false => ended(error),
-    })?;
-    drop(loss);
-    let seconds = || start.elapsed().as_secs_f64();
-    scored(learner, &trained, job, interrupt, &seconds)
+    })
 }
 
-/// Outcome of a training by the scores of its network.
+/// Evaluation of a training by the scores of its network.
 fn scored<L: Learner>(
     learner: &L,
     trained: &Trained<L::Net>,
@@ -350,7 +341,7 @@ pub(crate) fn only_tree<'a>(loss: &'a Loss, branch: &str) -> Result<&'a Tree, Ta
     tree.ok_or_else(|| TaskError::Failed("the loss has no branch".to_owned()))
 }
 
-/// Runs `f` on so many threads.
+/// Runs `f` on a pool of `threads` threads.
 pub(crate) fn on_threads<T: Send>(
     threads: usize,
     f: impl FnOnce() -> T + Send,
@@ -369,6 +360,14 @@ fn ended(error: TrainError) -> TaskError {
     match error {
         TrainError::Interrupted => TaskError::Interrupted,
         other => failed(other),
+    }
+}
+
+/// The part of a data set that holds the examples of an evaluation set.
+pub(crate) const fn split_of(set: EvaluationSet) -> Split {
+    match set {
+        EvaluationSet::Search => Split::Search,
+        EvaluationSet::Validation => Split::Val,
     }
 }
 

@@ -1,5 +1,5 @@
-//! A loss of class probabilities as a training uses it: from logits and labels to something whose
-//! backward pass carries the loss's gradient into the network.
+//! Losses in training: from a network's outputs and targets to a number whose backward pass carries the loss's gradient
+//! into the network.
 
 use std::sync::Arc;
 
@@ -16,26 +16,39 @@ use crate::field::TensorField;
 /// prediction, and no gradient flows.
 pub struct ClassLoss(BranchLoss);
 
+/// The target of a branch of one prediction and one target, some elements of which take no part: there the prediction
+/// (its logits, if it is a softmax) counts as 0, and no gradient flows.
+pub(crate) trait PartialTarget {
+    /// The target, an element for each of the prediction.
+    fn values(&self) -> Vec<f32>;
+
+    /// Sets the elements of a field that take no part to 0.
+    fn clear(&self, field: &mut [f32]);
+
+    /// The target on a device, and whether each element takes no part.
+    fn on_device(&self, device: &Device) -> (Tensor<4>, Tensor<4, Bool>);
+}
+
 /// The inputs of a branch at some positions; a prediction that is a softmax is given by its logits.
 pub(crate) struct BranchFields {
     /// The shape all inputs share.
     pub(crate) shape: Shape,
     /// In the order of the branch's inputs.
     pub(crate) inputs: Vec<Vec<f32>>,
-    /// Functions from the prediction to the derived inputs.
+    /// The derived inputs as functions of the prediction.
     pub(crate) derived: Option<Arc<dyn Derived>>,
 }
 
 /// The loss of one branch: value and gradient on the host, or on the device of the network.
 pub(crate) struct BranchLoss {
     spec: BranchSpec,
-    by: By,
+    by: Host,
     /// Over the inputs as the branch has them, for Burn's tensors; a loss that is no tree of operators has none.
     of_tensors: Option<Program>,
 }
 
-/// Computation of the loss on the host.
-enum By {
+/// The computation on the host.
+enum Host {
     /// The kernels of the language.
     Kernels {
         program: Box<Program>,
@@ -61,14 +74,14 @@ impl BranchLoss {
                 true => tree.over_logits(&prediction.name),
                 false => tree.clone(),
             };
-            Ok(By::Kernels {
+            Ok(Host::Kernels {
                 program: Box::new(Program::new(&tree, &spec.program_inputs())?),
                 workspace: Box::default(),
                 gradients: Vec::new(),
             })
         };
         let by = match tree.native() {
-            Some(loss) => By::Native {
+            Some(loss) => Host::Native {
                 loss: loss.clone(),
                 gradient: Vec::new(),
             },
@@ -101,7 +114,7 @@ impl BranchLoss {
     pub(crate) fn at(&mut self, fields: &BranchFields) -> (f64, &[f32]) {
         let place = self.spec.prediction();
         match &mut self.by {
-            By::Kernels {
+            Host::Kernels {
                 program,
                 workspace,
                 gradients,
@@ -118,7 +131,7 @@ impl BranchLoss {
                 );
                 (value, &gradients[place])
             }
-            By::Native { loss, gradient } => {
+            Host::Native { loss, gradient } => {
                 let softmax = self.spec.inputs[place].is_softmax();
                 let target = self.spec.target();
                 let value;
@@ -126,6 +139,57 @@ impl BranchLoss {
                 (value, gradient)
             }
         }
+    }
+
+    /// The loss of a prediction (N, C, H, W), or of its logits, and a target of which some elements take no part: on
+    /// the prediction's device where that is possible, else on the host.
+    pub(crate) fn at_partial(
+        &mut self,
+        prediction: &Tensor<4>,
+        target: &impl PartialTarget,
+    ) -> LossAt {
+        let on_device = match crate::device::is_host(&prediction.device()) {
+            true => None,
+            false => self.partial_on_device(prediction, target),
+        };
+        on_device.unwrap_or_else(|| self.partial_on_host(prediction, target))
+    }
+
+    /// Value and gradient on the host; the tensor only carries the gradient.
+    fn partial_on_host(&mut self, prediction: &Tensor<4>, target: &impl PartialTarget) -> LossAt {
+        let mut values = host_values(prediction);
+        target.clear(&mut values);
+        let fields = BranchFields {
+            shape: shape_of(prediction),
+            inputs: vec![values, target.values()],
+            derived: None,
+        };
+        let (loss_value, gradient) = self.at(&fields);
+        let mut gradient = gradient.to_vec();
+        target.clear(&mut gradient);
+        let gradient_is_finite = all_finite(&gradient);
+        LossAt {
+            loss_value: LossValue::Known(loss_value),
+            root: carrier(prediction, gradient),
+            gradient_is_finite,
+        }
+    }
+
+    /// Value and gradient by Burn, on the prediction's device; `None` for a loss that the host alone computes.
+    fn partial_on_device(
+        &self,
+        prediction: &Tensor<4>,
+        target: &impl PartialTarget,
+    ) -> Option<LossAt> {
+        let (y, is_out) = target.on_device(&prediction.device());
+        // Nothing flows through elements that are filled.
+        let counted = prediction.clone().mask_fill(is_out, 0.0);
+        let root = self.on_device(vec![counted, y])?;
+        Some(LossAt {
+            loss_value: LossValue::OnDevice(Box::new(root.clone()), 0.0),
+            root,
+            gradient_is_finite: true,
+        })
     }
 }
 
@@ -174,7 +238,7 @@ fn softmax_gradient(probabilities: &[f32], gradient: &mut [f32], shape: Shape) {
     });
 }
 
-/// Calls `f` at every position with where its channels' elements are.
+/// Calls `f` at every position with the function from channels to their elements.
 fn for_positions(shape: Shape, mut f: impl FnMut(&dyn Fn(usize) -> usize)) {
     let pixels = shape.h * shape.w;
     for n in 0..shape.n {
@@ -243,56 +307,39 @@ impl ClassLoss {
     /// The loss at a batch: logits (N, C, H, W), labels (N, H, W), where a label of C or more is
     /// ignored.
     pub fn at(&mut self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
-        let on_device = match crate::device::is_host(&logits.device()) {
-            true => None,
-            false => self.at_device(logits, labels),
-        };
-        on_device.unwrap_or_else(|| self.at_host(logits, labels))
+        self.0.at_partial(logits, &Labels::of(labels, logits))
     }
+}
 
-    /// Value and gradient on the host; the tensor only carries the gradient.
-    fn at_host(&mut self, logits: &Tensor<4>, labels: &[u8]) -> LossAt {
+/// Labels (N, H, W) as the target of logits of some shape.
+struct Labels<'a> {
+    labels: &'a [u8],
+    shape: Shape,
+}
+
+impl<'a> Labels<'a> {
+    fn of(labels: &'a [u8], logits: &Tensor<4>) -> Self {
         let shape = shape_of(logits);
-        let mut values = host_values(logits);
-        let y = one_hot(labels, shape);
-        for_ignored(labels, shape, |i| values[i] = 0.0);
-        let fields = BranchFields {
-            shape,
-            inputs: vec![values, y],
-            derived: None,
-        };
-        let (loss_value, gradient) = self.0.at(&fields);
-        let mut gradient = gradient.to_vec();
-        for_ignored(labels, shape, |i| gradient[i] = 0.0);
-        let gradient_is_finite = all_finite(&gradient);
-        LossAt {
-            loss_value: LossValue::Known(loss_value),
-            root: carrier(logits, gradient),
-            gradient_is_finite,
-        }
-    }
-
-    /// Value and gradient by Burn, on the logits' device; `None` for a loss that the host alone computes.
-    fn at_device(&self, logits: &Tensor<4>, labels: &[u8]) -> Option<LossAt> {
-        let (y, ignored) = target_on(&logits.device(), labels, shape_of(logits));
-        // Logits of 0 are the uniform distribution, and nothing flows through them.
-        let counted = logits.clone().mask_fill(ignored, 0.0);
-        Some(LossAt::on_device(self.0.on_device(vec![counted, y])?))
+        Self { labels, shape }
     }
 }
 
-impl LossAt {
-    /// A loss that Burn differentiates.
-    pub(crate) fn on_device(root: Tensor<1>) -> Self {
-        Self {
-            loss_value: LossValue::OnDevice(Box::new(root.clone()), 0.0),
-            root,
-            gradient_is_finite: true,
-        }
+impl PartialTarget for Labels<'_> {
+    fn values(&self) -> Vec<f32> {
+        one_hot(self.labels, self.shape)
+    }
+
+    /// Logits of 0 are the uniform distribution.
+    fn clear(&self, field: &mut [f32]) {
+        for_ignored(self.labels, self.shape, |i| field[i] = 0.0);
+    }
+
+    fn on_device(&self, device: &Device) -> (Tensor<4>, Tensor<4, Bool>) {
+        target_on(device, self.labels, self.shape)
     }
 }
 
-/// The target of [`one_hot`] on a device, and whether each of its elements is that of an ignored pixel.
+/// The target of [`one_hot`] on a device, and whether each of its elements belongs to an ignored pixel.
 fn target_on(device: &Device, labels: &[u8], shape: Shape) -> (Tensor<4>, Tensor<4, Bool>) {
     let dims = [shape.n, shape.c, shape.h, shape.w];
     let labels: Vec<i32> = labels.iter().map(|label| i32::from(*label)).collect();
@@ -352,127 +399,4 @@ pub(crate) fn for_ignored(labels: &[u8], shape: Shape, mut f: impl FnMut(usize))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use autoloss_expr::Operator;
-
-    const DIMS: [usize; 4] = [2, 3, 4, 5];
-
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    fn logits() -> Vec<f32> {
-        (0..120).map(|i| 2.0 * (i as f32 * 0.83).sin()).collect()
-    }
-
-    fn labels() -> Vec<u8> {
-        (0..40).map(|i| [0, 2, 255, 1, 1][i % 5]).collect()
-    }
-
-    /// Loss value and gradient with respect to the logits.
-    fn gradient(at: impl Fn(&Tensor<4>) -> LossAt) -> (f64, Vec<f32>) {
-        let device = Device::flex().autodiff();
-        let leaf = Tensor::<4>::from_data(TensorData::new(logits(), DIMS), &device).require_grad();
-        let loss = at(&leaf);
-        let gradients = loss.root.backward();
-        let gradient = leaf.grad(&gradients).unwrap();
-        (loss.loss_value.get(), host_values(&gradient))
-    }
-
-    fn close(a: f32, b: f32) -> bool {
-        (a - b).abs() <= 1e-6 + 1e-4 * b.abs()
-    }
-
-    #[test]
-    fn every_operator_trains_alike_on_the_host_and_by_burn() {
-        for op in Operator::ALL {
-            let operands = ["yhat - 0.31 * y", "yhat + 0.27"]
-                .map(|text| Tree::parse(text, &["yhat", "y"]).unwrap());
-            let applied = Tree::apply(*op, operands[..op.arity()].to_vec());
-            let tree = Tree::apply(Operator::Mul, vec![applied, Tree::input("y")]);
-            let loss = ClassLoss::new(&tree).unwrap();
-            let (value, by_burn) = gradient(|leaf| loss.at_device(leaf, &labels()).unwrap());
-            let (host_value, by_host) =
-                gradient(|leaf| ClassLoss::new(&tree).unwrap().at_host(leaf, &labels()));
-            assert!(
-                (value - host_value).abs() <= 1e-5 * value.abs().max(1.0),
-                "{tree}: {value}, {host_value}"
-            );
-            for (i, (a, b)) in by_host.iter().zip(&by_burn).enumerate() {
-                assert!(
-                    close(*a, *b),
-                    "{tree} at {i}: {a} by the kernels, {b} by Burn"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn cross_entropy_has_its_textbook_gradient() {
-        let tree = Tree::parse("-(y * log(yhat))", &["yhat", "y"]).unwrap();
-        let shape = Shape::new(DIMS[0], DIMS[1], DIMS[2], DIMS[3]);
-        let (_, got) = gradient(|leaf| ClassLoss::new(&tree).unwrap().at_host(leaf, &labels()));
-        let y = one_hot(&labels(), shape);
-        let device = Device::flex();
-        let leaf = Tensor::<4>::from_data(TensorData::new(logits(), DIMS), &device);
-        let probabilities = host_values(&activation::softmax(leaf, 1));
-        let mut want: Vec<f32> = probabilities
-            .iter()
-            .zip(&y)
-            .map(|(p, y)| (p - y) / 40.0)
-            .collect();
-        for_ignored(&labels(), shape, |i| want[i] = 0.0);
-        assert!(
-            got.iter().zip(&want).all(|(g, w)| close(*g, *w)),
-            "{got:?} {want:?}"
-        );
-    }
-
-    #[test]
-    fn native_losses_give_the_gradient_of_logits() {
-        let value = |loss: &NativeLoss, values: Vec<f32>| {
-            let device = Device::flex().autodiff();
-            let leaf = Tensor::<4>::from_data(TensorData::new(values, DIMS), &device);
-            let mut loss = ClassLoss::new(&Tree::Native(loss.clone())).unwrap();
-            loss.at(&leaf, &labels()).loss_value.get()
-        };
-        for name in [
-            "lovasz_softmax",
-            "ssim",
-            "dpce",
-            "boundary",
-            "asl_miou",
-            "asl_bf1",
-        ] {
-            let loss = NativeLoss::new(name, &[]).unwrap();
-            let tree = Tree::Native(loss.clone());
-            let (_, got) = gradient(|leaf| ClassLoss::new(&tree).unwrap().at(leaf, &labels()));
-            for place in (0..120).step_by(7) {
-                let moved = |by: f32| {
-                    let mut values = logits();
-                    values[place] += by;
-                    value(&loss, values)
-                };
-                let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-                let difference = (f64::from(got[place]) - slope).abs();
-                assert!(
-                    difference < 1e-3,
-                    "{name} at {place}: {}, by differences {slope}",
-                    got[place]
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_not_finite_is_noticed() {
-        let tree = Tree::parse("exp(inv(yhat - yhat))", &["yhat", "y"]).unwrap();
-        let device = Device::flex().autodiff();
-        let leaf = Tensor::<4>::from_data(TensorData::new(logits(), DIMS), &device).require_grad();
-        let loss = ClassLoss::new(&tree).unwrap().at(&leaf, &labels());
-        assert!(!loss.loss_value.get().is_finite() && !loss.gradient_is_finite);
-    }
-
-    #[test]
-    fn the_comparison_can_fail() {
-        assert!(!close(1.0, 1.001) && !close(f32::NAN, 1.0));
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::device::is_host;
 use crate::loss::{LossAt, LossValue};
 
-/// Optimiser of the parameters.
+/// Rule of the parameters' updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Optimiser {
@@ -33,7 +33,7 @@ pub struct TrainingSettings {
     /// Rows and columns of the training crops, in pixels, where a task crops.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub crop: usize,
-    /// Optimiser of the parameters.
+    /// Rule of the parameters' updates.
     pub optimiser: Optimiser,
     /// Largest step size.
     pub learning_rate: f64,
@@ -57,7 +57,7 @@ pub(crate) const fn is_zero(number: &usize) -> bool {
 }
 
 impl TrainingSettings {
-    /// Error text for the first value outside its range.
+    /// The error naming the first value outside its range.
     ///
     /// # Errors
     /// See above.
@@ -149,7 +149,7 @@ impl TrainingSettings {
     }
 }
 
-/// Cause of an early end of a training.
+/// Reason for the early end of a training.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrainError {
     /// The user or the budget asked for it.
@@ -158,7 +158,7 @@ pub(crate) enum TrainError {
     /// The data could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Whatever the caller does between updates failed, such as writing a checkpoint.
+    /// A failure of the caller between updates, such as that of writing a checkpoint.
     #[error("{0}")]
     Between(String),
 }
@@ -167,13 +167,13 @@ pub(crate) enum TrainError {
 pub(crate) struct Trained<N> {
     /// The network, on the device it was trained on.
     pub net: N,
-    /// End of the training.
+    /// End of the training: finished or stopped.
     pub outcome: Outcome,
     /// (update, loss value), at most about 100 of them.
     pub curve: Vec<(usize, f64)>,
 }
 
-/// A training under way, for whoever looks on between updates.
+/// State of a training between two updates.
 pub(crate) struct Progress<'a, N> {
     /// The update just made, counted from 1.
     pub update: usize,
@@ -187,7 +187,7 @@ pub(crate) struct Progress<'a, N> {
     pub curve: &'a [(usize, f64)],
 }
 
-/// Start of a training: its first update, or the progress of an earlier process.
+/// State from which a training goes on: fresh, or that of an earlier process.
 pub(crate) struct Begin {
     /// Updates made before.
     pub update: usize,
@@ -208,7 +208,7 @@ impl Begin {
     }
 }
 
-/// Settings of the course of a training, besides network, data and loss.
+/// Schedule and conditions of a training, besides network, data and loss.
 pub(crate) struct Course<'a> {
     /// The schedule.
     pub settings: &'a TrainingSettings,
@@ -216,16 +216,19 @@ pub(crate) struct Course<'a> {
     pub stop_on_invalid: bool,
     /// A request to end early.
     pub interrupt: &'a Interrupt,
-    /// Updates between two that are waited for, where a device computes beside the processor: loss values are read
-    /// at these alone, and gradients that are not finite are seen at them.
+    /// Updates between two reads of loss values where a device computes beside the processor. Gradients that are not
+    /// finite are noticed at reads alone.
     pub read_every: usize,
 }
 
-/// [`Course::read_every`] where nothing speaks for another number: so many updates of a bad training are lost.
+/// The usual [`Course::read_every`]: a bad training loses that many updates at most.
 pub(crate) const READ_EVERY: usize = 20;
 
 /// The loss of a network at an update, counted from 1, on the batch of that update.
 pub(crate) type LossOf<'a, N> = Box<dyn FnMut(&N, usize) -> Result<LossAt, TrainError> + Send + 'a>;
+
+/// Work of the caller between two updates, such as writing a checkpoint.
+pub(crate) type Between<'a, N> = dyn FnMut(Progress<'_, N>) -> Result<(), String> + 'a;
 
 /// Trains `net` with the loss, and calls `between` after every update.
 ///
@@ -236,7 +239,7 @@ pub(crate) fn train<N: Module>(
     loss: &mut LossOf<'_, N>,
     course: &Course<'_>,
     begin: Begin,
-    between: &mut dyn FnMut(Progress<'_, N>) -> Result<(), String>,
+    between: &mut Between<'_, N>,
 ) -> Result<Trained<N>, TrainError> {
     let settings = course.settings;
     let (mut optimiser, mut curve) = (begin.optimiser, begin.curve);
@@ -372,7 +375,7 @@ impl ModuleVisitor for Visit<'_> {
     }
 }
 
-/// Description of the first value that is not finite, if there is one.
+/// A sentence naming the first number that is not finite.
 fn not_finite(
     loss_value: f64,
     of_logits: bool,

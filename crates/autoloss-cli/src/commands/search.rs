@@ -13,7 +13,7 @@ use toml::Value;
 
 use super::{interrupt_on_ctrl_c, print, show};
 use crate::args::{Resume, Search};
-use crate::config::{Config, default_file};
+use crate::config::Config;
 use crate::crew::Crew;
 use crate::exit::usage;
 use crate::output::say;
@@ -30,7 +30,8 @@ pub(crate) fn search(arguments: &Search) -> Result<()> {
             .task
             .as_deref()
             .unwrap_or(TaskName::Digits.name());
-        return print(&default_file(name.parse().map_err(usage)?));
+        let name: TaskName = name.parse().map_err(usage)?;
+        return print(&name.commented_preset());
     }
     let mut config = Config::read_with(&arguments.task, arguments.preset, flags(arguments)?)?;
     let task = config.open_to_screen()?;

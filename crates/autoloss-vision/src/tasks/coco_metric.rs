@@ -2,7 +2,7 @@
 
 use autoloss_metrics::coco::{Annotations, Kind, Prediction, Results, Summary, evaluate};
 
-use super::SettingsError;
+use super::TaskSettingsError;
 
 /// One number of a COCO evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,14 @@ impl CocoMetric {
     ///
     /// # Errors
     /// If there is none; the known ones are named.
-    pub(super) fn from_name(name: &str, kind: Kind) -> Result<Self, SettingsError> {
+    pub(super) fn from_name(name: &str, kind: Kind) -> Result<Self, TaskSettingsError> {
         let known = names(kind);
         if let Some(name) = known.iter().find(|known| **known == name) {
             return Ok(Self { name, kind });
         }
         let hint = autoloss_expr::nearest(name, known.iter().copied())
             .map_or_else(String::new, |near| format!("did you mean `{near}`? "));
-        Err(SettingsError(format!(
+        Err(TaskSettingsError(format!(
             "unknown metric `{name}`; {hint}known for this task: {}",
             known.join(", ")
         )))

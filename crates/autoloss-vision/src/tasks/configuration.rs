@@ -7,7 +7,7 @@ use autoloss_search::resolve::resolve_fixed;
 use autoloss_search::{Settings, add_defaults};
 use toml::{Table, Value};
 
-use super::{SettingsError, TaskSettings};
+use super::{TaskSettings, TaskSettingsError};
 use crate::device::is_processor;
 
 /// Everything a run is made of.
@@ -26,15 +26,18 @@ impl Configuration {
     ///
     /// # Errors
     /// An unknown key, a value of another type or out of range, a path that is not UTF-8.
-    pub fn from_table(mut table: Table, preset: Option<&str>) -> Result<Self, SettingsError> {
+    pub fn from_table(mut table: Table, preset: Option<&str>) -> Result<Self, TaskSettingsError> {
         let own = match table.remove("task") {
             None => Table::new(),
             Some(Value::Table(task)) => task,
             Some(_) => return Err(said("`task` is a table: write [task] and its keys below")),
         };
         let mut task = TaskSettings::from_table(&own)?;
-        let defaults = preset.unwrap_or_else(|| task.name().search_settings());
-        add_defaults(&mut table, toml::from_str(defaults).map_err(said)?);
+        let defaults = match preset {
+            Some(preset) => toml::from_str(preset).map_err(said)?,
+            None => task.name().search_preset(),
+        };
+        add_defaults(&mut table, defaults);
         if !is_processor(task.device()) {
             let defaults = of_device(&table);
             add_defaults(&mut table, defaults);
@@ -67,14 +70,14 @@ fn of_device(table: &Table) -> Table {
 ///
 /// # Errors
 /// A path that is not UTF-8.
-pub fn utf8(path: &Path) -> Result<&str, SettingsError> {
+pub fn utf8(path: &Path) -> Result<&str, TaskSettingsError> {
     let text = path.to_str();
     text.ok_or_else(|| said(format!("{}: expected a path in UTF-8", path.display())))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
-fn said(error: impl ToString) -> SettingsError {
-    SettingsError(error.to_string())
+fn said(error: impl ToString) -> TaskSettingsError {
+    TaskSettingsError(error.to_string())
 }
 
 #[cfg(test)]

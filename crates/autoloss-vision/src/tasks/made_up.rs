@@ -8,13 +8,14 @@ use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Reporter, Sample, 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::Family;
 use super::segmentation::sample;
 use crate::memory;
 
 /// Side of the cells that the smooth fields are interpolated over.
 const CELL: usize = 16;
 
-/// By how much the logits of the predictions vary: about as much as those of an untrained network.
+/// Spread of the logits of the predictions, about that of an untrained network.
 const CONTRAST: f32 = 0.5;
 
 /// Segmentation on smooth random fields: a pixel's target is the class whose field is the largest,
@@ -26,7 +27,7 @@ pub struct MadeUp {
 }
 
 impl MadeUp {
-    /// So many classes on so many pixels.
+    /// The task of that many classes, rows and columns.
     ///
     /// # Errors
     /// If the metric does not exist or cannot be used with so many classes.
@@ -34,7 +35,7 @@ impl MadeUp {
         let task = Self {
             shape: Shape::new(1, classes, height, width),
             metric: Metric::from_name(metric)?,
-            branches: super::name::Family::Segmentation.branches(),
+            branches: Family::Segmentation.branches(),
         };
         SegmentationScore::new(task.score_settings())?;
         Ok(task)

@@ -9,31 +9,37 @@ mod made_up;
 mod name;
 mod pictures;
 mod pose;
+mod presets;
 mod schedules;
 mod segmentation;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use autoloss_data::{DataError, Summary};
-use autoloss_expr::{Loss, ZooLoss};
-use autoloss_nets::NetworkError;
-use autoloss_search::{BranchSpec, Task};
+use std::sync::Arc;
 
-use crate::learner::Learner;
+use autoloss_expr::{Loss, ZooLoss};
+use autoloss_search::{BranchSpec, EvaluationSet, Task};
+
+use autoloss_data::{self as data, CachedScenes, DataError, Divided, ObjectData, Summary};
+use autoloss_nets::NetworkError;
 
 pub use configuration::{Configuration, utf8};
-pub use detection::{Detection, DetectionSettings, DetectorSettings};
+use detection::Detection;
+pub use detection::{DetectionSettings, DetectorSettings};
 pub use made_up::MadeUp;
 pub use name::{Family, TaskName};
-pub use pose::{Pose, PoseSettings};
-pub use segmentation::{Segmentation, SegmentationSettings};
-pub use settings::{FamilySettings, SettingsError, TaskSettings};
+use pose::Pose;
+pub use pose::PoseSettings;
+use segmentation::Segmentation;
+pub use segmentation::SegmentationSettings;
+use settings::Common;
+pub use settings::{FamilySettings, TaskSettings, TaskSettingsError};
 
 /// A vision task. Where a job keeps files, they are `checkpoint-N.*`, `checkpoint.json`, `best.safetensors` and
 /// `network.safetensors`.
 pub trait VisionTask: Task {
-    /// What a user should know before a run, such as a setting that was adapted to the data.
+    /// Remark for the user before a run, such as a setting that was adapted to the data.
     fn note(&self) -> Option<String>;
 
     /// Summary of the data: images, and how often each class occurs, set by set.
@@ -43,19 +49,35 @@ pub trait VisionTask: Task {
     fn summary(&self) -> Result<Summary, DataError>;
 }
 
-impl<T: Task + Learner> VisionTask for T {
-    fn note(&self) -> Option<String> {
-        Learner::note(self)
-    }
+/// Images of each set whose classes are counted where the data are embedded: the program knows them, and making all of
+/// them takes a while.
+const EMBEDDED_COUNTED: usize = 200;
 
-    fn summary(&self) -> Result<Summary, DataError> {
-        Learner::summary(self)
-    }
+/// Data of scenes with objects as trainings see them: kept in memory, and divided into training and search set.
+fn divided_scenes(
+    data: Arc<dyn ObjectData>,
+    settings: Common<'_>,
+) -> Result<Arc<dyn ObjectData>, DataError> {
+    let cached = Arc::new(CachedScenes::new(data, settings.cache));
+    Ok(Arc::new(Divided::objects(cached, settings.hold_out)?))
 }
 
-/// Images of each set whose classes are counted where the data are embedded: they never surprise, and
-/// making all of them takes a while.
-const EMBEDDED_COUNTED: usize = 200;
+/// Summary of scenes with objects; of embedded ones the first images are counted.
+fn summary_of_scenes(data: &dyn ObjectData, task: TaskName) -> Result<Summary, DataError> {
+    let most = match task.is_embedded() {
+        true => EMBEDDED_COUNTED,
+        false => usize::MAX,
+    };
+    data::of_scenes(data, most)
+}
+
+/// Largest number of examples of a set that are scored, by `val_images`; 0: all.
+const fn scored_at_most(set: EvaluationSet, val_images: usize) -> usize {
+    match set {
+        EvaluationSet::Search => 0,
+        EvaluationSet::Validation => val_images,
+    }
+}
 
 /// Hand-written losses of a task with one branch.
 fn zoo_baselines<const N: usize>(branch: &BranchSpec, names: [&str; N]) -> Vec<(String, Loss)> {
@@ -69,7 +91,7 @@ fn zoo_baselines<const N: usize>(branch: &BranchSpec, names: [&str; N]) -> Vec<(
 pub enum SetupError {
     /// Settings that cannot be used.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(#[from] TaskSettingsError),
     /// Data that cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -1,4 +1,4 @@
-//! The names of the tasks, and the settings they start from.
+//! The names of the tasks: a row a task.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,8 @@ use std::str::FromStr;
 use autoloss_search::{BranchSpec, InputSpec};
 use serde::{Deserialize, Serialize};
 
-use super::{SettingsError, detection};
+use super::presets::{BASE, DETECTION, IMAGES, INSTANCES, Layers, POSE, SCENES, SEGMENTATION};
+use super::{TaskSettingsError, detection};
 
 /// The tasks there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub enum TaskName {
     CocoPose,
 }
 
-/// What a task asks of a network.
+/// Kind of a task: the outputs of its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// The class of every pixel.
@@ -45,22 +46,25 @@ pub enum Family {
     Pose,
 }
 
-/// What there is to know of a task by its name.
+/// Properties of a task.
 struct Row {
     name: &'static str,
-    preset: &'static str,
     family: Family,
     /// Whether its data are in the program.
     embedded: bool,
+    layers: Layers,
 }
 
-const fn row(name: &'static str, preset: &'static str, family: Family, embedded: bool) -> Row {
-    Row {
-        name,
-        preset,
-        family,
-        embedded,
-    }
+/// The row of a task whose uppermost layer of settings is the file of its name.
+macro_rules! row {
+    ($name:literal, $family:ident, $embedded:literal, [$($layer:ident),+]) => {
+        Row {
+            name: $name,
+            family: Family::$family,
+            embedded: $embedded,
+            layers: &[$($layer,)+ include_str!(concat!("presets/", $name, ".toml"))],
+        }
+    };
 }
 
 impl Family {
@@ -94,38 +98,24 @@ impl TaskName {
         Self::CocoPose,
     ];
 
+    #[rustfmt::skip]
     const fn row(self) -> Row {
-        use Family::{Detection, Instances, Pose, Segmentation};
         match self {
-            Self::Digits => row("digits", include_str!("digits.toml"), Segmentation, true),
-            Self::Voc => row("voc", include_str!("voc.toml"), Segmentation, false),
-            Self::Cityscapes => {
-                let preset = include_str!("cityscapes.toml");
-                row("cityscapes", preset, Segmentation, false)
-            }
+            Self::Digits => row!("digits", Segmentation, true, [BASE, IMAGES, SEGMENTATION, SCENES]),
+            Self::Voc => row!("voc", Segmentation, false, [BASE, IMAGES, SEGMENTATION]),
+            Self::Cityscapes => row!("cityscapes", Segmentation, false, [BASE, IMAGES, SEGMENTATION]),
             Self::DigitsDetection => {
-                let preset = include_str!("digits-detection.toml");
-                row("digits-detection", preset, Detection, true)
+                row!("digits-detection", Detection, true, [BASE, IMAGES, DETECTION, SCENES])
             }
             Self::DigitsInstances => {
-                let preset = include_str!("digits-instances.toml");
-                row("digits-instances", preset, Instances, true)
+                row!("digits-instances", Instances, true, [BASE, IMAGES, DETECTION, INSTANCES, SCENES])
             }
-            Self::FiguresPose => row(
-                "figures-pose",
-                include_str!("figures-pose.toml"),
-                Pose,
-                true,
-            ),
-            Self::CocoDetection => {
-                let preset = include_str!("coco-detection.toml");
-                row("coco-detection", preset, Detection, false)
-            }
+            Self::FiguresPose => row!("figures-pose", Pose, true, [BASE, POSE]),
+            Self::CocoDetection => row!("coco-detection", Detection, false, [BASE, IMAGES, DETECTION]),
             Self::CocoInstances => {
-                let preset = include_str!("coco-instances.toml");
-                row("coco-instances", preset, Instances, false)
+                row!("coco-instances", Instances, false, [BASE, IMAGES, DETECTION, INSTANCES])
             }
-            Self::CocoPose => row("coco-pose", include_str!("coco-pose.toml"), Pose, false),
+            Self::CocoPose => row!("coco-pose", Pose, false, [BASE, POSE]),
         }
     }
 
@@ -135,45 +125,15 @@ impl TaskName {
         self.row().name
     }
 
-    /// Its settings with their comments: the preset that a user's settings change.
-    #[must_use]
-    pub const fn preset(self) -> &'static str {
-        self.row().preset
+    /// The files of its settings, the lowest first.
+    pub(super) const fn layers(self) -> Layers {
+        self.row().layers
     }
 
-    /// What it asks of a network.
+    /// Its kind.
     #[must_use]
     pub const fn family(self) -> Family {
         self.row().family
-    }
-
-    /// The settings of a search whose defaults depend on the task, as TOML. (ours)
-    ///
-    /// An early look is worth its risk where the stored predictions begin near their targets, as class
-    /// probabilities of pixels do. Untrained masks and heatmaps need most of the steps to get there.
-    ///
-    /// Heatmaps have no bounds: a loss that only ever raises them, a little faster at the keypoint,
-    /// keeps their order right for 500 steps (g up to 0.88) and trains a network to nothing; losses
-    /// that train one have g above 0.9. One random tree in some ten thousand passes that, so that
-    /// evolution begins with fewer of them, and has none to choose from.
-    ///
-    /// On embedded data a search makes tens of evaluations, not thousands: 5 % of so few members would
-    /// be any one of them.
-    #[must_use]
-    pub const fn search_settings(self) -> &'static str {
-        match (self.family(), self.is_embedded()) {
-            (Family::Segmentation, true) => "[search]\ninitial = 10\ntournament = 0.3\n",
-            (Family::Segmentation, false) => "",
-            (Family::Detection | Family::Instances, true) => {
-                "[search]\ninitial = 10\ntournament = 0.3\nchoices = 30\n[screening]\nearly_share = 0.0\n"
-            }
-            (Family::Detection | Family::Instances, false) => {
-                "[search]\nchoices = 30\n[screening]\nearly_share = 0.0\n"
-            }
-            (Family::Pose, _) => {
-                "[search]\ninitial = 5\nchoices = 1\n[screening]\nthreshold = 0.9\nearly_share = 0.0\n"
-            }
-        }
     }
 
     /// Whether its data are in the program.
@@ -190,15 +150,15 @@ impl fmt::Display for TaskName {
 }
 
 impl FromStr for TaskName {
-    type Err = SettingsError;
+    type Err = TaskSettingsError;
 
-    fn from_str(name: &str) -> Result<Self, SettingsError> {
+    fn from_str(name: &str) -> Result<Self, TaskSettingsError> {
         let found = Self::ALL.into_iter().find(|task| task.name() == name);
         found.ok_or_else(|| {
             let names: Vec<&str> = Self::ALL.iter().map(|task| task.name()).collect();
             let hint = autoloss_expr::nearest(name, names.iter().copied())
                 .map_or_else(String::new, |near| format!("did you mean `{near}`? "));
-            SettingsError(format!(
+            TaskSettingsError(format!(
                 "unknown task `{name}`; {hint}known: {}",
                 names.join(", ")
             ))

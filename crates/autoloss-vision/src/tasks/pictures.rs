@@ -1,4 +1,4 @@
-//! What a trained network makes of an example, for people: image, target and prediction side by side.
+//! Pictures of predictions: image, target and prediction side by side.
 
 use autoloss_data::{ObjectData, Split};
 use autoloss_metrics::coco::{Annotations, Mask, Prediction, Shape};
@@ -130,7 +130,7 @@ impl Panel {
     }
 }
 
-/// Objects that a network is this sure of are shown.
+/// The least score of objects that are shown.
 const SURE: f64 = 0.5;
 
 /// Pictures of the first `count` validation images with the objects in them and those found.
@@ -145,7 +145,7 @@ pub(super) fn of_scenes(
         let scene = data.scene(Split::Val, index)?;
         let image = Panel::of_image(&scene.image, [scene.width, scene.height]);
         let wanted = targets.targets.iter().filter(|t| t.image_id == scene.id);
-        // Keypoints have no sure or unsure: each person is asked for.
+        // A result of keypoints belongs to a given person, whatever its score.
         let shown = |p: &&Prediction| {
             let sure = p.score >= SURE || matches!(p.shape, Shape::Keypoints { .. });
             p.image_id == scene.id && sure

@@ -7,31 +7,51 @@ use autoloss_search::{
 };
 use burn::tensor::Device;
 
+use super::settings::FamilyKeys;
 use super::{SetupError, VisionTask};
-use crate::learner::Learner;
+use crate::learner::{self, Learner};
 
-/// A task of one training, whose data tasks with other settings can share.
-pub(super) trait Family: Task + Learner + Sized {
+/// A task with the settings of one training.
+pub(super) trait OneTraining: Learner + Sized {
     /// Its settings.
-    type Settings;
-    /// Its data.
-    type Data;
+    type Settings: FamilyKeys;
+    /// Its data, which are shared by clones.
+    type Data: Clone;
 
-    /// Opens and checks the data, and builds the network once to see that it can be built.
-    fn new(settings: Self::Settings, device: &Device) -> Result<Self, SetupError>;
+    /// Opens and checks the data.
+    fn open(settings: &Self::Settings) -> Result<Self::Data, SetupError>;
 
-    /// The data, which are not copied.
-    fn data(&self) -> Self::Data;
-
-    /// The same with data that are open.
+    /// The task on open data; builds the network once to see that it can be built.
     fn over(
         settings: Self::Settings,
         data: Self::Data,
         device: &Device,
     ) -> Result<Self, SetupError>;
 
-    /// Whether the data of both settings are the same.
-    fn same_data(one: &Self::Settings, other: &Self::Settings) -> bool;
+    /// Its settings.
+    fn settings(&self) -> &Self::Settings;
+
+    /// The branches that a loss needs a tree for.
+    fn branches(&self) -> &[BranchSpec];
+
+    /// Screening samples, see [`Task::samples`].
+    fn samples(&self, count: usize, seed: u64) -> Result<Vec<Sample>, TaskError>;
+
+    /// Surrogate loss of the metric, see [`Task::surrogate`].
+    fn surrogate(&self) -> Option<NativeLoss> {
+        None
+    }
+
+    /// Hand-written losses, see [`Task::baselines`].
+    fn baselines(&self) -> Vec<(String, Loss)>;
+
+    /// The task alone with its data.
+    #[cfg(test)]
+    fn new(settings: Self::Settings, device: &Device) -> Result<Self, SetupError> {
+        settings.check()?;
+        let data = Self::open(&settings)?;
+        Self::over(settings, data, device)
+    }
 }
 
 /// A task with its proxy and its full training.
@@ -40,27 +60,40 @@ pub(super) struct Schedules<T> {
     full: T,
 }
 
-impl<T: Family> Schedules<T> {
+impl<T: OneTraining> Schedules<T> {
     /// Opens the task; both trainings share the data where their settings allow it.
     ///
     /// # Errors
-    /// Whatever is wrong with data, network or metric, named.
+    /// A fault of data, network or metric, named.
     pub(super) fn open(
         proxy: T::Settings,
         full: T::Settings,
         device: &Device,
     ) -> Result<Self, SetupError> {
-        let shared = T::same_data(&proxy, &full);
-        let proxy = T::new(proxy, device)?;
-        let full = match shared {
-            true => T::over(full, proxy.data(), device),
-            false => T::new(full, device),
+        let is_shared = proxy.has_data_of(&full);
+        proxy.check()?;
+        let data = T::open(&proxy)?;
+        let proxy = T::over(proxy, data.clone(), device)?;
+        if !is_shared {
+            full.check()?;
+        }
+        let data = match is_shared {
+            true => data,
+            false => T::open(&full)?,
         };
-        Ok(Self { proxy, full: full? })
+        let full = T::over(full, data, device)?;
+        Ok(Self { proxy, full })
     }
-}
 
-impl<T> Schedules<T> {
+    /// Both trainings changed by a function.
+    #[cfg(test)]
+    pub(super) fn map(self, f: impl Fn(T) -> T) -> Self {
+        Self {
+            proxy: f(self.proxy),
+            full: f(self.full),
+        }
+    }
+
     fn of(&self, schedule: Schedule) -> &T {
         match schedule {
             Schedule::Proxy => &self.proxy,
@@ -69,13 +102,13 @@ impl<T> Schedules<T> {
     }
 }
 
-impl<T: Family> Task for Schedules<T> {
+impl<T: OneTraining> Task for Schedules<T> {
     fn name(&self) -> &str {
-        self.proxy.name()
+        self.proxy.settings().common().name.name()
     }
 
     fn metric(&self) -> &str {
-        self.proxy.metric()
+        self.proxy.searched_metric()
     }
 
     fn branches(&self) -> &[BranchSpec] {
@@ -94,11 +127,13 @@ impl<T: Family> Task for Schedules<T> {
         report: Reporter<'_>,
     ) -> Result<Evaluation, TaskError> {
         let task = self.of(job.schedule);
-        task.evaluate_reporting(loss, job, interrupt, report)
+        learner::evaluate(task, loss, job, interrupt, report)
     }
 
     fn expected_seconds(&self, schedule: Schedule) -> Result<Option<f64>, TaskError> {
-        self.of(schedule).expected_seconds(schedule)
+        let usual = self.proxy.baselines().into_iter().next();
+        let seconds = usual.map(|(_, loss)| learner::expected_seconds(self.of(schedule), &loss));
+        seconds.transpose()
     }
 
     fn surrogate(&self) -> Option<NativeLoss> {
@@ -111,7 +146,7 @@ impl<T: Family> Task for Schedules<T> {
 
     /// The task and the summary of its data, in words: a difference can be read.
     fn fingerprint(&self) -> String {
-        let data = match Learner::summary(&self.proxy) {
+        let data = match self.proxy.summary() {
             Ok(summary) => {
                 let lines: Vec<String> = summary.sets.iter().map(SetSummary::line).collect();
                 lines.join("; ")
@@ -122,9 +157,9 @@ impl<T: Family> Task for Schedules<T> {
     }
 }
 
-impl<T: Family> VisionTask for Schedules<T> {
+impl<T: OneTraining> VisionTask for Schedules<T> {
     fn note(&self) -> Option<String> {
-        let (proxy, full) = (Learner::note(&self.proxy), Learner::note(&self.full));
+        let (proxy, full) = (self.proxy.note(), self.full.note());
         match full.filter(|full| Some(full) != proxy.as_ref()) {
             Some(full) => {
                 let proxy = proxy.map_or_else(String::new, |proxy| format!("{proxy}; "));
@@ -135,6 +170,6 @@ impl<T: Family> VisionTask for Schedules<T> {
     }
 
     fn summary(&self) -> Result<Summary, DataError> {
-        Learner::summary(&self.proxy)
+        self.proxy.summary()
     }
 }

@@ -1,4 +1,4 @@
-//! What holds for every embedded task.
+//! Properties of every embedded task.
 
 use autoloss_data::Split;
 use autoloss_expr::{Loss, Operator, Tree};
@@ -8,6 +8,7 @@ use autoloss_search::{
 };
 use burn::tensor::Device;
 
+use super::schedules::Schedules;
 use super::{Detection, FamilySettings, Pose, Segmentation, TaskName, TaskSettings, VisionTask};
 
 /// An embedded task with changed settings.
@@ -51,7 +52,7 @@ fn negated(loss: &Loss, branch: usize) -> Loss {
 fn hand_written_losses_pass_screening_with_room_and_wrong_signs_fail() {
     for name in OBJECTS {
         let task = open(name, "");
-        let settings = Settings::from_toml(name.search_settings()).unwrap();
+        let settings = Settings::from_table(name.search_preset()).unwrap();
         let together = Screener::new(&*task, &settings).unwrap();
         let apart = Screening::new(&*task, &settings).unwrap();
         let mut scratch = Scratch::default();
@@ -202,8 +203,7 @@ fn retrain(
     })
 }
 
-/// What a safetensors file holds: where each tensor is, and their bytes. Its remarks on itself come in any
-/// order.
+/// Content of a safetensors file: the place of each tensor, and their bytes. The header's remarks are in any order.
 fn parameters(file: &[u8]) -> (serde_json::Value, Vec<u8>) {
     let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     let header = serde_json::from_slice(&file[8..8 + length]).unwrap();
@@ -252,29 +252,26 @@ fn checkpoints_of_another_network_are_refused() {
 /// The embedded tasks on data that refuse the examples of a split.
 fn refusing(split: Split) -> Vec<Box<dyn VisionTask>> {
     let device = Device::flex();
-    let settings = |name: TaskName| {
+    let open = |name: TaskName| -> Box<dyn VisionTask> {
         let text = format!("name = \"{name}\"\n{TINY}");
-        TaskSettings::from_table(&toml::from_str(&text).unwrap()).unwrap()
+        let settings = TaskSettings::from_table(&toml::from_str(&text).unwrap()).unwrap();
+        match settings.of(Schedule::Proxy).clone() {
+            FamilySettings::Segmentation(settings) => {
+                let task = Schedules::open((*settings).clone(), *settings, &device).unwrap();
+                Box::new(task.map(|task: Segmentation| task.refusing(split)))
+            }
+            FamilySettings::Detection(settings) => {
+                let task = Schedules::open((*settings).clone(), *settings, &device).unwrap();
+                Box::new(task.map(|task: Detection| task.refusing(split)))
+            }
+            FamilySettings::Pose(settings) => {
+                let task = Schedules::open((*settings).clone(), *settings, &device).unwrap();
+                Box::new(task.map(|task: Pose| task.refusing(split)))
+            }
+        }
     };
     let names = [TaskName::Digits].into_iter().chain(OBJECTS);
-    names
-        .map(|name| -> Box<dyn VisionTask> {
-            match settings(name).of(Schedule::Proxy).clone() {
-                FamilySettings::Segmentation(settings) => {
-                    let task = Segmentation::new(*settings, &device).unwrap();
-                    Box::new(task.refusing(split))
-                }
-                FamilySettings::Detection(settings) => {
-                    let task = Detection::new(*settings, &device).unwrap();
-                    Box::new(task.refusing(split))
-                }
-                FamilySettings::Pose(settings) => {
-                    let task = Pose::new(*settings, &device).unwrap();
-                    Box::new(task.refusing(split))
-                }
-            }
-        })
-        .collect()
+    names.map(open).collect()
 }
 
 #[test]

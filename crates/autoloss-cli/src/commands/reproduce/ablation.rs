@@ -8,7 +8,7 @@ use autoloss_search::{EvaluationSet, Store};
 use toml::Value;
 
 use super::output::{Cell, Output};
-use super::plan::{Data, Scale, Search, Setup, Sheet, paper_proxy, searched_in};
+use super::plan::{Data, Group, Scale, Search, Setup, Sheet, searched_in};
 use super::searches::folder;
 use crate::files::write_text;
 
@@ -96,7 +96,7 @@ pub(super) fn searches(
 
 /// Where the variants search.
 fn setup(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Setup> {
-    let mut setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
+    let mut setup = searched_in(["digits", "voc"], scale, data, &[Group::SegmentationProxy])?;
     setup.own = own.to_vec();
     Ok(setup)
 }

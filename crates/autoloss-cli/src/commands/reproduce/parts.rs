@@ -5,10 +5,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use autoloss_search::{EvaluationSet, Paired, Settings, Store, parse_toml};
-use toml::{Table, Value};
+use toml::Value;
 
 use super::output::{Cell, Output};
-use super::plan::{Data, Plan, Row, Scale, Search, Setup, Sheet, paper_proxy, searched_in};
+use super::plan::{
+    Changes, Data, Group, Plan, Row, Scale, Search, Setup, Sheet, flatten, searched_in,
+};
 use super::searches::folder;
 use super::trainings::OfSetup;
 use crate::config::Config;
@@ -107,7 +109,7 @@ pub(super) fn plan(
     data: &Data<'_>,
     own: &[(String, Value)],
 ) -> Result<Plan> {
-    let mut setup = searched_in(["digits", "voc"], scale, data, &paper_proxy())?;
+    let mut setup = searched_in(["digits", "voc"], scale, data, &[Group::SegmentationProxy])?;
     // Each arm has its share of the time.
     let (own_time, others): (Vec<_>, Vec<_>) =
         own.iter().cloned().partition(|(key, _)| key == TIME);
@@ -126,12 +128,13 @@ pub(super) fn plan(
     // Seed by seed, so that an interrupted table has all arms of the first seeds.
     for seed in 0..RUN_SEEDS {
         for arm in arms {
+            let search = search(arm, seed, &setup, time)?;
             rows.push(Row::Found {
                 name: row_name(arm, seed),
-                search: searches.len(),
+                search: search.key.clone(),
                 metric: "",
             });
-            searches.push(search(arm, seed, &setup, time)?);
+            searches.push(search);
         }
     }
     Ok(Plan {
@@ -181,17 +184,11 @@ fn search(arm: &Arm, seed: usize, setup: &Setup, time: f64) -> Result<Search> {
 }
 
 /// The keys of the published configuration.
-fn of_paper() -> Result<Vec<(String, Value)>> {
+fn of_paper() -> Result<Changes> {
     let table = parse_toml(Settings::PAPER_TOML).map_err(anyhow::Error::msg)?;
-    let of_section = |(section, keys): (String, Value)| {
-        let keys = match keys {
-            Value::Table(keys) => keys,
-            _ => Table::new(),
-        };
-        let named = move |(key, value)| (format!("{section}.{key}"), value);
-        keys.into_iter().map(named)
-    };
-    Ok(table.into_iter().flat_map(of_section).collect())
+    let mut settings = Vec::new();
+    flatten(String::new(), table.into(), &mut settings);
+    Ok(settings)
 }
 
 /// Results of an arm, a number a run seed.
@@ -265,10 +262,10 @@ fn read(arm: &Arm, plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Done> {
         let name = row_name(arm, seed);
         let place = plan.rows.iter().position(|row| row.name() == name);
         let place = place.context("every arm has a row a seed")?;
-        let Row::Found { search, .. } = plan.rows[place] else {
+        let Row::Found { search, .. } = &plan.rows[place] else {
             continue;
         };
-        let store = Store::open(&folder(out, &plan.searches[search]))?;
+        let store = Store::open(&folder(out, plan.search(search)?))?;
         let tally = store.tally()?;
         done.trainings
             .push((tally.evaluations + tally.repeated) as f64);

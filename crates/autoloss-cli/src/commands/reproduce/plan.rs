@@ -1,10 +1,13 @@
-//! What each table is made of: searches, losses, and the setups they are trained in.
+//! The parts of each table: searches, losses, and the setups they are trained in.
+
+mod objects;
+mod segmentation;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use toml::Value;
+use toml::{Table, Value};
 
 use super::parts;
 use crate::config::Config;
@@ -66,29 +69,50 @@ pub(crate) enum Sheet {
     Half,
 }
 
-/// A task with settings, written as `--set` takes them.
+/// Settings in the form of `--set`: keys with their tables, and values.
+pub(super) type Changes = Vec<(String, Value)>;
+
+/// A task with settings.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
-    /// Names its folder.
+    /// Name of its folder.
     pub(super) key: &'static str,
-    /// Names its columns.
+    /// Name of its columns.
     pub(super) title: &'static str,
-    pub(super) settings: Vec<(String, Value)>,
+    pub(super) settings: Changes,
     /// The user's own, which come last.
-    pub(super) own: Vec<(String, Value)>,
+    pub(super) own: Changes,
 }
 
 impl Setup {
-    fn new(key: &'static str, title: &'static str, settings: &[(&str, Value)]) -> Self {
-        let settings = settings.iter();
+    /// A task of that name.
+    fn of_task(key: &'static str, title: &'static str, task: &str) -> Self {
         Self {
             key,
             title,
-            settings: settings
-                .map(|(key, value)| ((*key).to_owned(), value.clone()))
-                .collect(),
+            settings: vec![("task.name".to_owned(), text(task))],
             own: Vec::new(),
         }
+    }
+
+    /// This setup under another name.
+    fn renamed(&self, key: &'static str, title: &'static str) -> Self {
+        Self {
+            key,
+            title,
+            ..self.clone()
+        }
+    }
+
+    /// This setup with further settings, which win.
+    fn with(mut self, settings: impl IntoIterator<Item = (String, Value)>) -> Self {
+        self.settings.extend(settings);
+        self
+    }
+
+    /// This setup with one further setting, which wins.
+    fn with_value(self, key: &str, value: impl Into<Value>) -> Self {
+        self.with([(key.to_owned(), value.into())])
     }
 
     /// The settings with others on top, and the user's own on top of those.
@@ -101,10 +125,10 @@ impl Setup {
 /// A search of a table.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
-    /// Names its folder; tables share searches of one name.
+    /// Name of its folder; tables share searches of one name.
     pub(super) key: String,
     pub(super) setup: Setup,
-    pub(super) settings: Vec<(String, Value)>,
+    pub(super) settings: Changes,
 }
 
 impl Search {
@@ -123,12 +147,13 @@ impl Search {
 /// A row: a loss that is trained.
 #[derive(Clone, Debug)]
 pub(super) enum Row {
-    /// A hand-written loss: its name in the table, and what `--loss` takes.
+    /// A hand-written loss: its name in the table, and the loss as `--loss` takes it.
     Written(&'static str, String),
     /// The best loss of a search.
     Found {
         name: String,
-        search: usize,
+        /// Key of the search.
+        search: String,
         metric: &'static str,
     },
 }
@@ -145,6 +170,15 @@ impl Row {
     /// Whether a person wrote its loss.
     pub(super) const fn is_written(&self) -> bool {
         matches!(self, Self::Written(..))
+    }
+
+    /// The best loss of a search for a metric.
+    fn found(search: &Search, metric: &'static str) -> Self {
+        Self::Found {
+            name: format!("searched for {metric}"),
+            search: search.key.clone(),
+            metric,
+        }
     }
 }
 
@@ -166,17 +200,6 @@ pub(super) struct Data<'a> {
     pub(super) transfer: Option<&'a Path>,
 }
 
-const SEGMENTATION: [&str; 6] = ["miou", "fwiou", "gacc", "macc", "biou", "bf1"];
-
-/// Published for PASCAL VOC with DeepLabV3+ over ResNet-101, in percent.
-const TABLE_2: [(&str, [f64; 6]); 2] = [
-    ("cross entropy", [78.69, 91.31, 95.17, 87.31, 70.61, 65.30]),
-    (
-        "ASL, each for its metric",
-        [80.97, 91.93, 95.22, 92.95, 79.27, 74.83],
-    ),
-];
-
 fn text(value: &str) -> Value {
     Value::String(value.to_owned())
 }
@@ -193,12 +216,12 @@ impl Plan {
         own: &[(String, Value)],
     ) -> Result<Self> {
         let mut plan = match sheet {
-            Sheet::Table2 => segmentation(scale, data),
-            Sheet::Table3 => segmentation_transfer(scale, data),
-            Sheet::Table4 => detection(scale, data),
-            Sheet::Table5 => detection_transfer(scale, data),
-            Sheet::Table6 => instances(scale, data),
-            Sheet::Table7 => pose(scale, data),
+            Sheet::Table2 => segmentation::table(scale, data),
+            Sheet::Table3 => segmentation::transfer(scale, data),
+            Sheet::Table4 => objects::detection(scale, data),
+            Sheet::Table5 => objects::detection_transfer(scale, data),
+            Sheet::Table6 => objects::instances(scale, data),
+            Sheet::Table7 => objects::pose(scale, data),
             Sheet::Parts | Sheet::Half => return parts::plan(parts::arms(sheet), scale, data, own),
             Sheet::Table8 | Sheet::Figure4 => {
                 anyhow::bail!("an ablation trains nothing after its searches")
@@ -209,6 +232,15 @@ impl Plan {
             setup.own = own.to_vec();
         }
         Ok(plan)
+    }
+
+    /// The search of a key.
+    ///
+    /// # Errors
+    /// A key that no search has.
+    pub(super) fn search(&self, key: &str) -> Result<&Search> {
+        let search = self.searches.iter().find(|search| search.key == key);
+        search.with_context(|| format!("no search `{key}` in the table"))
     }
 }
 
@@ -222,56 +254,79 @@ fn folder(path: Option<&Path>, flag: &str, what: &str) -> Result<Value> {
     Ok(text(path))
 }
 
-/// What a task is searched in: embedded, or the user's data with the preset's proxy.
+/// Setup of searches: an embedded task, or the user's data with the preset's proxy; at the scale `paper` with the
+/// settings of that scale.
 pub(super) fn searched_in(
     [tiny, large]: [&'static str; 2],
     scale: Scale,
     data: &Data<'_>,
-    paper: &[(&str, Value)],
+    of_paper: &[Group],
 ) -> Result<Setup> {
     if scale == Scale::Tiny {
-        return Ok(Setup::new(
-            tiny,
-            "embedded data",
-            &[("task.name", text(tiny))],
-        ));
+        return Ok(Setup::of_task(tiny, "embedded data", tiny));
     }
     let data = folder(data.searched, "--data", large)?;
-    let mut setup = Setup::new(
-        large,
-        large,
-        &[("task.name", text(large)), ("task.data", data)],
-    );
-    if scale == Scale::Paper {
-        setup
-            .settings
-            .extend(paper.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+    let setup = Setup::of_task(large, large, large).with_value("task.data", data);
+    Ok(match scale {
+        Scale::Paper => setup.with(of_paper.iter().flat_map(|group| group.settings())),
+        _ => setup,
+    })
+}
+
+/// Settings of the scale `paper` that belong together: a table of `paper.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    SegmentationProxy,
+    SegmentationTraining,
+    SegmentationSearched,
+    SegmentationOtherNetwork,
+    Detection,
+    Boxes,
+    Instances,
+    Pose,
+}
+
+impl Group {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SegmentationProxy => "segmentation_proxy",
+            Self::SegmentationTraining => "segmentation_training",
+            Self::SegmentationSearched => "segmentation_searched",
+            Self::SegmentationOtherNetwork => "segmentation_other_network",
+            Self::Detection => "detection",
+            Self::Boxes => "boxes",
+            Self::Instances => "instances",
+            Self::Pose => "pose",
+        }
     }
-    Ok(setup)
+
+    /// Keys and values.
+    fn settings(self) -> Changes {
+        let mut all: Table = toml::from_str(include_str!("plan/paper.toml"))
+            .expect("the settings of the paper are TOML, as tested");
+        let own = all
+            .remove(self.name())
+            .unwrap_or_else(|| Table::new().into());
+        let mut settings = Vec::new();
+        flatten(String::new(), own, &mut settings);
+        settings
+    }
 }
 
-/// The proxy of Auto Seg-Loss: crops of 128 pixels, batches of 32, 1000 updates of SGD.
-pub(super) fn paper_proxy() -> Vec<(&'static str, Value)> {
-    vec![
-        ("task.network.name", text("deeplabv3plus-resnet50")),
-        ("task.longest_side", Value::Integer(0)),
-        ("task.training.crop", Value::Integer(128)),
-        ("task.training.batch", Value::Integer(32)),
-        ("task.training.steps", Value::Integer(1000)),
-        ("task.training.optimiser", text("sgd")),
-        ("task.training.learning_rate", Value::Float(0.02)),
-    ]
-}
-
-/// Full training of segmentation networks as in the paper.
-fn paper_training(network: &str) -> Vec<(&'static str, Value)> {
-    vec![
-        ("task.full.network.name", text(network)),
-        ("task.full.training.crop", Value::Integer(513)),
-        ("task.full.training.batch", Value::Integer(16)),
-        ("task.full.training.steps", Value::Integer(30_000)),
-        ("task.val_images", Value::Integer(0)),
-    ]
+/// Adds the values of tables under their whole keys, such as `task.training.steps`.
+pub(super) fn flatten(key: String, value: Value, settings: &mut Changes) {
+    match value {
+        Value::Table(table) => {
+            for (inner, value) in table {
+                let key = match key.is_empty() {
+                    true => inner,
+                    false => format!("{key}.{inner}"),
+                };
+                flatten(key, value, settings);
+            }
+        }
+        value => settings.push((key, value)),
+    }
 }
 
 /// Full trainings of each row.
@@ -299,300 +354,6 @@ fn search(key: &str, setup: &Setup, metric: &str, scale: Scale, share: f64) -> S
             ("search.all_metrics".to_owned(), Value::Boolean(true)),
         ],
     }
-}
-
-fn segmentation_searches(
-    metrics: &[&'static str],
-    scale: Scale,
-    data: &Data<'_>,
-) -> Result<Vec<Search>> {
-    let mut paper = paper_proxy();
-    paper.extend(paper_training("deeplabv3plus-resnet101"));
-    let setup = searched_in(["digits", "voc"], scale, data, &paper)?;
-    // Tables of fewer metrics share the searches of table 2.
-    let share = 1.0 / SEGMENTATION.len() as f64;
-    Ok(metrics
-        .iter()
-        .map(|metric| search("segmentation", &setup, metric, scale, share))
-        .collect())
-}
-
-fn segmentation(scale: Scale, data: &Data<'_>) -> Result<Plan> {
-    let mut searches = segmentation_searches(&SEGMENTATION, scale, data)?;
-    let written = [
-        ("cross entropy", "cross_entropy"),
-        ("weighted cross entropy", "weighted_cross_entropy"),
-        ("DPCE", "dpce"),
-        ("SSIM", "ssim"),
-        ("Dice", "dice"),
-        ("Lovász-softmax", "lovasz_softmax"),
-    ];
-    let mut rows: Vec<Row> = written
-        .iter()
-        .map(|(name, zoo)| Row::Written(name, format!("zoo:{zoo}")))
-        .collect();
-    let asl = [
-        "ASL surrogate of miou",
-        "ASL surrogate of fwiou",
-        "ASL surrogate of gacc",
-        "ASL surrogate of macc",
-        "ASL surrogate of biou",
-        "ASL surrogate of bf1",
-    ];
-    let asl = asl.iter().zip(SEGMENTATION);
-    rows.extend(asl.map(|(name, metric)| Row::Written(name, format!("zoo:asl_{metric}"))));
-    rows.extend(found(&SEGMENTATION));
-    if scale != Scale::Tiny {
-        // Its policy needs hundreds of evaluations.
-        add_surrogate_searches(&mut searches, &mut rows);
-    }
-    let setup = searches[0].setup.clone();
-    let published = TABLE_2.map(|(row, values)| (row, values.to_vec()));
-    Ok(Plan {
-        title: "Semantic segmentation: losses searched for six metrics, and hand-written ones",
-        searches,
-        rows,
-        setups: vec![setup],
-        metrics: SEGMENTATION.to_vec(),
-        seeds: seeds(scale),
-        published: published.to_vec(),
-    })
-}
-
-/// Auto Seg-Loss searched for each metric, with the time of the searches that are there.
-fn add_surrogate_searches(searches: &mut Vec<Search>, rows: &mut Vec<Row>) {
-    let asl = |search: &Search| {
-        let mut search = search.clone();
-        search.key = format!("asl-{}", search.key);
-        search
-            .settings
-            .push(("search.strategy".to_owned(), text("asl")));
-        search
-    };
-    let more: Vec<Search> = searches.iter().map(asl).collect();
-    let first = searches.len();
-    let row = |(k, metric): (usize, &'static str)| Row::Found {
-        name: format!("ASL searched for {metric}"),
-        search: first + k,
-        metric,
-    };
-    rows.extend(SEGMENTATION.into_iter().enumerate().map(row));
-    searches.extend(more);
-}
-
-fn found(metrics: &[&'static str]) -> Vec<Row> {
-    let row = |(search, metric): (usize, &&'static str)| Row::Found {
-        name: format!("searched for {metric}"),
-        search,
-        metric,
-    };
-    metrics.iter().enumerate().map(row).collect()
-}
-
-fn segmentation_transfer(scale: Scale, data: &Data<'_>) -> Result<Plan> {
-    const METRICS: [&str; 2] = ["miou", "bf1"];
-    let searches = segmentation_searches(&METRICS, scale, data)?;
-    let base = &searches[0].setup;
-    let with = |key, title, settings: &[(&str, Value)]| {
-        let mut setup = base.clone();
-        (setup.key, setup.title) = (key, title);
-        setup
-            .settings
-            .extend(settings.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
-        setup
-    };
-    let setups = match scale {
-        Scale::Tiny => vec![
-            with(
-                "digits-deeplab",
-                "DeepLabV3+",
-                &[("task.full.network.name", text("deeplabv3plus-slim"))],
-            ),
-            with(
-                "digits-larger",
-                "other scenes, larger",
-                &[
-                    ("task.digits.seed", Value::Integer(1)),
-                    ("task.full.digits.size", Value::Integer(48)),
-                    ("task.full.training.crop", Value::Integer(48)),
-                ],
-            ),
-        ],
-        Scale::Small | Scale::Paper => {
-            let paper = scale == Scale::Paper;
-            let transfer = folder(data.transfer, "--transfer-data", "Cityscapes")?;
-            let mut other = Setup::new(
-                "cityscapes",
-                "Cityscapes",
-                &[("task.name", text("cityscapes")), ("task.data", transfer)],
-            );
-            let mut net = with("voc-net", "another network", &[]);
-            let of = |name| match paper {
-                true => paper_training(name),
-                false => vec![("task.full.network.name", text("deeplabv3plus-slim"))],
-            };
-            let add = |setup: &mut Setup, settings: Vec<(&str, Value)>| {
-                setup
-                    .settings
-                    .extend(settings.into_iter().map(|(k, v)| (k.to_owned(), v)));
-            };
-            add(&mut net, of("pspnet-resnet101"));
-            if paper {
-                add(&mut other, of("deeplabv3plus-resnet101"));
-            }
-            vec![net, other]
-        }
-    };
-    let mut rows = vec![
-        Row::Written("cross entropy", "zoo:cross_entropy".to_owned()),
-        Row::Written("Dice", "zoo:dice".to_owned()),
-        Row::Written("Lovász-softmax", "zoo:lovasz_softmax".to_owned()),
-    ];
-    rows.extend(found(&METRICS));
-    Ok(Plan {
-        title: "Semantic segmentation: searched losses on another network and other data",
-        searches,
-        rows,
-        setups,
-        metrics: METRICS.to_vec(),
-        seeds: seeds(scale),
-        published: Vec::new(),
-    })
-}
-
-/// COCO's numbers for a table; the embedded objects are all small, so that areas tell nothing.
-fn coco_metrics(scale: Scale) -> &'static [&'static str] {
-    match scale {
-        Scale::Tiny => &["ap", "ap50", "ap75"],
-        Scale::Small | Scale::Paper => &["ap", "ap50", "ap75", "aps", "apm", "apl"],
-    }
-}
-
-/// The losses of boxes that detection is compared with; `mask` completes them for instances.
-fn detection_rows(mask: &str) -> Vec<Row> {
-    let of = |class: &str, boxes: &str| {
-        format!(
-            "rpn_class = zoo:cross_entropy; rpn_box = zoo:smooth_l1; rcnn_class = zoo:{class}; \
-             rcnn_box = zoo:{boxes}{mask}"
-        )
-    };
-    vec![
-        Row::Written(
-            "cross entropy + smooth L1",
-            of("cross_entropy", "smooth_l1"),
-        ),
-        Row::Written("cross entropy + IoU", of("cross_entropy", "iou")),
-        Row::Written("cross entropy + GIoU", of("cross_entropy", "giou")),
-        Row::Written("CSE-AutoLoss-A", of("cse_a_class", "cse_a_box")),
-        Row::Found {
-            name: "searched for ap".to_owned(),
-            search: 0,
-            metric: "ap",
-        },
-    ]
-}
-
-/// What detectors are searched and trained with at the paper's scale.
-fn paper_detection(network: &str) -> Vec<(&'static str, Value)> {
-    vec![
-        ("task.network.name", text(network)),
-        ("task.short_side", Value::Integer(800)),
-        ("task.long_side", Value::Integer(1333)),
-    ]
-}
-
-/// A table of one search and the trainings in its own setup.
-fn one_search(
-    title: &'static str,
-    key: &str,
-    setup: Setup,
-    scale: Scale,
-    rows: Vec<Row>,
-    metrics: &[&'static str],
-) -> Plan {
-    Plan {
-        title,
-        searches: vec![search(key, &setup, "ap", scale, 1.0)],
-        rows,
-        setups: vec![setup],
-        metrics: metrics.to_vec(),
-        seeds: seeds(scale),
-        published: Vec::new(),
-    }
-}
-
-fn detection(scale: Scale, data: &Data<'_>) -> Result<Plan> {
-    let paper = paper_detection("fasterrcnn-resnet50");
-    let setup = searched_in(["digits-detection", "coco-detection"], scale, data, &paper)?;
-    let title = "Object detection";
-    Ok(one_search(
-        title,
-        "detection",
-        setup,
-        scale,
-        detection_rows(""),
-        coco_metrics(scale),
-    ))
-}
-
-fn detection_transfer(scale: Scale, data: &Data<'_>) -> Result<Plan> {
-    let mut plan = detection(scale, data)?;
-    plan.title = "Object detection: the searched loss on other data";
-    let mut other = plan.setups.swap_remove(0);
-    (other.key, other.title) = ("detection-other", "other data");
-    match scale {
-        Scale::Tiny => other.settings.extend([
-            ("task.digits.seed".to_owned(), Value::Integer(1)),
-            ("task.digits.size".to_owned(), Value::Integer(80)),
-        ]),
-        Scale::Small | Scale::Paper => {
-            let transfer = folder(
-                data.transfer,
-                "--transfer-data",
-                "another data set in COCO's layout",
-            )?;
-            other.settings.push(("task.data".to_owned(), transfer));
-        }
-    }
-    plan.setups.push(other);
-    Ok(plan)
-}
-
-fn instances(scale: Scale, data: &Data<'_>) -> Result<Plan> {
-    let paper = paper_detection("maskrcnn-resnet50");
-    let setup = searched_in(["digits-instances", "coco-instances"], scale, data, &paper)?;
-    let rows = detection_rows("; mask = zoo:cross_entropy");
-    Ok(one_search(
-        "Instance segmentation",
-        "instances",
-        setup,
-        scale,
-        rows,
-        coco_metrics(scale),
-    ))
-}
-
-fn pose(scale: Scale, data: &Data<'_>) -> Result<Plan> {
-    let paper = [("task.network.name", text("simplebaseline-resnet50"))];
-    let setup = searched_in(["figures-pose", "coco-pose"], scale, data, &paper)?;
-    let rows = vec![
-        Row::Written("MSE", "zoo:mse".to_owned()),
-        Row::Written("OHKM", "zoo:ohkm".to_owned()),
-        Row::Found {
-            name: "searched for ap".to_owned(),
-            search: 0,
-            metric: "ap",
-        },
-    ];
-    let metrics = ["ap", "ap50", "ap75", "apm", "apl", "ar"];
-    Ok(one_search(
-        "Pose estimation",
-        "pose",
-        setup,
-        scale,
-        rows,
-        &metrics,
-    ))
 }
 
 #[cfg(test)]
@@ -626,11 +387,35 @@ mod tests {
             let names: std::collections::HashSet<&str> = plan.rows.iter().map(Row::name).collect();
             assert_eq!(names.len(), plan.rows.len(), "{sheet:?} at {scale:?}");
             let found = |row: &Row| match row {
-                Row::Found { search, .. } => *search < plan.searches.len(),
+                Row::Found { search, .. } => plan.search(search).is_ok(),
                 Row::Written(..) => true,
             };
             assert!(plan.rows.iter().all(found));
         }
+    }
+
+    #[test]
+    fn every_group_of_the_papers_settings_is_in_the_file() {
+        let groups = [
+            Group::SegmentationProxy,
+            Group::SegmentationTraining,
+            Group::SegmentationSearched,
+            Group::SegmentationOtherNetwork,
+            Group::Detection,
+            Group::Boxes,
+            Group::Instances,
+            Group::Pose,
+        ];
+        for group in groups {
+            assert!(!group.settings().is_empty(), "{group:?}");
+        }
+        let named: Table = toml::from_str(include_str!("plan/paper.toml")).unwrap();
+        assert_eq!(named.len(), groups.len());
+        let steps = (
+            "task.full.training.steps".to_owned(),
+            Value::Integer(30_000),
+        );
+        assert!(Group::SegmentationTraining.settings().contains(&steps));
     }
 
     #[test]

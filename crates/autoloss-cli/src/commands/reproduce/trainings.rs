@@ -96,7 +96,7 @@ fn loss_of(
     let text = match row {
         Row::Written(_, text) => text.clone(),
         Row::Found { search, .. } => {
-            let store = Store::open(&folder(out, &plan.searches[*search]))?;
+            let store = Store::open(&folder(out, plan.search(search)?))?;
             match store.best_found()? {
                 Some(best) => best.candidate.formula,
                 None => return Ok(None),

@@ -1,36 +1,36 @@
-//! Which object each anchor or proposal is to find, and which of them a training looks at.
+//! Assignment of objects to anchors and proposals, and the random sample of both for an update.
 
 use autoloss_data::Corners;
 use autoloss_nets::boxes::{area, iou, overlap};
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-/// What a reference box (an anchor or a proposal) is to find.
+/// The object assigned to a reference box (an anchor or a proposal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Match {
-    /// The object of that number.
+    /// Number of the object.
     Object(usize),
-    /// Nothing.
+    /// No object.
     Background,
-    /// It takes no part: neither one nor the other, or in a crowd.
+    /// The box takes no part: between the thresholds, or in a crowd.
     Ignored,
 }
 
-/// When a reference box is to find an object, by their intersection over union.
+/// Thresholds of the intersection over union of a reference box with its object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matching {
-    /// From here on it is to.
+    /// The box is to find the object from this value on.
     pub(super) positive: f32,
-    /// Below, it is to find nothing; between the two it takes no part.
+    /// The box is to find nothing below this value; between the two it takes no part.
     pub(super) negative: f32,
-    /// Whether the references that fit an object best are to find one whatever the overlap.
+    /// Whether the boxes that fit an object best are to find it whatever the overlap.
     pub(super) best: bool,
 }
 
 /// The share of a box in a crowd above which it takes no part.
 const IN_CROWD: f32 = 0.5;
 
-/// What each reference box is to find: the object it overlaps most.
+/// The object that each reference box overlaps most, if the thresholds let it find one.
 pub(super) fn assign(
     references: &[Corners],
     objects: &[Corners],

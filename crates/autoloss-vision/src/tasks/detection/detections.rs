@@ -7,9 +7,9 @@ use autoloss_nets::boxes::{HEAD_WEIGHTS, batched_nms, clip, decode};
 use super::masks::pasted;
 use super::settings::DetectorSettings;
 
-/// An object that was found.
+/// A detection: an object that was found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Detection {
+pub(super) struct DetectedObject {
     pub(super) corners: Corners,
     /// Counted from 0, without the background.
     pub(super) class: usize,
@@ -18,8 +18,8 @@ pub(super) struct Detection {
     pub(super) region: usize,
 }
 
-/// A region with what the box head says of it.
-pub(super) struct Candidate<'a> {
+/// A region with the outputs of the box head for it.
+pub(super) struct ScoredRegion<'a> {
     pub(super) corners: Corners,
     /// Probabilities of the classes, the background first.
     pub(super) probabilities: Vec<f32>,
@@ -27,22 +27,22 @@ pub(super) struct Candidate<'a> {
     pub(super) deltas: Box<dyn Fn(usize) -> [f32; 4] + 'a>,
 }
 
-/// The detections of an image of so many pixels (width, height), best first.
+/// The detections of an image of `extent` pixels (width, height), best first.
 pub(super) fn detections(
-    candidates: &[Candidate<'_>],
+    regions: &[ScoredRegion<'_>],
     extent: [f32; 2],
     settings: &DetectorSettings,
-) -> Vec<Detection> {
+) -> Vec<DetectedObject> {
     let mut found = Vec::new();
-    for (region, candidate) in candidates.iter().enumerate() {
-        for (class, &score) in candidate.probabilities.iter().enumerate().skip(1) {
+    for (region, scored) in regions.iter().enumerate() {
+        for (class, &score) in scored.probabilities.iter().enumerate().skip(1) {
             if score.is_nan() || score <= settings.score_threshold {
                 continue;
             }
-            let deltas = (candidate.deltas)(class);
-            let corners = clip(decode(candidate.corners, deltas, HEAD_WEIGHTS), extent);
+            let deltas = (scored.deltas)(class);
+            let corners = clip(decode(scored.corners, deltas, HEAD_WEIGHTS), extent);
             if corners[2] > corners[0] && corners[3] > corners[1] {
-                found.push(Detection {
+                found.push(DetectedObject {
                     corners,
                     class: class - 1,
                     score,
@@ -59,16 +59,15 @@ pub(super) fn detections(
     kept.into_iter().map(|place| found[place]).collect()
 }
 
-impl Detection {
-    /// As a COCO result of an image whose pixels are so many times smaller (x, y).
+impl DetectedObject {
+    /// The box as a COCO result of an image that is larger by 1 / `scale` (x, y).
     pub(super) fn as_box(&self, image_id: i64, scale: [f32; 2]) -> Prediction {
         let [x1, y1, x2, y2] = self.unscaled(scale).map(f64::from);
         let bbox = [x1, y1, x2 - x1, y2 - y1];
         Prediction::of_box(image_id, self.category(), f64::from(self.score), bbox)
     }
 
-    /// As a COCO result with the mask that the probabilities of `side` rows and columns give in an
-    /// image of `size` (columns, rows).
+    /// The mask as a COCO result: probabilities of `side` rows and columns in an image of `size` (columns, rows).
     pub(super) fn as_mask(
         &self,
         image_id: i64,
@@ -102,18 +101,18 @@ mod tests {
     #[test]
     fn the_best_of_overlapping_boxes_of_a_class_stays() {
         let settings: DetectionSettings = crate::tasks::settings::preset(TaskName::DigitsDetection);
-        let candidate = |corners, probabilities: &[f32]| Candidate {
+        let scored = |corners, probabilities: &[f32]| ScoredRegion {
             corners,
             probabilities: probabilities.to_vec(),
             deltas: Box::new(|_| [0.0; 4]),
         };
-        let candidates = [
-            candidate([0.0, 0.0, 10.0, 10.0], &[0.1, 0.6, 0.3]),
-            candidate([0.0, 0.0, 10.0, 9.0], &[0.0, 0.9, 0.1]),
-            candidate([20.0, 20.0, 80.0, 30.0], &[0.0, 0.04, f32::NAN]),
-            candidate([20.0, 20.0, 80.0, 30.0], &[0.5, 0.5, 0.0]),
+        let regions = [
+            scored([0.0, 0.0, 10.0, 10.0], &[0.1, 0.6, 0.3]),
+            scored([0.0, 0.0, 10.0, 9.0], &[0.0, 0.9, 0.1]),
+            scored([20.0, 20.0, 80.0, 30.0], &[0.0, 0.04, f32::NAN]),
+            scored([20.0, 20.0, 80.0, 30.0], &[0.5, 0.5, 0.0]),
         ];
-        let found = detections(&candidates, [40.0, 40.0], &settings.detector);
+        let found = detections(&regions, [40.0, 40.0], &settings.detector);
         let got: Vec<(usize, usize)> = found.iter().map(|d| (d.region, d.class)).collect();
         assert_eq!(got, [(1, 0), (3, 0), (0, 1)]);
         assert_eq!(found[1].corners, [20.0, 20.0, 40.0, 30.0]);

@@ -1,12 +1,13 @@
-//! The losses of all branches at a pass, and the way of their gradients into the network.
+//! The losses of all branches at a pass, and the gradients of the network's outputs by them.
 
 use autoloss_data::SceneBatch;
 use autoloss_expr::Loss;
 use autoloss_search::BranchSpec;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
+use super::codec::{self, BranchCodec, Selection, Source};
 use super::output::OutputGradient;
-use super::step::{Pass, PassBranch, Source};
+use super::step::Pass;
 use crate::device::is_host;
 use crate::loss::{BranchLoss, LossAt, LossValue, all_finite};
 
@@ -39,20 +40,20 @@ impl DetectionLoss {
     /// The same, computed on the host or, where that is possible, on the device.
     fn at_on(&mut self, pass: &Pass, batch: &SceneBatch, on_host: bool) -> LossAt {
         let mut sum = Sum::new(pass, on_host);
-        let branches = pass.branches(&batch.items, |_| true);
+        let branches = codec::branches(pass, &batch.items, &Selection::whole(pass)).in_order();
         for (loss, branch) in self.branches.iter_mut().zip(&branches) {
             // A batch without objects has no boxes to learn from.
-            if branch.fields.shape.positions() == 0 {
+            if branch.positions().count() == 0 {
                 continue;
             }
             let on_device = match on_host {
                 true => None,
-                false => loss.on_device(pass.inputs_on_device(branch)),
+                false => loss.on_device(branch.inputs_on_device(pass)),
             };
             match on_device {
                 Some(root) => sum.add_tensor(root),
                 None => {
-                    let (value, gradient) = loss.at(&branch.fields);
+                    let (value, gradient) = loss.at(branch.fields());
                     sum.add_gradient(pass, branch, value, gradient);
                 }
             }
@@ -105,11 +106,10 @@ impl Sum {
         &mut self.gradients[place].1
     }
 
-    fn add_gradient(&mut self, pass: &Pass, branch: &PassBranch, value: f64, gradient: &[f32]) {
+    fn add_gradient(&mut self, pass: &Pass, branch: &BranchCodec, value: f64, gradient: &[f32]) {
         self.value += value;
         self.finite &= all_finite(gradient);
-        let sum = self.gradient(pass, branch.source);
-        sum.add(&branch.places, gradient);
+        branch.scatter(gradient, self.gradient(pass, branch.source()));
     }
 
     fn add_tensor(&mut self, root: Tensor<1>) {
@@ -143,28 +143,10 @@ impl Pass {
     fn device(&self) -> Device {
         self.output(Source::Objectness).device()
     }
-
-    /// The inputs of a branch on that device; of a prediction that is a softmax its logits.
-    fn inputs_on_device(&self, branch: &PassBranch) -> Vec<Tensor<4>> {
-        let (shape, device) = (branch.fields.shape, self.device());
-        let prediction = self.output(branch.source).gather(&branch.places, shape);
-        let derived = branch.areas.as_ref();
-        let derived = derived.map(|areas| areas.on_device(&prediction));
-        let given = branch.fields.inputs.len() - derived.as_ref().map_or(0, |fields| fields.len());
-        let constant = |values: &Vec<f32>| {
-            let dims = [shape.n, shape.c, shape.h, shape.w];
-            Tensor::from_data(TensorData::new(values.clone(), dims), &device)
-        };
-        // The prediction is the first input of every branch, and the derived ones are the last.
-        let constants = branch.fields.inputs[1..given].iter().map(constant);
-        let inputs = std::iter::once(prediction).chain(constants);
-        inputs.chain(derived.into_iter().flatten()).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use autoloss_search::Task;
     use burn::module::{ModuleVisitor, Param};
     use burn::optim::GradientsParams;
 
@@ -172,6 +154,7 @@ mod tests {
     use super::super::step::{Added, Draws};
     use super::*;
     use crate::loss::host_values;
+    use crate::tasks::schedules::OneTraining;
     use crate::tasks::{FamilySettings, TaskSettings};
     use autoloss_data::Augmentation;
 

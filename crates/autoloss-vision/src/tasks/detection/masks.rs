@@ -1,9 +1,10 @@
-//! Masks between images and regions: what a region's mask should be, and what it says of the image.
+//! Masks between images and regions: from an object's bitmap to a region's target, and from a region's mask to a
+//! bitmap.
 
 use autoloss_data::{Corners, within};
 
-/// Which pixels of a region's mask of `side` rows and columns are inside an object, whose mask is a
-/// bitmap of so many columns and rows: those whose middle is, by bilinear interpolation.
+/// Target of a region's mask of `side` rows and columns: pixels whose middle is inside the object by bilinear
+/// interpolation of its bitmap, of `width` columns and `height` rows.
 pub(super) fn mask_target(
     bitmap: &[u8],
     [width, height]: [usize; 2],
@@ -24,8 +25,8 @@ pub(super) fn mask_target(
     (0..side * side).map(at).collect()
 }
 
-/// The bitmap of an image of so many columns and rows that a region's mask gives: pixels whose middle
-/// is inside with a probability of a half or more.
+/// Bitmap of an image of `width` columns and `height` rows by a region's mask: pixels whose middle is inside with a
+/// probability of a half or more.
 pub(super) fn pasted(
     probabilities: &[f32],
     side: usize,

@@ -1,10 +1,10 @@
 //! Object detection and instance segmentation: a class and a box branch for the proposals of the
 //! first stage and for the regions of the second, and a branch for masks.
-//!
-//! In order: data, network, screening samples (encode), metric of predictions (decode), training.
 
+mod areas;
 mod assign;
 mod branches;
+mod codec;
 mod detections;
 mod loss;
 mod masks;
@@ -19,17 +19,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use autoloss_data::{
-    self as data, Augmentation, CachedScenes, CocoData, DataError, Divided, ObjectData,
-    PreparedScene, SceneBatch, SceneLoader, SceneSize, Split, Summary,
+    Augmentation, CocoData, DataError, ObjectData, PreparedScene, SceneBatch, SceneLoader,
+    SceneSize, Split, Summary,
 };
 use autoloss_expr::{Branch, Loss, ZooLoss};
 use autoloss_metrics::coco::{Annotations, Kind, Prediction};
 use autoloss_nets::{DetectionNet, NetworkError};
 use autoloss_scenes::Digits;
-use autoloss_search::{
-    BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Reporter, Sample, Schedule, Task,
-    TaskError,
-};
+use autoloss_search::{BranchSpec, EvaluationSet, Interrupt, Sample, TaskError};
 use burn::module::Module;
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
@@ -39,66 +36,33 @@ pub(super) use branches::specs as branch_specs;
 pub use settings::{DetectionSettings, DetectorSettings};
 
 use super::coco_metric::{CocoMetric, scored};
-use super::schedules::Family;
-use super::{EMBEDDED_COUNTED, SetupError, pictures};
+use super::schedules::OneTraining;
+use super::settings::FamilyKeys;
+use super::{SetupError, divided_scenes, pictures, scored_at_most, summary_of_scenes};
 use crate::coco_targets::targets;
-use crate::learner::{self, Learner, PerSet, failed, on_threads, split_of};
+use crate::learner::{Learner, PerSet, failed, on_threads, split_of};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 use loss::DetectionLoss;
+use screen::Sampling;
 use step::{Added, Draws, Pass};
 
 /// Images that are scored in one forward pass.
 const SCORED_TOGETHER: usize = 8;
 
 /// Object detection or instance segmentation on a data set with a network and a metric.
-pub struct Detection {
+pub(super) struct Detection {
     settings: DetectionSettings,
     metric: CocoMetric,
     data: Arc<dyn ObjectData>,
-    /// What is to be found in the images that are scored.
+    /// The objects in the images that are scored.
     targets: PerSet<Annotations>,
-    /// With autodiff.
+    /// Device of trainings, with autodiff.
     device: Device,
     branches: Vec<BranchSpec>,
 }
 
 impl Detection {
-    /// Opens and checks the data, and builds the network once to see that it can be built.
-    ///
-    /// # Errors
-    /// Whatever is wrong with data, network or metric, named.
-    pub fn new(settings: DetectionSettings, device: &Device) -> Result<Self, SetupError> {
-        settings.check()?;
-        let data = open(&settings, settings.kind())?;
-        Self::over(settings, data, device)
-    }
-
-    fn over(
-        settings: DetectionSettings,
-        data: Arc<dyn ObjectData>,
-        device: &Device,
-    ) -> Result<Self, SetupError> {
-        let kind = settings.kind();
-        let metric = CocoMetric::from_name(&settings.metric, kind)?;
-        let task = Self {
-            metric,
-            targets: PerSet::new(|set| {
-                let most = match set {
-                    EvaluationSet::Search => 0,
-                    EvaluationSet::Validation => settings.val_images,
-                };
-                targets(&*data, split_of(set), most, kind)
-            })?,
-            data,
-            device: device.clone().autodiff(),
-            branches: branch_specs(kind == Kind::Mask),
-            settings,
-        };
-        task.network(0)?;
-        Ok(task)
-    }
-
-    /// The same on data that refuse to give the examples of a split.
+    /// This task on data that refuse to give the examples of a split.
     #[cfg(test)]
     pub(super) fn refusing(mut self, split: Split) -> Self {
         self.data = Arc::new(crate::testing::Refusing {
@@ -108,8 +72,13 @@ impl Detection {
         self
     }
 
-    fn kind(&self) -> Kind {
-        self.settings.kind()
+    fn sampling(&self) -> Sampling<'_> {
+        Sampling {
+            specs: &self.branches,
+            detector: &self.settings.detector,
+            metric: self.metric,
+            kind: self.settings.kind(),
+        }
     }
 
     fn network(&self, seed: u64) -> Result<DetectionNet, NetworkError> {
@@ -150,20 +119,20 @@ impl Detection {
         Pass::new(net, images, &batch.items, detector, draws, added)
     }
 
-    /// What a network on a plain device finds in images of a set.
+    /// Results of a network on a plain device for images of a set.
     fn find(
         &self,
         net: &DetectionNet,
         set: EvaluationSet,
-        images: Range<usize>,
+        range: Range<usize>,
     ) -> Result<Vec<Prediction>, TrainError> {
-        let scenes = images.map(|index| {
+        let scenes = range.map(|index| {
             let scene = self.data.scene(split_of(set), index)?;
             Ok(PreparedScene::whole(&scene, self.size()))
         });
         let batch = SceneBatch::stack(scenes.collect::<Result<Vec<_>, TrainError>>()?, 32)?;
         let size = [batch.n, batch.h, batch.w];
-        let images = crate::train::images(batch.images, size, &self.device.clone().inner());
+        let images = images(batch.images, size, &self.device.clone().inner());
         Ok(score::results(
             net,
             images,
@@ -172,7 +141,7 @@ impl Detection {
         ))
     }
 
-    /// The losses of the zoo by name, one for each branch there is.
+    /// Losses of the zoo by name, in the order of the branches; names of branches that are not there are left out.
     fn baseline(&self, names: [&str; 5]) -> Loss {
         let branches = self.branches.iter().zip(names);
         let branch = |(spec, name): (&BranchSpec, &str)| Branch {
@@ -199,11 +168,7 @@ impl Learner for Detection {
     }
 
     fn summary(&self) -> Result<Summary, DataError> {
-        let most = match self.settings.name.is_embedded() {
-            true => EMBEDDED_COUNTED,
-            false => usize::MAX,
-        };
-        data::of_scenes(&*self.data, most)
+        summary_of_scenes(&*self.data, self.settings.name)
     }
 
     fn start(
@@ -258,13 +223,41 @@ impl Learner for Detection {
     }
 }
 
-impl Task for Detection {
-    fn name(&self) -> &str {
-        self.settings.name.name()
+impl OneTraining for Detection {
+    type Settings = DetectionSettings;
+    type Data = Arc<dyn ObjectData>;
+
+    fn open(settings: &DetectionSettings) -> Result<Arc<dyn ObjectData>, SetupError> {
+        let data: Arc<dyn ObjectData> = match &settings.data {
+            None => Arc::new(Digits::new(settings.digits.clone())?),
+            Some(dir) => Arc::new(CocoData::open(dir, settings.kind(), None)?),
+        };
+        Ok(divided_scenes(data, settings.common())?)
     }
 
-    fn metric(&self) -> &str {
-        self.metric.name()
+    fn over(
+        settings: DetectionSettings,
+        data: Arc<dyn ObjectData>,
+        device: &Device,
+    ) -> Result<Self, SetupError> {
+        let kind = settings.kind();
+        let task = Self {
+            metric: CocoMetric::from_name(&settings.metric, kind)?,
+            targets: PerSet::new(|set| {
+                let most = scored_at_most(set, settings.val_images);
+                targets(&*data, split_of(set), most, kind)
+            })?,
+            data,
+            device: device.clone().autodiff(),
+            branches: branch_specs(kind == Kind::Mask),
+            settings,
+        };
+        task.network(0)?;
+        Ok(task)
+    }
+
+    fn settings(&self) -> &DetectionSettings {
+        &self.settings
     }
 
     fn branches(&self) -> &[BranchSpec] {
@@ -287,10 +280,7 @@ impl Task for Detection {
                 // On the training device batch normalisation uses the batch itself: its running
                 // statistics are of no meaning yet.
                 let pass = self.pass(&net, &batch, draws, Added::Near);
-                let sample = |image| {
-                    let (settings, metric) = (&self.settings.detector, (self.metric, self.kind()));
-                    screen::sample(&pass, &batch.items, image, &self.branches, settings, metric)
-                };
+                let sample = |image| self.sampling().sample(&pass, &batch.items, image);
                 samples.extend((0..batch.n).filter_map(sample));
                 if samples.len() >= count {
                     break;
@@ -299,20 +289,6 @@ impl Task for Detection {
             samples.truncate(count);
             Ok(samples)
         })?
-    }
-
-    fn evaluate_reporting(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        interrupt: &Interrupt,
-        report: Reporter<'_>,
-    ) -> Result<Evaluation, TaskError> {
-        learner::evaluate(self, loss, job, interrupt, report)
-    }
-
-    fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
-        learner::expected_seconds(self)
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {
@@ -324,51 +300,4 @@ impl Task for Detection {
         .map(|(name, losses)| (name.to_owned(), self.baseline(losses)))
         .to_vec()
     }
-}
-
-impl Family for Detection {
-    type Settings = DetectionSettings;
-    type Data = Arc<dyn ObjectData>;
-
-    fn new(settings: DetectionSettings, device: &Device) -> Result<Self, SetupError> {
-        Self::new(settings, device)
-    }
-
-    fn data(&self) -> Arc<dyn ObjectData> {
-        Arc::clone(&self.data)
-    }
-
-    fn over(
-        settings: DetectionSettings,
-        data: Arc<dyn ObjectData>,
-        device: &Device,
-    ) -> Result<Self, SetupError> {
-        Self::over(settings, data, device)
-    }
-
-    fn same_data(one: &DetectionSettings, other: &DetectionSettings) -> bool {
-        let other = other.clone();
-        let alike = DetectionSettings {
-            short_side: other.short_side,
-            long_side: other.long_side,
-            detector: other.detector.clone(),
-            val_images: other.val_images,
-            network: other.network.clone(),
-            training: other.training.clone(),
-            augmentation: other.augmentation.clone(),
-            ..one.clone()
-        };
-        alike == other
-    }
-}
-
-/// The data set as trainings see it: checked, kept in memory, divided.
-fn open(settings: &DetectionSettings, kind: Kind) -> Result<Arc<dyn ObjectData>, SetupError> {
-    let data: Arc<dyn ObjectData> = match &settings.data {
-        None => Arc::new(Digits::new(settings.digits.clone())?),
-        Some(dir) => Arc::new(CocoData::open(dir, kind, None)?),
-    };
-    let bytes = settings.cache_mb.saturating_mul(1 << 20);
-    let cached = Arc::new(CachedScenes::new(data, bytes));
-    Ok(Arc::new(Divided::objects(cached, settings.hold_out())?))
 }

@@ -1,5 +1,7 @@
-//! Outputs of the network as rows of numbers, which branches pick their predictions from: by one list of places
+//! Outputs of the network as rows of numbers from which branches take their predictions: by one list of places
 //! predictions are read on the host, gathered on a device, and gradients put back.
+
+use std::ops::Range;
 
 use autoloss_expr::Shape;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -8,6 +10,32 @@ use crate::loss::{carrier, host_values};
 
 /// The place of a prediction's element in an output; `None`: the element is always 0.
 pub(super) type Place = Option<usize>;
+
+/// The order of the outputs of the second stage: region by region, within a region class by class.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RegionLayout {
+    /// Classes with the background, which is the first: K + 1.
+    pub(super) classes: usize,
+}
+
+impl RegionLayout {
+    /// Places of the class logits of a region, of shape (R, K + 1).
+    pub(super) const fn logits(self, region: usize) -> Range<usize> {
+        region * self.classes..(region + 1) * self.classes
+    }
+
+    /// Places of the deltas of a region for a class, of shape (R, 4 (K + 1)).
+    pub(super) fn deltas(self, region: usize, class: usize) -> [usize; 4] {
+        let start = (region * self.classes + class) * 4;
+        std::array::from_fn(|k| start + k)
+    }
+
+    /// Places of the mask logits of a row for a class, of shape (R', K + 1, side, side).
+    pub(super) const fn mask(self, row: usize, class: usize, pixels: usize) -> Range<usize> {
+        let start = (row * self.classes + class) * pixels;
+        start..start + pixels
+    }
+}
 
 /// An output of the network: its tensors, flattened, one after the other.
 pub(super) struct Output {
@@ -42,7 +70,7 @@ impl Output {
     pub(super) fn gather(&self, places: &[Place], shape: Shape) -> Tensor<4> {
         let device = self.device();
         let mut all = self.tensors.clone();
-        // What is always 0 is picked from the end.
+        // Elements that are always 0 are taken from the end.
         all.push(Tensor::zeros([1], &device));
         let places = places
             .iter()

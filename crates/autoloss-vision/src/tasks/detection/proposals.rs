@@ -9,7 +9,7 @@ use super::output::Output;
 /// Proposals with a side below this, in pixels, are dropped.
 const LEAST_SIDE: f32 = 1e-3;
 
-/// How proposals are chosen.
+/// Rule for the choice of proposals.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProposalRule {
     /// The best anchors of each level that become boxes.
@@ -114,7 +114,7 @@ impl Proposals {
         decode(self.anchors[anchor], deltas, PROPOSAL_WEIGHTS)
     }
 
-    /// The proposals of an image of so many pixels (width, height), best first.
+    /// The proposals of an image of `extent` pixels (width, height), best first.
     pub(super) fn of_image(
         &self,
         image: usize,

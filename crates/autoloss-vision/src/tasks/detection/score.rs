@@ -1,18 +1,19 @@
 //! Scoring a network: its detections in images, as COCO results.
 
 use autoloss_data::PreparedScene;
+use autoloss_expr::Shape;
 use autoloss_metrics::coco::Prediction;
 use autoloss_nets::DetectionNet;
 use autoloss_nets::boxes::Roi;
 use burn::tensor::Tensor;
 
-use super::detections::{Candidate, Detection, detections};
+use super::detections::{DetectedObject, ScoredRegion, detections};
+use super::output::RegionLayout;
 use super::proposals::Proposals;
 use super::settings::DetectorSettings;
 use crate::loss::{host_values, softmax};
-use autoloss_expr::Shape;
 
-/// What a network on a plain device finds in a batch: boxes, and masks where it has some.
+/// Results of a network on a plain device for a batch: boxes, or masks where it has a mask head.
 pub(super) fn results(
     net: &DetectionNet,
     images: Tensor<4>,
@@ -46,29 +47,27 @@ fn found(
     rois: &[Roi],
     items: &[PreparedScene],
     settings: &DetectorSettings,
-) -> Vec<(usize, Detection)> {
+) -> Vec<(usize, DetectedObject)> {
     let outputs = net.boxes(features, rois);
     let channels = outputs.class_logits.dims()[1];
-    // A region's logits are a position of so many channels each.
+    // The logits of a region are those of a position.
     let shape = Shape::new(rois.len(), channels, 1, 1);
     let probabilities = softmax(&host_values(&outputs.class_logits), shape);
     let deltas = host_values(&outputs.deltas);
-    let candidate = |number: usize| Candidate {
+    let layout = RegionLayout { classes: channels };
+    let region = |number: usize| ScoredRegion {
         corners: rois[number].corners,
-        probabilities: probabilities[number * channels..(number + 1) * channels].to_vec(),
+        probabilities: probabilities[layout.logits(number)].to_vec(),
         deltas: Box::new({
             let deltas = &deltas;
-            move |class| {
-                let start = (number * channels + class) * 4;
-                std::array::from_fn(|k| deltas[start + k])
-            }
+            move |class| layout.deltas(number, class).map(|place| deltas[place])
         }),
     };
     let mut found = Vec::new();
     for (image, item) in items.iter().enumerate() {
         let here = (0..rois.len()).filter(|number| rois[*number].image == image);
-        let candidates: Vec<Candidate<'_>> = here.map(candidate).collect();
-        let detections = detections(&candidates, item.extent(), settings);
+        let regions: Vec<ScoredRegion<'_>> = here.map(region).collect();
+        let detections = detections(&regions, item.extent(), settings);
         found.extend(detections.into_iter().map(|detection| (image, detection)));
     }
     found
@@ -78,9 +77,9 @@ fn masks(
     net: &DetectionNet,
     features: &[Tensor<4>],
     items: &[PreparedScene],
-    found: &[(usize, Detection)],
+    found: &[(usize, DetectedObject)],
 ) -> Vec<Prediction> {
-    let roi = |(image, detection): &(usize, Detection)| Roi {
+    let roi = |(image, detection): &(usize, DetectedObject)| Roi {
         image: *image,
         corners: detection.corners,
     };
@@ -88,12 +87,11 @@ fn masks(
     let Some(logits) = net.masks(features, &rois) else {
         return Vec::new();
     };
-    let [_, channels, side, _] = logits.dims();
-    let values = host_values(&logits);
+    let [_, classes, side, _] = logits.dims();
+    let (layout, values) = (RegionLayout { classes }, host_values(&logits));
     let mut results = Vec::with_capacity(found.len());
     for (number, (image, detection)) in found.iter().enumerate() {
-        let start = (number * channels + detection.class + 1) * side * side;
-        let inside: Vec<f32> = values[start..start + side * side]
+        let inside: Vec<f32> = values[layout.mask(number, detection.class + 1, side * side)]
             .iter()
             .map(|logit| 1.0 / (1.0 + (-logit).exp()))
             .collect();

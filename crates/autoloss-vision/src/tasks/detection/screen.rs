@@ -1,60 +1,78 @@
 //! Screening samples: the branches' inputs of one image, a metric of each branch, and the task's
 //! metric of all of them together.
 //!
-//! No network runs while predictions are optimised, so the second stage cannot look at new proposals.
+//! No network runs while predictions are optimised, so the second stage cannot pool new proposals.
 //! Together, the branches are scored as follows (ours): the optimised objectness and deltas of the
 //! stored anchors make proposals, twice as many as there are objects; the stored region nearest to a
-//! proposal, if their IoU is a half or more, answers for it with its optimised classes, box and mask.
+//! proposal, if their IoU is a half or more, stands for it with its optimised classes, box and mask.
 
 use autoloss_data::{Corners, PreparedScene};
 use autoloss_metrics::coco::{Annotations, Category, Image, Kind, Mask, Prediction, Shape, Target};
-use autoloss_nets::boxes::{
-    HEAD_WEIGHTS, PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou, nms,
-};
+use autoloss_nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou, nms};
 use autoloss_search::{BranchSample, BranchScorer, BranchSpec, Sample};
 
-use super::branches::by_position;
-use super::detections::{Candidate, detections};
-use super::masks::mask_iou;
+use super::branches::ByBranch;
+use super::codec::{self, BranchCodec, Positions, Selection, class_of, inside_of};
+use super::detections::{DetectedObject, ScoredRegion, detections};
 use super::settings::DetectorSettings;
-use super::step::{Pass, class_of};
+use super::step::Pass;
 use crate::loss::{BranchFields, softmax};
-use crate::tasks::coco_metric::{CocoMetric, scored, thresholds_reached};
+use crate::tasks::coco_metric::{CocoMetric, scored};
 
-/// The least IoU of a proposal with the region that answers for it.
-const ANSWERS: f32 = 0.5;
+/// The least IoU of a proposal with the region that stands for it.
+const STANDS_FOR: f32 = 0.5;
 
-/// The sample of an image of a pass; none if a branch has nothing to learn from in it.
-pub(super) fn sample(
-    pass: &Pass,
-    items: &[PreparedScene],
-    image: usize,
-    specs: &[BranchSpec],
-    settings: &DetectorSettings,
-    (metric, kind): (CocoMetric, Kind),
-) -> Option<Sample> {
-    let branches = pass.branches(items, |of| of == image);
-    let fields: Vec<BranchFields> = branches.into_iter().map(|branch| branch.fields).collect();
-    if fields.iter().any(|fields| fields.shape.positions() == 0) {
-        return None;
+/// All that screening samples of a task have in common.
+pub(super) struct Sampling<'a> {
+    pub(super) specs: &'a [BranchSpec],
+    pub(super) detector: &'a DetectorSettings,
+    pub(super) metric: CocoMetric,
+    pub(super) kind: Kind,
+}
+
+impl Sampling<'_> {
+    /// The sample of an image of a pass; `None` if a branch has nothing to learn from in it.
+    pub(super) fn sample(
+        &self,
+        pass: &Pass,
+        items: &[PreparedScene],
+        image: usize,
+    ) -> Option<Sample> {
+        self.sample_at(pass, items, image, &Selection::of_image(pass, image))
     }
-    let joint = Joint::new(pass, items, image, settings, (metric, kind));
-    // Masks of regions are coarse: as a share of what the targets themselves reach.
-    let targets: Vec<&[f32]> = fields
-        .iter()
-        .map(|fields| fields.inputs[1].as_slice())
-        .collect();
-    let best = joint.score(&targets);
-    if best == 0.0 {
-        return None;
+
+    /// The sample of an image at the selected anchors and regions of it.
+    pub(super) fn sample_at(
+        &self,
+        pass: &Pass,
+        items: &[PreparedScene],
+        image: usize,
+        selection: &Selection,
+    ) -> Option<Sample> {
+        let branches = codec::branches(pass, items, selection);
+        let joint = Joint::new(self, pass, items, image, &branches);
+        let branches = branches.in_order();
+        if branches
+            .iter()
+            .any(|branch| branch.positions().count() == 0)
+        {
+            return None;
+        }
+        // Masks of regions are coarse: as a share of the score that the targets themselves reach.
+        let targets: Vec<&[f32]> = branches.iter().map(BranchCodec::target).collect();
+        let best = joint.score(&targets);
+        if best == 0.0 {
+            return None;
+        }
+        let branches = branches.into_iter().zip(self.specs).map(|(branch, spec)| {
+            let scorer = branch.scorer();
+            stored(branch.into_fields(), spec, scorer)
+        });
+        Some(Sample {
+            branches: branches.collect(),
+            scorer: Box::new(move |predictions| joint.score(predictions) / best),
+        })
     }
-    let scorers = scorers(pass, items, image, &fields);
-    let branches = fields.into_iter().zip(specs).zip(scorers);
-    let branches = branches.map(|((fields, spec), scorer)| stored(fields, spec, scorer));
-    Some(Sample {
-        branches: branches.collect(),
-        scorer: Box::new(move |predictions| joint.score(predictions) / best),
-    })
 }
 
 fn stored(mut fields: BranchFields, spec: &BranchSpec, scorer: BranchScorer) -> BranchSample {
@@ -70,233 +88,155 @@ fn stored(mut fields: BranchFields, spec: &BranchSpec, scorer: BranchScorer) -> 
     }
 }
 
-/// A metric of each branch by itself.
-fn scorers(
-    pass: &Pass,
-    items: &[PreparedScene],
-    image: usize,
-    fields: &[BranchFields],
-) -> Vec<BranchScorer> {
-    let objects = &items[image].boxes;
-    let anchors = pass.anchors.iter().filter(|a| a.image == image);
-    let (references, found): (Vec<Corners>, Vec<Corners>) = anchors
-        .filter_map(|a| Some((pass.proposals.anchors[a.place], objects[a.object?])))
-        .unzip();
-    let regions = pass.regions.iter().filter(|r| r.image == image);
-    let (rois, found_by_rois): (Vec<Corners>, Vec<Corners>) = regions
-        .filter_map(|r| Some((pass.rois[r.place].corners, objects[r.object?])))
-        .unzip();
-    let mut scorers = vec![
-        class_scorer(&fields[0]),
-        box_scorer(references, found, PROPOSAL_WEIGHTS),
-        class_scorer(&fields[2]),
-        box_scorer(rois, found_by_rois, HEAD_WEIGHTS),
-    ];
-    scorers.extend(fields.get(4).map(mask_scorer));
-    scorers
-}
-
-/// Balanced accuracy, adjusted for chance: the mean recall of the classes there are, less what one
-/// answer for all gives, as a share of what is then left. (ours)
-fn class_scorer(fields: &BranchFields) -> BranchScorer {
-    let (channels, count) = (fields.shape.c, fields.shape.positions());
-    let y = &fields.inputs[1];
-    let class = move |field: &[f32], position: usize| {
-        (1..channels).fold(0, |best, channel| {
-            let at = |channel: usize| field[channel * count + position];
-            if at(channel) > at(best) {
-                channel
-            } else {
-                best
-            }
-        })
-    };
-    let targets: Vec<usize> = (0..count).map(|position| class(y, position)).collect();
-    Box::new(move |prediction| {
-        let mut right = vec![0_u32; channels];
-        let mut all = vec![0_u32; channels];
-        for (position, &target) in targets.iter().enumerate() {
-            all[target] += 1;
-            right[target] += u32::from(class(prediction, position) == target);
-        }
-        let present = || all.iter().zip(&right).filter(|(all, _)| **all > 0);
-        let classes = present().count() as f64;
-        let recall: f64 = present().map(|(a, r)| f64::from(*r) / f64::from(*a)).sum();
-        match classes > 1.0 {
-            true => (recall / classes - 1.0 / classes) / (1.0 - 1.0 / classes),
-            false => recall / classes,
-        }
-    })
-}
-
-/// The share of the thresholds of IoU that the decoded boxes reach, their mean. (ours)
-fn box_scorer(references: Vec<Corners>, objects: Vec<Corners>, weights: [f32; 4]) -> BranchScorer {
-    Box::new(move |prediction| {
-        let boxes = references.iter().zip(by_position(prediction)).zip(&objects);
-        let reached = boxes.map(|((reference, deltas), object)| {
-            thresholds_reached(iou(decode(*reference, deltas, weights), *object).into())
-        });
-        reached.sum::<f64>() / objects.len() as f64
-    })
-}
-
-/// The same of masks.
-fn mask_scorer(fields: &BranchFields) -> BranchScorer {
-    let pixels = fields.shape.h * fields.shape.w;
-    let inside = move |field: &[f32]| -> Vec<Vec<bool>> {
-        let masks = field.chunks_exact(2 * pixels);
-        masks
-            .map(|two| inside_of(two).iter().map(|p| *p >= 0.5).collect())
-            .collect()
-    };
-    let targets = inside(&fields.inputs[1]);
-    Box::new(move |prediction| {
-        let masks = inside(prediction).into_iter().zip(&targets);
-        let reached = masks.map(|(mask, target)| thresholds_reached(mask_iou(&mask, target)));
-        reached.sum::<f64>() / targets.len() as f64
-    })
-}
-
-/// The second of two channels as it stands against the first: 0.5 where the two are equal. A loss
-/// may well move only the one that is right.
-fn inside_of(two: &[f32]) -> Vec<f32> {
-    let (outside, inside) = two.split_at(two.len() / 2);
-    let against = |(inside, outside): (&f32, &f32)| 0.5 + (inside - outside) / 2.0;
-    inside.iter().zip(outside).map(against).collect()
-}
-
-/// All that scores the branches of an image together.
+/// The task's metric of all branches of an image together.
 struct Joint {
     metric: CocoMetric,
     kind: Kind,
-    settings: DetectorSettings,
+    detector: DetectorSettings,
     extent: [f32; 2],
     size: [usize; 2],
+    positions: ByBranch<Positions>,
+    /// The anchors, in the order of the branch `rpn_class`.
     anchors: Vec<StoredAnchor>,
+    /// The regions, in the order of the branch `rcnn_class`.
     regions: Vec<StoredRegion>,
-    /// Rows and columns of a region's mask.
-    side: usize,
     annotations: Annotations,
 }
 
 struct StoredAnchor {
     corners: Corners,
-    /// Its place in the box branch, if it has an object.
-    place: Option<usize>,
-    /// What the network said; it stays where there is no object to learn from.
+    /// Its position in the box branch, if it has an object.
+    position: Option<usize>,
+    /// The network's deltas, which stay where there is no object to learn from.
     deltas: [f32; 4],
 }
 
 struct StoredRegion {
     corners: Corners,
-    /// Its place in the box branch, and the class there, if it has an object.
-    place: Option<(usize, usize)>,
-    /// Its place in the mask branch, if its mask is looked at.
+    /// Its position in the box branch, if it has an object.
+    position: Option<usize>,
+    /// Channel of its object's class, 0 where it has none.
+    class: usize,
+    /// Its position in the mask branch, if that has it.
     mask: Option<usize>,
+    /// The network's deltas for each class.
     deltas: Vec<[f32; 4]>,
 }
 
 impl Joint {
     fn new(
+        of: &Sampling<'_>,
         pass: &Pass,
         items: &[PreparedScene],
         image: usize,
-        settings: &DetectorSettings,
-        (metric, kind): (CocoMetric, Kind),
+        branches: &ByBranch<BranchCodec>,
     ) -> Self {
         let item = &items[image];
-        let mut places = 0..;
-        let anchors = pass.anchors.iter().filter(|a| a.image == image);
-        let anchors = anchors.map(|anchor| StoredAnchor {
-            corners: pass.proposals.anchors[anchor.place],
-            place: anchor.object.and_then(|_| places.next()),
-            deltas: pass.proposals.deltas(image, anchor.place),
-        });
-        let anchors = anchors.collect();
-        let mut places = 0..;
-        let regions = pass.regions.iter().filter(|r| r.image == image);
-        let regions = regions.map(|region| {
-            let outputs = 0..pass.outputs;
+        let positions = branches.each_ref().map(|branch| branch.positions().clone());
+        let anchor = |number: &usize| {
+            let anchor = &pass.anchors[*number];
+            StoredAnchor {
+                corners: pass.proposals.anchors[anchor.place],
+                position: positions.rpn_box.find(*number),
+                deltas: pass.proposals.deltas(image, anchor.place),
+            }
+        };
+        let region = |number: &usize| {
+            let region = &pass.regions[*number];
+            let classes = 0..pass.layout.classes;
             StoredRegion {
                 corners: pass.rois[region.place].corners,
-                place: region
-                    .object
-                    .and_then(|_| Some((places.next()?, class_of(region, items)))),
-                mask: pass.mask_place(region.place),
-                deltas: outputs
-                    .map(|c| pass.region_deltas(region.place, c))
+                position: positions.rcnn_box.find(*number),
+                class: class_of(region, items),
+                mask: positions
+                    .mask
+                    .as_ref()
+                    .and_then(|masks| masks.find(*number)),
+                deltas: classes
+                    .map(|class| pass.region_deltas(region.place, class))
                     .collect(),
             }
-        });
+        };
         Self {
-            metric,
-            kind,
-            settings: settings.clone(),
+            metric: of.metric,
+            kind: of.kind,
+            detector: of.detector.clone(),
             extent: item.extent(),
             size: [item.width, item.height],
-            anchors,
-            regions: regions.collect(),
-            side: pass.mask_side,
-            annotations: annotations(item, kind, pass.outputs - 1),
+            anchors: positions.rpn_class.subjects().iter().map(anchor).collect(),
+            regions: positions.rcnn_class.subjects().iter().map(region).collect(),
+            annotations: annotations(item, of.kind, pass.layout.classes - 1),
+            positions,
         }
     }
 
     /// The metric of the optimised predictions, one field a branch.
     fn score(&self, predictions: &[&[f32]]) -> f64 {
-        let regions = self.answering(predictions[0], predictions[1]);
-        let deltas = by_position(predictions[3]);
-        let count = self.regions.len();
-        let candidates: Vec<Candidate<'_>> = regions
+        let predictions = ByBranch::from_order(predictions.iter().copied());
+        let predictions = predictions.expect("a prediction for each branch");
+        let numbers = self.standing_for_proposals(&predictions);
+        let regions: Vec<ScoredRegion<'_>> = numbers
             .iter()
-            .map(|&number| {
-                let region = &self.regions[number];
-                let optimised = region.place.map(|(place, class)| (deltas[place], class));
-                let channels = 0..region.deltas.len();
-                Candidate {
-                    corners: region.corners,
-                    probabilities: channels
-                        .map(|c| predictions[2][c * count + number])
-                        .collect(),
-                    deltas: Box::new(move |class| match optimised {
-                        Some((deltas, of)) if of == class => deltas,
-                        _ => region.deltas[class],
-                    }),
-                }
-            })
+            .map(|number| self.scored_region(*number, &predictions))
             .collect();
-        let found = detections(&candidates, self.extent, &self.settings);
-        let image_id = self.annotations.images[0].id;
-        let result = |detection: &super::detections::Detection| -> Option<Prediction> {
-            if self.kind == Kind::Box {
-                return Some(detection.as_box(image_id, [1.0; 2]));
-            }
-            let region = &self.regions[regions[detection.region]];
-            let ((_, class), place) = (region.place?, region.mask?);
-            let pixels = self.side * self.side;
-            let inside = inside_of(&predictions[4][2 * place * pixels..][..2 * pixels]);
-            (class == detection.class + 1)
-                .then(|| detection.as_mask(image_id, [1.0; 2], (&inside, self.side), self.size))?
-        };
-        let results = found.iter().filter_map(result).collect();
-        self.metric.of(&scored(&self.annotations, results))
+        let found = detections(&regions, self.extent, &self.detector);
+        let results = found
+            .iter()
+            .filter_map(|found| self.result(found, numbers[found.region], &predictions));
+        self.metric
+            .of(&scored(&self.annotations, results.collect()))
     }
 
-    /// The regions that answer for the proposals, each once.
-    fn answering(&self, objectness: &[f32], deltas: &[f32]) -> Vec<usize> {
-        let deltas = by_position(deltas);
+    /// A stored region with its optimised classes and box.
+    fn scored_region(&self, number: usize, predictions: &ByBranch<&[f32]>) -> ScoredRegion<'_> {
+        let (region, positions) = (&self.regions[number], &self.positions);
+        let optimised = region
+            .position
+            .map(|position| positions.rcnn_box.deltas(predictions.rcnn_box, position));
+        ScoredRegion {
+            corners: region.corners,
+            probabilities: positions.rcnn_class.row(predictions.rcnn_class, number),
+            deltas: Box::new(move |class| match optimised {
+                Some(deltas) if region.class == class => deltas,
+                _ => region.deltas[class],
+            }),
+        }
+    }
+
+    /// The COCO result of a detection in a stored region: its box, or its optimised mask where it has the class of
+    /// the region's object.
+    fn result(
+        &self,
+        found: &DetectedObject,
+        number: usize,
+        predictions: &ByBranch<&[f32]>,
+    ) -> Option<Prediction> {
+        let image_id = self.annotations.images[0].id;
+        if self.kind == Kind::Box {
+            return Some(found.as_box(image_id, [1.0; 2]));
+        }
+        let region = &self.regions[number];
+        let (masks, prediction) = (self.positions.mask.as_ref()?, predictions.mask?);
+        let two = masks.row(prediction, region.mask?);
+        let mask = (&inside_of(&two)[..], masks.shape().h);
+        let is_right = region.position.is_some() && region.class == found.class + 1;
+        is_right.then(|| found.as_mask(image_id, [1.0; 2], mask, self.size))?
+    }
+
+    /// The regions that stand for the proposals, each once.
+    fn standing_for_proposals(&self, predictions: &ByBranch<&[f32]>) -> Vec<usize> {
+        let deltas = |position| self.positions.rpn_box.deltas(predictions.rpn_box, position);
         let boxes: Vec<Corners> = self
             .anchors
             .iter()
             .map(|anchor| {
-                let deltas = anchor.place.map_or(anchor.deltas, |place| deltas[place]);
-                clip(
-                    decode(anchor.corners, deltas, PROPOSAL_WEIGHTS),
-                    self.extent,
-                )
+                let deltas = anchor.position.map_or(anchor.deltas, deltas);
+                let corners = decode(anchor.corners, deltas, PROPOSAL_WEIGHTS);
+                clip(corners, self.extent)
             })
             .collect();
-        let scores = inside_of(objectness);
-        let mut kept = nms(&boxes, &scores, self.settings.proposals_nms);
+        let scores = inside_of(predictions.rpn_class);
+        let mut kept = nms(&boxes, &scores, self.detector.proposals_nms);
         kept.truncate(2 * self.annotations.targets.len());
         let mut regions = Vec::new();
         for proposal in kept {
@@ -308,7 +248,7 @@ impl Joint {
             let Some(&nearest) = by_falling_score(&overlaps).first() else {
                 continue;
             };
-            if overlaps[nearest] >= ANSWERS && !regions.contains(&nearest) {
+            if overlaps[nearest] >= STANDS_FOR && !regions.contains(&nearest) {
                 regions.push(nearest);
             }
         }

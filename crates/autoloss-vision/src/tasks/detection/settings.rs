@@ -1,8 +1,6 @@
 //! Settings of a task of detection or instance segmentation.
 
-use std::path::PathBuf;
-
-use autoloss_data::{Augmentation, Corners, HoldOut};
+use autoloss_data::{Augmentation, Corners};
 use autoloss_metrics::coco::Kind;
 use autoloss_nets::boxes::area;
 use autoloss_nets::{DetectionHead, DetectionNetSettings};
@@ -11,51 +9,34 @@ use serde::{Deserialize, Serialize};
 
 use super::assign::Matching;
 use super::proposals::ProposalRule;
-use crate::tasks::settings::check_data;
-use crate::tasks::{Family, SettingsError, TaskName};
-use crate::train::TrainingSettings;
+use crate::tasks::settings::task_settings;
+use crate::tasks::{Family, TaskSettingsError};
 
-/// Settings of a task of detection or instance segmentation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DetectionSettings {
-    /// The task.
-    pub name: TaskName,
-    /// Name of the metric that is searched for.
-    pub metric: String,
-    /// Name of the device that networks run on.
-    pub device: String,
-    /// Folder of the data set; embedded ones need none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<PathBuf>,
-    /// Images are resized so that the shorter side has this many pixels; 0: as they are.
-    pub short_side: usize,
-    /// But so that the longer side has at most this many; 0: no limit.
-    pub long_side: usize,
-    /// Share of the training examples that is held out as the search set.
-    pub search_share: f64,
-    /// Search examples at most; 0: as many as the share gives.
-    pub search_images: usize,
-    /// Another seed holds out other examples.
-    pub split_seed: u64,
-    /// Validation images that results are scored on; 0: all.
-    pub val_images: usize,
-    /// Megabytes of decoded images kept in memory.
-    pub cache_mb: usize,
-    /// Scenes of the embedded tasks.
-    #[serde(default)]
-    pub digits: DigitsSettings,
-    /// The network.
-    pub network: DetectionNetSettings,
-    /// Anchors, regions and detections.
-    pub detector: DetectorSettings,
-    /// The training.
-    pub training: TrainingSettings,
-    /// How training images are varied.
-    pub augmentation: Augmentation,
+task_settings! {
+    /// Settings of a task of detection or instance segmentation.
+    pub struct DetectionSettings {
+        own {
+            /// Images are resized so that the shorter side has this many pixels; 0: as they are.
+            short_side: usize,
+            /// But so that the longer side has at most this many; 0: no limit.
+            long_side: usize,
+        }
+        scenes {
+            /// Scenes of the embedded tasks.
+            digits: DigitsSettings,
+        }
+        networks {
+            /// The network.
+            network: DetectionNetSettings,
+            /// Anchors, regions and detections.
+            detector: DetectorSettings,
+        }
+        augmentation: Augmentation,
+        free: [short_side, long_side],
+    }
 }
 
-/// What the areas `i`, `u` and `e` of boxes are measured in. Ratios of areas are the same either way.
+/// Unit of the areas `i`, `u` and `e` of boxes. Ratios of areas are the same either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AreaUnit {
@@ -71,7 +52,7 @@ impl AreaUnit {
     #[cfg(test)]
     pub(super) const ALL: [Self; 2] = [Self::Object, Self::Pixel];
 
-    /// What areas in square pixels are multiplied by.
+    /// Factor of areas in square pixels.
     pub(super) fn scale(self, object: Corners) -> f32 {
         match self {
             // Objects without an area are not learned from; the bound is for those that come close.
@@ -89,7 +70,7 @@ pub struct DetectorSettings {
     pub rpn_positive: f32,
     /// An anchor is to find nothing below this IoU.
     pub rpn_negative: f32,
-    /// Anchors that a training looks at in an image.
+    /// Anchors that are sampled in an image for an update.
     pub rpn_samples: usize,
     /// The largest share of them with an object.
     pub rpn_share: f32,
@@ -101,14 +82,14 @@ pub struct DetectorSettings {
     pub proposals: usize,
     /// A region is to find an object from this IoU on, else nothing.
     pub roi_positive: f32,
-    /// Regions that a training looks at in an image.
+    /// Regions that are sampled in an image for an update.
     pub roi_samples: usize,
     /// The largest share of them with an object.
     pub roi_share: f32,
-    /// Regions with an object whose masks a training looks at in an image.
+    /// Regions with an object whose masks are sampled in an image for an update.
     #[serde(default, skip_serializing_if = "crate::train::is_zero")]
     pub mask_samples: usize,
-    /// What a loss's areas `i`, `u` and `e` are measured in.
+    /// Unit of a loss's areas `i`, `u` and `e`.
     pub area_unit: AreaUnit,
     /// Detections with a lower score are dropped.
     pub score_threshold: f32,
@@ -143,7 +124,7 @@ impl DetectorSettings {
         }
     }
 
-    fn check(&self) -> Result<(), SettingsError> {
+    fn check(&self) -> Result<(), TaskSettingsError> {
         let shares = [
             ("rpn_positive", self.rpn_positive),
             ("rpn_negative", self.rpn_negative),
@@ -156,7 +137,7 @@ impl DetectorSettings {
         ];
         for (name, value) in shares {
             if !(0.0..=1.0).contains(&value) {
-                return Err(SettingsError(format!(
+                return Err(TaskSettingsError(format!(
                     "task.detector.{name} is {value}, expected 0 to 1"
                 )));
             }
@@ -170,7 +151,7 @@ impl DetectorSettings {
         ];
         for (name, value) in counts {
             if !(1..=1_000_000).contains(&value) {
-                return Err(SettingsError(format!(
+                return Err(TaskSettingsError(format!(
                     "task.detector.{name} is {value}, expected 1 to 1000000"
                 )));
             }
@@ -180,7 +161,7 @@ impl DetectorSettings {
 }
 
 impl DetectionSettings {
-    /// What is scored: boxes, or masks.
+    /// Kind of results that are scored: boxes, or masks.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self.name.family() {
@@ -189,25 +170,15 @@ impl DetectionSettings {
         }
     }
 
-    /// Split of the training examples into training and search set.
-    #[must_use]
-    pub const fn hold_out(&self) -> HoldOut {
-        HoldOut {
-            share: self.search_share,
-            most: self.search_images,
-            seed: self.split_seed,
-        }
-    }
-
     /// The error naming the first value outside its range.
     ///
     /// # Errors
     /// See above.
-    pub fn check(&self) -> Result<(), SettingsError> {
-        self.training.check().map_err(SettingsError)?;
-        self.hold_out().check().map_err(SettingsError)?;
+    pub fn check(&self) -> Result<(), TaskSettingsError> {
+        let common = self.common();
+        common.check()?;
         if self.training.crop != 0 {
-            return Err(SettingsError(
+            return Err(TaskSettingsError(
                 "task.training.crop: this task uses whole images; set task.short_side".to_owned(),
             ));
         }
@@ -216,15 +187,15 @@ impl DetectionSettings {
             ("long_side", self.long_side),
         ] {
             if side > 8192 {
-                return Err(SettingsError(format!(
+                return Err(TaskSettingsError(format!(
                     "task.{name} is {side}, expected at most 8192"
                 )));
             }
         }
-        check_data(self.name, self.data.as_deref())?;
+        common.check_data()?;
         let masks = self.network.name.head == DetectionHead::MaskRcnn;
         if masks != (self.kind() == Kind::Mask) {
-            return Err(SettingsError(format!(
+            return Err(TaskSettingsError(format!(
                 "task.network.name is {}, but the task `{}` is for {}",
                 self.network.name,
                 self.name,
@@ -237,12 +208,12 @@ impl DetectionSettings {
         }
         self.detector.check()?;
         if masks && self.detector.mask_samples == 0 {
-            return Err(SettingsError(
+            return Err(TaskSettingsError(
                 "task.detector.mask_samples is 0, expected at least 1".to_owned(),
             ));
         }
         self.augmentation
             .check()
-            .map_err(|error| SettingsError(format!("task.{error}")))
+            .map_err(|error| TaskSettingsError(format!("task.{error}")))
     }
 }

@@ -5,47 +5,49 @@
 //!
 //! Keypoints that are not labelled or outside the crop take no part: there both `yhat` and `y` are 0,
 //! a perfect prediction, and no gradient flows.
-//!
-//! In order: data, network, screening samples (encode), metric of predictions (decode), training.
 
+mod sample;
 mod settings;
+mod target;
 
 use std::sync::Arc;
 
 use autoloss_data::{
-    self as data, CachedScenes, CocoData, CropMap, DataError, Divided, ObjectData, Person,
-    PersonAugmentation, PersonBatch, PersonLoader, PersonSize, PreparedPerson, Scene, Skeleton,
-    Split, Summary, decode_heatmaps, keypoint_to_coco, persons,
+    CocoData, DataError, ObjectData, Person, PersonAugmentation, PersonBatch, PersonLoader,
+    PersonSize, PreparedPerson, Skeleton, Split, Summary, persons,
 };
 use autoloss_expr::{Loss, Shape};
-use autoloss_metrics::coco::{Annotations, Image, Kind, Prediction};
+use autoloss_metrics::coco::{Annotations, Kind, Prediction};
 use autoloss_nets::{NetworkError, PoseNet};
 use autoloss_scenes::Figures;
-use autoloss_search::{
-    BranchSample, BranchSpec, Evaluation, EvaluationSet, Interrupt, Job, Reporter, Sample,
-    Schedule, Task, TaskError,
-};
+use autoloss_search::{BranchSpec, EvaluationSet, Interrupt, Sample, TaskError};
 use burn::module::Module;
-use burn::tensor::{Bool, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 pub use settings::PoseSettings;
 
+use sample::{category, keypoints};
+use target::Heatmaps;
+
 use super::coco_metric::{CocoMetric, scored};
-use super::schedules::Family;
-use super::{EMBEDDED_COUNTED, SetupError, pictures, zoo_baselines};
-use crate::coco_targets::{target, targets};
-use crate::device::is_host;
-use crate::learner::{self, Learner, PerSet, failed, on_threads, only_tree, split_of};
-use crate::loss::{BranchFields, BranchLoss, LossAt, LossValue, all_finite, carrier, host_values};
+use super::name::Family;
+use super::schedules::OneTraining;
+use super::settings::FamilyKeys;
+use super::{
+    SetupError, divided_scenes, pictures, scored_at_most, summary_of_scenes, zoo_baselines,
+};
+use crate::coco_targets::targets;
+use crate::learner::{Learner, PerSet, failed, on_threads, only_tree, split_of};
+use crate::loss::{BranchLoss, host_values};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 
 /// Persons that are scored in one forward pass.
 const SCORED_TOGETHER: usize = 32;
 
 /// Keypoints of persons on a data set with a network and a metric.
-pub struct Pose {
+pub(super) struct Pose {
     settings: PoseSettings,
     metric: CocoMetric,
     data: Arc<dyn ObjectData>,
@@ -54,7 +56,7 @@ pub struct Pose {
     /// The persons that are scored.
     scored: PerSet<Scored>,
     size: PersonSize,
-    /// With autodiff.
+    /// Device of trainings, with autodiff.
     device: Device,
     branches: Vec<BranchSpec>,
 }
@@ -72,10 +74,7 @@ impl Scored {
         set: EvaluationSet,
         settings: &PoseSettings,
     ) -> Result<Self, DataError> {
-        let most = match set {
-            EvaluationSet::Search => 0,
-            EvaluationSet::Validation => settings.val_images,
-        };
+        let most = scored_at_most(set, settings.val_images);
         let targets = targets(data, split_of(set), most, Kind::Keypoints)?;
         let mut persons = persons(data, split_of(set))?;
         persons.retain(|person| person.scene < targets.images.len());
@@ -84,43 +83,7 @@ impl Scored {
 }
 
 impl Pose {
-    /// Opens and checks the data, and builds the network once to see that it can be built.
-    ///
-    /// # Errors
-    /// Whatever is wrong with data, network or metric, named.
-    pub fn new(settings: PoseSettings, device: &Device) -> Result<Self, SetupError> {
-        settings.check()?;
-        let data = open(&settings)?;
-        Self::over(settings, data, device)
-    }
-
-    fn over(
-        settings: PoseSettings,
-        data: Arc<dyn ObjectData>,
-        device: &Device,
-    ) -> Result<Self, SetupError> {
-        let metric = CocoMetric::from_name(&settings.metric, Kind::Keypoints)?;
-        let device = device.clone().autodiff();
-        let keypoints = data.skeleton().map_or(0, Skeleton::count);
-        let task = Self {
-            metric,
-            persons: persons(&*data, Split::Train)?.into(),
-            scored: PerSet::new(|set| Scored::new(&*data, set, &settings))?,
-            data,
-            size: PersonSize {
-                keypoints,
-                crop: settings.crop_size,
-                stride: network(&settings, keypoints, 0, &device)?.stride(),
-                sigma: settings.sigma,
-            },
-            device,
-            branches: super::name::Family::Pose.branches(),
-            settings,
-        };
-        Ok(task)
-    }
-
-    /// The same on data that refuse to give the examples of a split.
+    /// This task on data that refuse to give the examples of a split.
     #[cfg(test)]
     pub(super) fn refusing(mut self, split: Split) -> Self {
         self.data = Arc::new(crate::testing::Refusing {
@@ -155,12 +118,20 @@ impl Pose {
         ))
     }
 
+    /// The target of a loss of heatmaps.
+    fn target<'a>(&self, batch: &'a PersonBatch) -> Heatmaps<'a> {
+        Heatmaps {
+            batch,
+            size: self.size.heatmap(),
+        }
+    }
+
     fn shape(&self, persons: usize) -> Shape {
         let [h, w] = self.size.heatmap();
         Shape::new(persons, self.size.keypoints, h, w)
     }
 
-    /// What a network on a plain device finds for persons of a set.
+    /// Results of a network on a plain device for persons of a set.
     fn find(
         &self,
         net: &PoseNet,
@@ -185,127 +156,6 @@ impl Pose {
         let found = each.map(|((heatmaps, map), of)| keypoints(heatmaps, map, self.size, of));
         Ok(found.collect())
     }
-
-    /// The loss of a batch: value, and a number whose backward pass gives its gradient.
-    fn loss_at(&self, loss: &mut BranchLoss, heatmaps: &Tensor<4>, batch: &PersonBatch) -> LossAt {
-        let on_device = match is_host(&heatmaps.device()) {
-            true => None,
-            false => self.on_device(loss, heatmaps, batch),
-        };
-        on_device.unwrap_or_else(|| self.on_host(loss, heatmaps, batch))
-    }
-
-    /// The same by Burn; `None` for a loss that the host alone computes.
-    fn on_device(
-        &self,
-        loss: &BranchLoss,
-        heatmaps: &Tensor<4>,
-        batch: &PersonBatch,
-    ) -> Option<LossAt> {
-        let (dims, device) = (heatmaps.dims(), heatmaps.device());
-        let counts: Vec<bool> = batch.counts.concat();
-        let counts = TensorData::new(counts, [dims[0], dims[1], 1, 1]);
-        let uncounted = Tensor::<4, Bool>::from_data(counts, &device).bool_not();
-        let yhat = heatmaps.clone().mask_fill(uncounted.expand(dims), 0.0);
-        let y = TensorData::new(batch.heatmaps.clone(), dims);
-        let root = loss.on_device(vec![yhat, Tensor::from_data(y, &device)])?;
-        Some(LossAt::on_device(root))
-    }
-
-    fn on_host(&self, loss: &mut BranchLoss, heatmaps: &Tensor<4>, batch: &PersonBatch) -> LossAt {
-        let mut yhat = host_values(heatmaps);
-        self.for_uncounted(batch, |range| yhat[range].fill(0.0));
-        let fields = BranchFields {
-            shape: self.shape(batch.maps.len()),
-            inputs: vec![yhat, batch.heatmaps.clone()],
-            derived: None,
-        };
-        let (loss_value, gradient) = loss.at(&fields);
-        let mut gradient = gradient.to_vec();
-        self.for_uncounted(batch, |range| gradient[range].fill(0.0));
-        let gradient_is_finite = all_finite(&gradient);
-        LossAt {
-            loss_value: LossValue::Known(loss_value),
-            root: carrier(heatmaps, gradient),
-            gradient_is_finite,
-        }
-    }
-
-    /// Calls `f` with the elements of every heatmap that takes no part; its target is 0.
-    fn for_uncounted(&self, batch: &PersonBatch, mut f: impl FnMut(std::ops::Range<usize>)) {
-        let [h, w] = self.size.heatmap();
-        for (heatmap, counts) in batch.counts.iter().flatten().enumerate() {
-            if !counts {
-                f(heatmap * h * w..(heatmap + 1) * h * w);
-            }
-        }
-    }
-
-    /// The screening sample of a person with the untrained network's heatmaps.
-    fn sample(&self, prepared: PreparedPerson, alone: Annotations, yhat: Vec<f32>) -> Sample {
-        let mut inputs = vec![yhat, prepared.heatmaps.clone()];
-        let (map, size, metric) = (prepared.map, self.size, self.metric);
-        let person = alone.targets.first().map_or(1, |target| target.category_id);
-        let batch = PersonBatch::stack(&[prepared]);
-        self.for_uncounted(&batch, |range| inputs[0][range].fill(0.0));
-        let score = move |heatmaps: &[f32]| {
-            let of = (alone.images[0].id, person);
-            let found = keypoints(heatmaps, &map, size, of);
-            metric.of(&scored(&alone, vec![found]))
-        };
-        // Heatmaps are coarse, and what is beyond the crop is not found: as a share of what the
-        // targets themselves reach.
-        let best = score(&inputs[1]);
-        let scorer = move |predictions: &[&[f32]]| match best > 0.0 {
-            true => score(predictions[0]) / best,
-            false => 0.0,
-        };
-        Sample {
-            branches: vec![BranchSample::only(self.shape(1), inputs)],
-            scorer: Box::new(scorer),
-        }
-    }
-
-    /// One person of an image as all there is to find.
-    fn alone(&self, scene: &Scene, object: usize) -> Annotations {
-        let target = target(&scene.objects[object], scene, Kind::Keypoints);
-        Annotations {
-            images: vec![Image {
-                id: scene.id,
-                ..Image::default()
-            }],
-            categories: self
-                .scored
-                .get(EvaluationSet::Search)
-                .targets
-                .categories
-                .clone(),
-            targets: target.into_iter().collect(),
-            ..Annotations::empty(Kind::Keypoints)
-        }
-    }
-}
-
-/// The category of an object as [`targets`] have it.
-fn category(scene: &Scene, object: usize) -> i64 {
-    i64::try_from(scene.objects[object].class).map_or(i64::MAX, |class| class + 1)
-}
-
-/// The keypoints that heatmaps of a crop show, as a COCO result of an image and a category.
-fn keypoints(
-    heatmaps: &[f32],
-    map: &CropMap,
-    size: PersonSize,
-    (image_id, category_id): (i64, i64),
-) -> Prediction {
-    let found = decode_heatmaps(heatmaps, size);
-    let score = found.iter().map(|point| point[2]).sum::<f32>() / found.len() as f32;
-    let points = found.into_iter().map(|[x, y, score]| {
-        let [x, y] = map.to_image([x, y]);
-        let [x, y, _] = keypoint_to_coco([x, y, 1.0]);
-        [x, y, f64::from(score)]
-    });
-    Prediction::of_keypoints(image_id, category_id, score.into(), points.collect())
 }
 
 fn network(
@@ -330,11 +180,7 @@ impl Learner for Pose {
     }
 
     fn summary(&self) -> Result<Summary, DataError> {
-        let most = match self.settings.name.is_embedded() {
-            true => EMBEDDED_COUNTED,
-            false => usize::MAX,
-        };
-        data::of_scenes(&*self.data, most)
+        summary_of_scenes(&*self.data, self.settings.name)
     }
 
     fn start(
@@ -354,7 +200,7 @@ impl Learner for Pose {
         let at = move |net: &PoseNet, _| {
             let batch = next_batch(&mut loader)?;
             let heatmaps = self.heatmaps(net, &batch, &self.device);
-            Ok(self.loss_at(&mut loss, &heatmaps, &batch))
+            Ok(loss.at_partial(&heatmaps, &self.target(&batch)))
         };
         let net =
             network(&self.settings, self.size.keypoints, seed, &self.device).map_err(failed)?;
@@ -390,13 +236,48 @@ impl Learner for Pose {
     }
 }
 
-impl Task for Pose {
-    fn name(&self) -> &str {
-        self.settings.name.name()
+impl OneTraining for Pose {
+    type Settings = PoseSettings;
+    type Data = Arc<dyn ObjectData>;
+
+    fn open(settings: &PoseSettings) -> Result<Arc<dyn ObjectData>, SetupError> {
+        let data: Arc<dyn ObjectData> = match &settings.data {
+            None => Arc::new(Figures::new(settings.figures.clone())?),
+            Some(dir) => {
+                let sigmas = (!settings.sigmas.is_empty()).then_some(&settings.sigmas[..]);
+                Arc::new(CocoData::open(dir, Kind::Keypoints, sigmas)?)
+            }
+        };
+        Ok(divided_scenes(data, settings.common())?)
     }
 
-    fn metric(&self) -> &str {
-        self.metric.name()
+    fn over(
+        settings: PoseSettings,
+        data: Arc<dyn ObjectData>,
+        device: &Device,
+    ) -> Result<Self, SetupError> {
+        let metric = CocoMetric::from_name(&settings.metric, Kind::Keypoints)?;
+        let device = device.clone().autodiff();
+        let keypoints = data.skeleton().map_or(0, Skeleton::count);
+        Ok(Self {
+            metric,
+            persons: persons(&*data, Split::Train)?.into(),
+            scored: PerSet::new(|set| Scored::new(&*data, set, &settings))?,
+            data,
+            size: PersonSize {
+                keypoints,
+                crop: settings.crop_size,
+                stride: network(&settings, keypoints, 0, &device)?.stride(),
+                sigma: settings.sigma,
+            },
+            device,
+            branches: Family::Pose.branches(),
+            settings,
+        })
+    }
+
+    fn settings(&self) -> &PoseSettings {
+        &self.settings
     }
 
     fn branches(&self) -> &[BranchSpec] {
@@ -430,70 +311,7 @@ impl Task for Pose {
         })?
     }
 
-    fn evaluate_reporting(
-        &self,
-        loss: &Loss,
-        job: &Job,
-        interrupt: &Interrupt,
-        report: Reporter<'_>,
-    ) -> Result<Evaluation, TaskError> {
-        learner::evaluate(self, loss, job, interrupt, report)
-    }
-
-    fn expected_seconds(&self, _schedule: Schedule) -> Result<Option<f64>, TaskError> {
-        learner::expected_seconds(self)
-    }
-
     fn baselines(&self) -> Vec<(String, Loss)> {
         zoo_baselines(&self.branches[0], ["mse", "ohkm"])
     }
-}
-
-impl Family for Pose {
-    type Settings = PoseSettings;
-    type Data = Arc<dyn ObjectData>;
-
-    fn new(settings: PoseSettings, device: &Device) -> Result<Self, SetupError> {
-        Self::new(settings, device)
-    }
-
-    fn data(&self) -> Arc<dyn ObjectData> {
-        Arc::clone(&self.data)
-    }
-
-    fn over(
-        settings: PoseSettings,
-        data: Arc<dyn ObjectData>,
-        device: &Device,
-    ) -> Result<Self, SetupError> {
-        Self::over(settings, data, device)
-    }
-
-    fn same_data(one: &PoseSettings, other: &PoseSettings) -> bool {
-        let other = other.clone();
-        let alike = PoseSettings {
-            crop_size: other.crop_size,
-            sigma: other.sigma,
-            val_images: other.val_images,
-            network: other.network.clone(),
-            training: other.training.clone(),
-            augmentation: other.augmentation.clone(),
-            ..one.clone()
-        };
-        alike == other
-    }
-}
-
-/// The data set as trainings see it: checked, kept in memory, divided.
-fn open(settings: &PoseSettings) -> Result<Arc<dyn ObjectData>, SetupError> {
-    let data: Arc<dyn ObjectData> = match &settings.data {
-        None => Arc::new(Figures::new(settings.figures.clone())?),
-        Some(dir) => {
-            let sigmas = (!settings.sigmas.is_empty()).then_some(&settings.sigmas[..]);
-            Arc::new(CocoData::open(dir, Kind::Keypoints, sigmas)?)
-        }
-    };
-    let bytes = settings.cache_mb.saturating_mul(1 << 20);
-    let cached = Arc::new(CachedScenes::new(data, bytes));
-    Ok(Arc::new(Divided::objects(cached, settings.hold_out())?))
 }

@@ -1,22 +1,29 @@
 //! Settings of any task, from presets and a user's changes.
 
-use std::path::{Path, PathBuf};
+mod family;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use autoloss_search::{Schedule, read_table};
+use burn::tensor::Device;
 
 use super::detection::DetectionSettings;
 use super::name::Family;
 use super::pose::PoseSettings;
+use super::presets::merge;
 use super::schedules::Schedules;
 use super::{
     Detection, Pose, Segmentation, SegmentationSettings, SetupError, TaskName, VisionTask,
 };
 use crate::train::TrainingSettings;
-use autoloss_search::{Schedule, read_table};
-use burn::tensor::Device;
+pub(super) use family::{Common, FamilyKeys, task_settings};
 
 /// Settings that cannot be used: which one, and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct SettingsError(pub String);
+pub struct TaskSettingsError(pub String);
 
 /// Settings of one training of a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +36,7 @@ pub enum FamilySettings {
     Pose(Box<PoseSettings>),
 }
 
-/// The same of whichever settings there are.
+/// An expression on the settings of whichever family there are.
 macro_rules! each {
     ($settings:expr, $it:ident => $what:expr) => {
         match $settings {
@@ -42,16 +49,20 @@ macro_rules! each {
 
 impl FamilySettings {
     /// The settings that a table holds without any defaults; errors name keys after `place`.
-    fn from_whole(task: TaskName, table: toml::Table, place: &str) -> Result<Self, SettingsError> {
+    fn from_whole(
+        task: TaskName,
+        table: toml::Table,
+        place: &str,
+    ) -> Result<Self, TaskSettingsError> {
         let settings = match task.family() {
             Family::Segmentation => read_table(table, place).map(Self::Segmentation),
             Family::Detection | Family::Instances => read_table(table, place).map(Self::Detection),
             Family::Pose => read_table(table, place).map(Self::Pose),
         };
-        settings.map_err(SettingsError)
+        settings.map_err(TaskSettingsError)
     }
 
-    fn check(&self) -> Result<(), SettingsError> {
+    fn check(&self) -> Result<(), TaskSettingsError> {
         each!(self, it => it.check())
     }
 
@@ -106,18 +117,17 @@ impl TaskSettings {
     ///
     /// # Errors
     /// An unknown task or key, or a value of the wrong type, named with what was expected.
-    pub fn from_table(changes: &toml::Table) -> Result<Self, SettingsError> {
+    pub fn from_table(changes: &toml::Table) -> Result<Self, TaskSettingsError> {
         let task = match changes.get("name") {
             Some(toml::Value::String(name)) => name.parse()?,
             Some(other) => {
-                return Err(SettingsError(format!(
+                return Err(TaskSettingsError(format!(
                     "task.name: expected a string, found {other}"
                 )));
             }
             None => TaskName::Digits,
         };
-        let mut table: toml::Table =
-            toml::from_str(task.preset()).expect("presets are TOML, as tested");
+        let mut table = task.preset();
         change(&mut table, changes);
         let settings = Self::from_whole(task, table)?;
         settings.check()?;
@@ -125,18 +135,18 @@ impl TaskSettings {
     }
 
     /// The settings that a table holds without any defaults.
-    fn from_whole(task: TaskName, mut table: toml::Table) -> Result<Self, SettingsError> {
+    fn from_whole(task: TaskName, mut table: toml::Table) -> Result<Self, TaskSettingsError> {
         let changes = match table.remove(FULL) {
             Some(toml::Value::Table(changes)) => changes,
             None => toml::Table::new(),
             Some(other) => {
-                return Err(SettingsError(format!(
+                return Err(TaskSettingsError(format!(
                     "task.{FULL}: expected a table of the settings that full training changes, found {other}"
                 )));
             }
         };
         if let Some(key) = COMMON.iter().find(|key| changes.contains_key(**key)) {
-            return Err(SettingsError(format!(
+            return Err(TaskSettingsError(format!(
                 "task.{FULL}.{key}: full training shares this setting with the proxy; set task.{key}"
             )));
         }
@@ -150,14 +160,15 @@ impl TaskSettings {
     }
 
     /// The error naming the first value outside its range.
-    fn check(&self) -> Result<(), SettingsError> {
+    fn check(&self) -> Result<(), TaskSettingsError> {
         self.proxy.check()?;
-        let in_full = |error: SettingsError| SettingsError(format!("in full training: {error}"));
+        let in_full =
+            |error: TaskSettingsError| TaskSettingsError(format!("in full training: {error}"));
         self.full.check().map_err(in_full)?;
         let examples = |training: &TrainingSettings| training.steps * training.batch;
         let (proxy, full) = (self.proxy.training(), self.full.training());
         if examples(full) < examples(proxy) {
-            return Err(SettingsError(format!(
+            return Err(TaskSettingsError(format!(
                 "task.full.training: full training makes {} updates of {} examples, fewer than the {} updates of \
                  {} examples of the proxy; set task.full.training.steps to at least {}",
                 full.steps,
@@ -212,7 +223,7 @@ impl TaskSettings {
         each!(&self.proxy, it => &it.device)
     }
 
-    /// The same on another device.
+    /// These settings with another device.
     #[must_use]
     pub fn on(mut self, device: &str) -> Self {
         for settings in [&mut self.proxy, &mut self.full] {
@@ -260,30 +271,11 @@ impl TaskSettings {
 }
 
 /// The settings of the proxy of a task's preset.
+#[cfg(test)]
 pub(super) fn preset<T: serde::de::DeserializeOwned>(task: TaskName) -> T {
-    let mut table: toml::Table =
-        toml::from_str(task.preset()).expect("presets are TOML, as tested");
+    let mut table = task.preset();
     table.remove(FULL);
     read_table(table, "task.").expect("presets are settings, as tested")
-}
-
-/// A task whose data are embedded takes no folder, another one needs one.
-pub(super) fn check_data(task: TaskName, data: Option<&Path>) -> Result<(), SettingsError> {
-    match (task.is_embedded(), data) {
-        (true, Some(_)) => {
-            let same = |other: &&TaskName| !other.is_embedded() && other.family() == task.family();
-            let others = TaskName::ALL.iter().filter(same);
-            let others: Vec<String> = others.map(|other| format!("--task {other}")).collect();
-            Err(SettingsError(format!(
-                "the task `{task}` brings its own data: for yours add {}",
-                others.join(" or ")
-            )))
-        }
-        (false, None) => Err(SettingsError(format!(
-            "the task `{task}` needs a data set: give its folder with --data DIR"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Puts the values of `changes` into the settings of a task. Weights fit one backbone alone: where the changes name
@@ -312,170 +304,4 @@ fn picked(values: &toml::Table, keys: &toml::Table) -> toml::Table {
         (key.clone(), value)
     };
     keys.iter().map(value).collect()
-}
-
-/// Puts the values of `changes` into `table`, table by table.
-fn merge(table: &mut toml::Table, changes: &toml::Table) {
-    for (key, value) in changes {
-        match (table.get_mut(key), value) {
-            (Some(toml::Value::Table(inner)), toml::Value::Table(changes)) => merge(inner, changes),
-            _ => {
-                table.insert(key.clone(), value.clone());
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use autoloss_nets::Weights;
-
-    fn changed(text: &str) -> Result<TaskSettings, SettingsError> {
-        TaskSettings::from_table(&toml::from_str(text).unwrap())
-    }
-
-    #[test]
-    fn presets_are_settings_and_every_key_has_a_comment() {
-        for task in TaskName::ALL {
-            let table = toml::from_str(task.preset()).unwrap();
-            assert_eq!(TaskSettings::from_whole(task, table).unwrap().name(), task);
-            let mut commented = false;
-            let mut section = true;
-            for line in task.preset().lines() {
-                let key = line.contains('=') && !line.starts_with('#');
-                assert!(
-                    !key || commented || section,
-                    "{task}: `{line}` has no comment"
-                );
-                section = line.starts_with('[');
-                // A comment serves the keys right below it.
-                commented = line.starts_with('#') || (commented && key);
-            }
-        }
-    }
-
-    #[test]
-    fn a_users_settings_change_single_keys() {
-        for task in TaskName::ALL {
-            let data = if task.is_embedded() {
-                ""
-            } else {
-                "data = \"d\"\n"
-            };
-            let text = format!("name = \"{task}\"\n{data}[training]\nsteps = 7");
-            let got = changed(&text).unwrap();
-            assert_eq!((got.name(), got.training(Schedule::Proxy).steps), (task, 7));
-            assert_eq!(changed(&got.to_toml()).unwrap(), got);
-        }
-        let got = changed("metric = \"bf1\"").unwrap();
-        assert_eq!((got.name(), got.metric()), (TaskName::Digits, "bf1"));
-    }
-
-    #[test]
-    fn full_training_changes_some_settings_and_shares_the_others() {
-        let steps = |settings: &TaskSettings| {
-            [Schedule::Proxy, Schedule::Full].map(|schedule| settings.training(schedule).steps)
-        };
-        let preset = changed("").unwrap();
-        let [proxy, full] = steps(&preset);
-        assert!(full >= 10 * proxy, "{proxy} and {full} updates");
-        let got = changed("metric = \"bf1\"\n[training]\nsteps = 3\nbatch = 5").unwrap();
-        assert_eq!(steps(&got), [3, full]);
-        assert_eq!(got.training(Schedule::Full).batch, 5);
-        let text = "[training]\nsteps = 3\n[full]\nval_images = 7\n[full.training]\nsteps = 30";
-        let got = changed(text).unwrap();
-        assert_eq!(steps(&got), [3, 30]);
-        let images = |schedule| match got.of(schedule) {
-            FamilySettings::Segmentation(settings) => settings.val_images,
-            _ => unreachable!(),
-        };
-        assert_eq!((images(Schedule::Proxy), images(Schedule::Full)), (0, 7));
-        assert_eq!(changed(&got.to_toml()).unwrap(), got);
-        // A value like the proxy's own stays a setting of full training.
-        let same = changed("[full.training]\nsteps = 240").unwrap();
-        assert_eq!(changed(&same.to_toml()).unwrap(), same);
-        assert_eq!(steps(&changed(&same.to_toml()).unwrap()), [240, 240]);
-        // Paths that are made absolute are written as they are then.
-        let text = "[full.network]\nname = \"pspnet-resnet18\"\nweights = \"w.pth\"";
-        let mut moved = changed(text).unwrap();
-        for path in moved.paths() {
-            *path = std::path::Path::new("/home/me").join(&path);
-        }
-        assert!(
-            moved.to_toml().contains("weights = \"/home/me/w.pth\""),
-            "{}",
-            moved.to_toml()
-        );
-    }
-
-    #[test]
-    fn full_training_that_cannot_be_is_named() {
-        let error = |text: &str| changed(text).unwrap_err().to_string();
-        let short = error("[training]\nsteps = 100\n[full.training]\nsteps = 99");
-        assert!(
-            short.contains("fewer than the 100 updates") && short.contains("to at least 100"),
-            "{short}"
-        );
-        // As many examples in larger batches are no shorter.
-        assert!(
-            changed("[training]\nsteps = 100\n[full.training]\nsteps = 50\nbatch = 16").is_ok()
-        );
-        assert!(
-            error("[full]\nmetric = \"bf1\"").contains("task.full.metric: full training shares")
-        );
-        assert!(error("full = 3").contains("task.full: expected a table"));
-        assert!(error("[full.training]\nstep = 3").contains("step"));
-        assert!(
-            error("[full.training]\nbatch = 1").contains("in full training: task.training.batch")
-        );
-    }
-
-    #[test]
-    fn weights_of_a_preset_go_with_its_backbone() {
-        let weights = |text: &str, schedule| {
-            let mut settings = changed(text).unwrap();
-            let again = changed(&settings.to_toml()).unwrap();
-            assert_eq!(again, settings, "{text}");
-            // Words are no paths, which a run makes absolute.
-            let paths = settings.paths().count();
-            let FamilySettings::Segmentation(settings) = settings.of(schedule) else {
-                panic!("digits are segmented")
-            };
-            (settings.network.weights.clone(), paths)
-        };
-        let file = Weights::File("a/b.pth".into());
-        for (text, expected) in [
-            ("", Weights::Digits),
-            ("name = \"deeplabv3plus-slim\"", Weights::Digits),
-            ("name = \"pspnet-resnet18\"", Weights::Random),
-            ("weights = \"random\"", Weights::Random),
-            ("weights = \"a/b.pth\"", file.clone()),
-            ("name = \"pspnet-resnet18\"\nweights = \"a/b.pth\"", file),
-        ] {
-            let is_file = usize::from(matches!(expected, Weights::File(_)));
-            let of_both = weights(&format!("[network]\n{text}"), Schedule::Proxy);
-            assert_eq!(of_both, (expected.clone(), 2 * is_file), "{text}");
-            let of_full = weights(&format!("[full.network]\n{text}"), Schedule::Full);
-            assert_eq!(of_full, (expected, is_file), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let error = |text: &str| changed(text).unwrap_err().to_string();
-        assert!(error("name = \"digit\"").contains("did you mean `digits`?"));
-        assert!(error("name = \"voc\"").contains("--data DIR"));
-        assert!(error("data = \"x\"").contains("add --task voc or --task cityscapes"));
-        assert!(error("metrik = \"miou\"").contains("metrik"));
-        assert!(error("[training]\nsteps = 0").contains("task.training.steps is 0"));
-        assert!(error("[training]\nlearning_rate = -1.0").contains("learning_rate is -1"));
-        assert!(error("[training]\nsteps = \"x\"").contains("steps"));
-        assert!(error("[training]\ncrop = 0").contains("task.training.crop is 0"));
-        let weights = error("[network]\nweights = \"digit\"");
-        assert!(
-            weights.contains("weights \"digit\": expected \"random\", \"digits\" or a file"),
-            "{weights}"
-        );
-    }
 }
