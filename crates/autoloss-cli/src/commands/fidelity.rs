@@ -6,7 +6,7 @@ mod output;
 
 use anyhow::Result;
 use autoloss_expr::Loss;
-use autoloss_search::fidelity::{LEAST, PanelKind, PanelLoss, Report, Trainings, panel};
+use autoloss_search::fidelity::{FidelityReport, LEAST, PanelKind, PanelLoss, Trainings, panel};
 use autoloss_search::{Ended, Entry, Interrupt, Job, Schedule, Task, Workers};
 
 use super::compare::in_words;
@@ -60,7 +60,7 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
         interrupt: &interrupt,
     };
     let (proxy, full) = made.all(&trainings)?;
-    let report = Report::new(&panel, &proxy, &full, arguments.seed);
+    let report = FidelityReport::new(&panel, &proxy, &full, arguments.seed);
     let fidelity = match report.fidelity() {
         Ok(fidelity) => fidelity,
         Err(error) => {

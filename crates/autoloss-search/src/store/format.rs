@@ -1,14 +1,14 @@
-//! The tables of a run, and what runs of earlier minor versions lack of them.
+//! The tables of a run, and those that runs of earlier minor versions lack.
 
 use rusqlite::Connection;
 
 /// Version of the tables: a reader understands its own major version, any minor one.
 ///
-/// Runs before 1.5 have no further trainings of leaders, no losses of earlier runs, and no origins `crossover` and
-/// `scaling`. Runs before 1.4 have no scores of trainings on the way. Runs before 1.3 end with a comparison by the proxy,
-/// without full training. Runs before 1.2 have no search set: their candidates were scored on the validation set;
-/// they give failed trainings a score of 0.
-pub const FORMAT: (u32, u32) = (1, 5);
+/// Runs before 1.6 do not hold the workers of their trials. Runs before 1.5 have no further trainings of leaders, no
+/// losses of earlier runs, and no origins `crossover` and `scaling`. Runs before 1.4 have no scores of trainings on the
+/// way. Runs before 1.3 end with a comparison by the proxy, without full training. Runs before 1.2 have no search set:
+/// their candidates were scored on the validation set; they give failed trainings a score of 0.
+pub const FORMAT: (u32, u32) = (1, 6);
 
 /// The tables of format 1.0.
 pub(super) const SCHEMA: &str = "
@@ -108,15 +108,28 @@ CREATE TABLE report (
 );
 ";
 
+/// The table that runs before format 1.6 do not have: trials that ended, with the worker of each. The reference has the
+/// number 0.
+pub(super) const SINCE_1_6: &str = "
+CREATE TABLE trial (
+    candidate INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    elapsed REAL NOT NULL,
+    lost INTEGER NOT NULL
+);
+";
+
 /// Gives a run that is gone on with the tables of this version.
 pub(super) fn upgrade(connection: &Connection, minor: u32) -> rusqlite::Result<()> {
     if minor >= FORMAT.1 {
         return Ok(());
     }
-    let tables = if minor < 4 { SINCE_1_4 } else { "" };
+    let reports = if minor < 4 { SINCE_1_4 } else { "" };
+    let trials = if minor < 6 { SINCE_1_6 } else { "" };
     let version = (FORMAT.0 << 16) | FORMAT.1;
     connection.execute_batch(&format!(
-        "BEGIN; {tables} PRAGMA user_version = {version}; COMMIT;"
+        "BEGIN; {reports} {trials} PRAGMA user_version = {version}; COMMIT;"
     ))
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use autoloss_report::plot::{Mark, Plot, STYLE, Series, escape, short};
 use autoloss_search::fidelity::{
-    CHOSEN, Correlation, Fidelity, PanelKind, Report, Tried, mid_ranks,
+    CHOSEN, Correlation, Fidelity, FidelityReport, PanelKind, Tried, mid_ranks,
 };
 use autoloss_search::{Comparison, EvaluationSet, Schedule};
 use autoloss_vision::tasks::TaskSettings;
@@ -19,7 +19,7 @@ pub(super) struct Measured<'a> {
     pub(super) task: (&'a str, &'a str),
     /// Settings of a task of ours.
     pub(super) settings: Option<&'a TaskSettings>,
-    pub(super) report: &'a Report,
+    pub(super) report: &'a FidelityReport,
     /// By the searched metric.
     pub(super) fidelity: Fidelity,
     /// By further metrics of the same trainings.
@@ -51,7 +51,7 @@ impl Measured<'_> {
 }
 
 /// The panel, the best in full training first, and the trainings that failed.
-pub(super) fn table(report: &Report) -> String {
+pub(super) fn table(report: &FidelityReport) -> String {
     let mut table = Table::new(&[
         "name",
         "kind",
@@ -100,7 +100,7 @@ fn scores(comparison: &Comparison) -> String {
 }
 
 /// Ranks by the proxy and in full training, the best first, of the losses that have both scores.
-fn ranks(report: &Report) -> Vec<[Option<f64>; 2]> {
+fn ranks(report: &FidelityReport) -> Vec<[Option<f64>; 2]> {
     let pairs = report.pairs();
     let proxy = mid_ranks(&pairs.iter().map(|pair| -pair.0).collect::<Vec<f64>>());
     let full = mid_ranks(&pairs.iter().map(|pair| -pair.1).collect::<Vec<f64>>());
@@ -126,7 +126,7 @@ fn correlation(correlation: &Correlation) -> String {
 }
 
 /// The loss with the best full score, and that of the proxy's first ones.
-fn best(report: &Report) -> Option<(&Tried, &Tried)> {
+fn best(report: &FidelityReport) -> Option<(&Tried, &Tried)> {
     let mut scored: Vec<(&Tried, (f64, f64))> = report
         .losses
         .iter()
@@ -378,7 +378,7 @@ pub(super) fn page(measured: &Measured<'_>) -> String {
     )
 }
 
-fn panel(report: &Report) -> String {
+fn panel(report: &FidelityReport) -> String {
     let mut rows = String::new();
     for (tried, [proxy, full]) in report.losses.iter().zip(ranks(report)) {
         let _ = write!(

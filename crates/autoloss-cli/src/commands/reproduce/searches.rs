@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use autoloss_search::{
-    End, Event, Interrupt, Made, NewRun, Recorder, Runner, Store, Strategy, adopt,
+    End, Event, Interrupt, NewRun, Recorder, Runner, SharedTraining, Store, Strategy, adopt,
 };
 use toml::Value;
 
@@ -90,7 +90,7 @@ fn run_one(
             .iter()
             .filter(|earlier| earlier.shares_trainings(search))
         {
-            made.extend(Made::of_run(&Store::open(&folder(out, earlier))?, &metric)?);
+            made.extend(SharedTraining::of_run(&Store::open(&folder(out, earlier))?, &metric)?);
         }
         let adopted = adopt(&*task, &config.search, &mut recorder, &made)?;
         if adopted > 0 {

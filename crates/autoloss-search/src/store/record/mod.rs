@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2, SINCE_1_4, upgrade};
+use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2, SINCE_1_4, SINCE_1_6, upgrade};
 use super::{APPLICATION_ID, FILE, Folder, Store, StoreError};
 use crate::event::Event;
 use crate::settings::Settings;
@@ -17,7 +17,7 @@ use rows::write;
 const BATCH: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a run is about.
+/// Task and settings of a run to begin.
 pub struct NewRun<'a> {
     /// The task's name.
     pub task: &'a str,
@@ -112,7 +112,7 @@ impl Recorder {
         })
     }
 
-    /// The reading side, which sees what was committed.
+    /// The reading side, which sees all commits.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
@@ -133,22 +133,22 @@ impl Recorder {
     /// If the file cannot be written; the events since the last commit are kept and tried again.
     pub fn record(&mut self, event: &Event, elapsed: f64) -> Result<(), StoreError> {
         let durable = match event {
-            Event::Reference(_)
+            Event::Reference { .. }
             | Event::Evaluated { .. }
             | Event::Failed { .. }
             | Event::Pruned { .. }
             | Event::Repeated { .. }
-            | Event::Learned(_)
+            | Event::Learned { .. }
             | Event::SearchEnded { .. }
             | Event::Trained { .. } => true,
             Event::Drawn { .. }
             | Event::Screened { .. }
             | Event::Reported { .. }
+            | Event::Lost { .. }
             | Event::Equivalent { .. } => false,
             Event::Started { .. }
             | Event::Parked { .. }
             | Event::EvaluationStarted { .. }
-            | Event::Lost { .. }
             | Event::StageStarted { .. } => {
                 return Ok(());
             }
@@ -161,10 +161,10 @@ impl Recorder {
         self.tick(elapsed)
     }
 
-    /// Commits what has waited for a second.
+    /// Commits events that have waited for a second.
     ///
     /// # Errors
-    /// As [`Recorder::record`].
+    /// The errors of [`Recorder::record`].
     pub fn tick(&mut self, elapsed: f64) -> Result<(), StoreError> {
         self.elapsed = elapsed;
         if self.pending.is_empty() || self.last_commit.elapsed() < PATIENCE {
@@ -176,7 +176,7 @@ impl Recorder {
     /// Commits everything.
     ///
     /// # Errors
-    /// As [`Recorder::record`].
+    /// The errors of [`Recorder::record`].
     pub fn commit(&mut self) -> Result<(), StoreError> {
         let written = write(&mut self.store.connection, &self.pending, self.elapsed);
         self.store.sql(written)?;
@@ -205,7 +205,7 @@ impl Recorder {
     /// makes again, see [`Study::restore`](crate::study::Study::restore).
     ///
     /// # Errors
-    /// As [`Recorder::record`].
+    /// The errors of [`Recorder::record`].
     pub fn discard_unfinished(&mut self) -> Result<(), StoreError> {
         const UNFINISHED: &str = "proposal NOT IN \
             (SELECT proposal FROM candidate WHERE joined IS NOT NULL OR fate IN ('failed', 'lost', 'pruned'))";
@@ -247,6 +247,7 @@ fn create_tables(path: &Path, run: &NewRun<'_>) -> Result<(), rusqlite::Error> {
     transaction.execute_batch(SINCE_1_1)?;
     transaction.execute_batch(SINCE_1_2)?;
     transaction.execute_batch(SINCE_1_4)?;
+    transaction.execute_batch(SINCE_1_6)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", (FORMAT.0 << 16) | FORMAT.1)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

@@ -20,7 +20,7 @@ fn training(name: &str, seed: u64, score: f64, seconds: f64) -> Ended {
 
 /// Ten losses with one proxy training and two full ones each; the third best by the proxy is the best in
 /// full training, and one full training of the last one failed, both of the first.
-fn report() -> Report {
+fn report() -> FidelityReport {
     let name = |n: u32| format!("loss {n}");
     let panel: Vec<PanelLoss> = (0..10)
         .map(|n| PanelLoss {
@@ -56,7 +56,7 @@ fn report() -> Report {
             seconds: 0.5,
         });
     }
-    Report::new(&panel, &proxy, &full, 0)
+    FidelityReport::new(&panel, &proxy, &full, 0)
 }
 
 fn settings() -> TaskSettings {
