@@ -1,6 +1,7 @@
+use super::super::page::{page, plot};
 use super::*;
 use autoloss_expr::{Loss, Tree};
-use autoloss_search::fidelity::PanelLoss;
+use autoloss_search::fidelity::{PanelKind, PanelLoss};
 use autoloss_search::{Ended, FailedTraining, Training};
 
 fn training(name: &str, seed: u64, score: f64, seconds: f64) -> Ended {
@@ -65,9 +66,9 @@ fn settings() -> TaskSettings {
     TaskSettings::from_table(&toml::from_str(changes).unwrap()).unwrap()
 }
 
-fn with_measured(check: impl FnOnce(&Measured<'_>)) {
+fn with_measured(check: impl FnOnce(&MeasuredFidelity<'_>)) {
     let (report, settings) = (report(), settings());
-    check(&Measured {
+    check(&MeasuredFidelity {
         task: ("digits", "miou"),
         settings: Some(&settings),
         fidelity: report.fidelity().unwrap(),
