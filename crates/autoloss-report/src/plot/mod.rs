@@ -175,8 +175,8 @@ fn drawn(series: &Series, x: &Axis, y: &Axis) -> Markup {
                 }
             }
         }
-        Mark::Line => html! { path class={ "s" (colour) } d=(line(series, &at)) {} },
-        Mark::Dashed => html! { path class={ "s" (colour) " dashed" } d=(line(series, &at)) {} },
+        Mark::Line => html! { path class={ "s" (colour) } d=(line(series, x, y)) {} },
+        Mark::Dashed => html! { path class={ "s" (colour) " dashed" } d=(line(series, x, y)) {} },
         Mark::Band => {
             let corners: Vec<String> = series
                 .points
@@ -194,7 +194,7 @@ fn is_finite(point: &(f64, f64)) -> bool {
 }
 
 /// The path through the points of a series; one that is not finite ends a line.
-fn line(series: &Series, at: &dyn Fn(&(f64, f64)) -> (f64, f64)) -> String {
+fn line(series: &Series, x: &Axis, y: &Axis) -> String {
     let mut path = String::new();
     let mut pen = 'M';
     for point in &series.points {
@@ -202,7 +202,7 @@ fn line(series: &Series, at: &dyn Fn(&(f64, f64)) -> (f64, f64)) -> String {
             pen = 'M';
             continue;
         }
-        let (px, py) = at(point);
+        let (px, py) = (x.at(point.0), y.at(point.1));
         path.push_str(&format!("{pen}{px:.1} {py:.1}"));
         pen = 'L';
     }
