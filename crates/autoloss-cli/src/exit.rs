@@ -4,14 +4,14 @@
 //! written for another reason, such as a full disk, is a failure, after all else was done.
 //!
 //! clap itself ends with 2 for arguments it cannot read. Everything that a command finds wrong with
-//! what it was given (a formula, a name, a setting, a file's type) is a [`Usage`] error.
+//! its arguments and files (a formula, a name, a setting, a file's type) is a [`Usage`] error.
 
 use std::fmt::Display;
 use std::process::ExitCode;
 
 use crate::output::say;
 
-/// The program was used wrongly: the message says what was expected.
+/// Wrong use of the program: the message names the expected one.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 

@@ -1,4 +1,4 @@
-//! `--loss` and `--fix`: losses as people name them, and what was wrong with how they were named.
+//! Losses as `--loss` and `--fix` name them, and the errors of names.
 
 use anyhow::Result;
 use autoloss_expr::{Loss, ParseError, Tree};
@@ -59,7 +59,7 @@ fn unreadable(error: &ParseError, formula: &str) -> anyhow::Error {
     usage(format!("--loss {error}\n{}", error.caret(formula)))
 }
 
-/// What is wrong with a text is wrong use of the program.
+/// An error of resolving a loss; a wrong text is wrong use of the program.
 fn told(error: ResolveError) -> anyhow::Error {
     match error.is_of_the_text() {
         true => usage(format!("--loss {error}")),

@@ -2,14 +2,18 @@
 //!
 //! A message never ends or stalls the work: a thread of its own writes it, and a message that cannot
 //! be written (the reader has left, the disk is full, the terminal is stopped) is dropped.
+//!
+//! With `--log-format json` messages, and the events of a search, are JSON objects, one a line.
 
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use autoloss_search::{Ended, Event};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 /// Messages that wait for a slow reader; more are dropped.
 const WAITING: usize = 4096;
@@ -26,7 +30,99 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-enum Message {
+/// Form of the messages on standard error: lines for people and live progress on a terminal, or a JSON object a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    // Comments of these variants would stand in the help of every command.
+    Text,
+    Json,
+}
+
+/// The format of `--log-format`; text before the arguments are read.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Sets the form of all messages from here on; the first call counts.
+pub(crate) fn set_format(format: LogFormat) {
+    let _ = FORMAT.set(format);
+}
+
+/// Whether messages are JSON objects.
+pub(crate) fn is_json() -> bool {
+    FORMAT.get() == Some(&LogFormat::Json)
+}
+
+/// Severity of a message or an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+impl Level {
+    /// The level that the first word of a message tells, and the message without that word.
+    fn of(text: &str) -> (Self, &str) {
+        let levels = [("warning: ", Self::Warning), ("error: ", Self::Error)];
+        let told = levels.into_iter();
+        let mut told = told.filter_map(|(word, level)| Some((level, text.strip_prefix(word)?)));
+        told.next().unwrap_or((Self::Info, text))
+    }
+
+    /// Failures and losses are warnings.
+    const fn of_event(event: &Event) -> Self {
+        let ended: &Ended = match event {
+            Event::Failed { .. } | Event::Lost { .. } => return Self::Warning,
+            Event::Repeated { ended, .. } | Event::Trained { ended, .. } => ended,
+            _ => return Self::Info,
+        };
+        match ended {
+            Ok(_) => Self::Info,
+            Err(_) => Self::Warning,
+        }
+    }
+}
+
+/// A line of the log in JSON.
+#[derive(Serialize)]
+struct LogLine<T> {
+    /// Time in UTC as of RFC 3339.
+    time: String,
+    level: Level,
+    #[serde(flatten)]
+    content: T,
+}
+
+impl<T: Serialize> LogLine<T> {
+    /// The line as of now; `None` where its content has no form in JSON.
+    fn now(level: Level, content: T) -> Option<String> {
+        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+        serde_json::to_string(&Self {
+            time,
+            level,
+            content,
+        })
+        .ok()
+    }
+}
+
+/// Content of a line that tells a message.
+#[derive(Serialize)]
+#[serde(tag = "kind", content = "fields", rename_all = "snake_case")]
+enum Told<'a> {
+    Message { text: &'a str },
+}
+
+/// Content of a line that tells an event.
+#[derive(Serialize)]
+struct Happened<'a> {
+    /// Seconds into the run.
+    elapsed: f64,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+enum Note {
     Line(String),
     /// Answered once all messages before are written and the terminal shows the live line as it is.
     Flush(SyncSender<()>),
@@ -42,7 +138,7 @@ pub(crate) enum Live {
 }
 
 struct Sink {
-    messages: SyncSender<Message>,
+    messages: SyncSender<Note>,
     /// The newest content alone counts, so that whoever changes it never waits.
     live: Mutex<Option<Live>>,
 }
@@ -69,16 +165,35 @@ impl Sink {
     }
 }
 
-/// Hands a line to the thread that writes.
+/// Tells a message, which says by its first word where it is a warning or an error.
 pub(crate) fn line(text: String) {
-    if let Some(sink) = Sink::get() {
-        let _ = sink.messages.try_send(Message::Line(text));
+    match is_json() {
+        true => {
+            let (level, text) = Level::of(text.trim());
+            hand_over(LogLine::now(level, Told::Message { text }));
+        }
+        false => hand_over(Some(text)),
     }
 }
 
-/// Whether a live line is seen: standard error is a terminal.
+/// Tells an event of a search, `elapsed` seconds into the run, where messages are JSON objects.
+pub(crate) fn event(event: &Event, elapsed: f64) {
+    if is_json() {
+        let happened = Happened { elapsed, event };
+        hand_over(LogLine::now(Level::of_event(event), happened));
+    }
+}
+
+/// Hands a line to the thread that writes.
+fn hand_over(line: Option<String>) {
+    if let (Some(sink), Some(line)) = (Sink::get(), line) {
+        let _ = sink.messages.try_send(Note::Line(line));
+    }
+}
+
+/// Whether a live line is seen: standard error is a terminal that shows text.
 pub(crate) fn is_live() -> bool {
-    std::io::stderr().is_terminal()
+    !is_json() && std::io::stderr().is_terminal()
 }
 
 /// Shows the live line, or with `None` ends it.
@@ -93,7 +208,7 @@ pub(crate) fn flush() {
     let Some(sink) = Sink::get() else { return };
     let (done, written) = sync_channel(1);
     let end = Instant::now() + PATIENCE;
-    let mut message = Message::Flush(done);
+    let mut message = Note::Flush(done);
     while let Err(error) = sink.messages.try_send(message) {
         if Instant::now() >= end {
             return;
@@ -110,17 +225,20 @@ pub(crate) fn flush() {
 /// Messages of panics go the same way as all others.
 pub(crate) fn catch_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        say!("{panic}");
+        match is_json() {
+            true => say!("error: {panic}"),
+            false => say!("{panic}"),
+        }
         flush();
     }));
 }
 
-/// Writes what comes until the program ends.
-fn write_all(messages: &Receiver<Message>) {
+/// Writes notes until the program ends.
+fn write_all(messages: &Receiver<Note>) {
     let mut bar: Option<ProgressBar> = None;
     loop {
         let message = messages.recv_timeout(TICK);
-        if let Ok(Message::Line(text)) = &message {
+        if let Ok(Note::Line(text)) = &message {
             let write = || {
                 let _ = writeln!(std::io::stderr(), "{text}");
             };
@@ -132,7 +250,7 @@ fn write_all(messages: &Receiver<Message>) {
         }
         draw(&mut bar, Sink::get().and_then(Sink::live));
         match message {
-            Ok(Message::Flush(done)) => {
+            Ok(Note::Flush(done)) => {
                 let _ = done.send(());
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -193,7 +311,53 @@ pub(crate) fn print(text: &str) -> Result<()> {
 /// Prints a JSON value on lines of its own.
 ///
 /// # Errors
-/// As [`print()`].
+/// The errors of [`print()`].
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<()> {
     print(&format!("{value:#}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_an_object_with_time_level_kind_and_fields() {
+        let read = |line: Option<String>| -> Value {
+            let line = line.unwrap();
+            assert!(!line.contains('\n'), "{line}");
+            serde_json::from_str(&line).unwrap()
+        };
+        let (level, text) = Level::of("warning: two\nlines");
+        let line = read(LogLine::now(level, Told::Message { text }));
+        assert_eq!(
+            (&line["level"], &line["kind"]),
+            (&json!("warning"), &json!("message"))
+        );
+        assert_eq!(line["fields"], json!({"text": "two\nlines"}));
+        let time = line["time"].as_str().unwrap();
+        assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
+        assert_eq!(Level::of("run r"), (Level::Info, "run r"));
+        let event = Event::Lost {
+            id: 3,
+            attempt: 1,
+            reason: "it ended".to_owned(),
+            worker: 2,
+            seconds: f64::NAN,
+        };
+        let elapsed = 1.5;
+        let happened = Happened {
+            elapsed,
+            event: &event,
+        };
+        let line = read(LogLine::now(Level::of_event(&event), happened));
+        assert_eq!(
+            (&line["level"], &line["kind"]),
+            (&json!("warning"), &json!("lost"))
+        );
+        assert_eq!(line["elapsed"], 1.5);
+        assert_eq!(line["fields"]["worker"], 2);
+        assert_eq!(line["fields"]["seconds"], Value::Null);
+    }
 }

@@ -1,5 +1,5 @@
-//! Live progress of a run: a line that is redrawn on a terminal, plain lines elsewhere, and the
-//! run's log file.
+//! Progress of a run: a line that is redrawn on a terminal, plain lines elsewhere, each event where messages are JSON
+//! objects, and the run's log file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,10 +11,10 @@ use autoloss_search::{EvaluationSet, Event, FinalStage, Origin, RunInfo, Tally};
 
 use crate::output::{self, Live, say};
 
-/// How often a run without a terminal reports.
+/// Time between two reports of a run without a terminal.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Shows and logs what happens in a run.
+/// Shows and logs the events of a run.
 pub(crate) struct Progress {
     tally: Tally,
     log: File,
@@ -28,12 +28,12 @@ pub(crate) struct Progress {
     time: Option<Duration>,
     evaluations: Option<u64>,
     elapsed_before: Duration,
-    /// The stage of full trainings, how many of them were made, and of how many.
+    /// The stage of full trainings, the number of those that were made, and of all.
     full: Option<(FinalStage, usize, usize)>,
 }
 
 impl Progress {
-    /// Begins to report on a run in `dir` that came as far as `tally` in earlier processes.
+    /// Progress of a run in `dir` that came as far as `tally` in earlier processes.
     pub(crate) fn new(dir: &Path, info: &RunInfo, tally: Tally) -> Result<Self> {
         let path = dir.join("log.txt");
         let log = OpenOptions::new()
@@ -60,6 +60,7 @@ impl Progress {
         self.tally.add(event);
         let seconds = (self.elapsed_before + self.start.elapsed()).as_secs_f64();
         let _ = writeln!(self.log, "{seconds:9.2} {event}");
+        output::event(event, seconds);
         match event {
             Event::Started { .. } => self.drawn_before = Some(self.tally.drawn),
             Event::StageStarted { stage, missing } => self.full = Some((*stage, 0, *missing)),
@@ -78,7 +79,7 @@ impl Progress {
         }
         if self.live {
             output::show(Some(Live::Text(self.counts(), self.standing())));
-        } else if self.reported.elapsed() >= EVERY {
+        } else if !output::is_json() && self.reported.elapsed() >= EVERY {
             say!("{}, {}", self.counts(), self.standing());
             self.reported = Instant::now();
         }
@@ -97,7 +98,7 @@ impl Progress {
         }
     }
 
-    /// What became of the candidates.
+    /// Numbers of candidates by their fates, and the rate of screening.
     fn counts(&self) -> String {
         let tally = &self.tally;
         let here = self.start.elapsed();
@@ -121,7 +122,7 @@ impl Progress {
         line
     }
 
-    /// The best score beside that of the task's usual loss, and what is left of the budget.
+    /// The best score beside that of the task's usual loss, and the rest of the budget.
     fn standing(&self) -> String {
         if let Some((stage, made, all)) = self.full {
             return format!(

@@ -21,8 +21,11 @@ use rand_chacha::ChaCha8Rng;
 /// Runs of either side, of which the fastest counts.
 const RUNS: usize = 30;
 
+/// Measurement of an operation at several shapes.
+type Bench = fn(&Device);
+
 /// An operation of a tensor.
-type Operation<'a> = Box<dyn Fn(Tensor<4>) -> Tensor<4> + 'a>;
+type Operation<'a> = &'a dyn Fn(Tensor<4>) -> Tensor<4>;
 
 fn main() {
     let mut chosen: Vec<String> = std::env::args()
@@ -35,7 +38,7 @@ fn main() {
         threads = chosen.remove(place).parse().expect("a number of threads");
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let benches: [(&str, fn(&Device)); 5] = [
+    let benches: [(&str, Bench); 5] = [
         ("conv", conv),
         ("transposed", transposed),
         ("norm", norm),
@@ -72,9 +75,9 @@ fn conv(device: &Device) {
             .init(device);
         compare(
             &format!("conv {channels:?} {kernel}x{kernel} stride {stride} dilation {dilation}"),
-            random([8, channels[0], side, side], device),
-            Box::new(|x| ops::conv2d(&layer, x)),
-            Some(Box::new(|x| layer.forward(x))),
+            &random([8, channels[0], side, side], device),
+            &|x| ops::conv2d(&layer, x),
+            Some(&|x| layer.forward(x)),
         );
     }
 }
@@ -86,9 +89,9 @@ fn transposed(device: &Device) {
         .init(device);
     compare(
         "transposed conv [48, 48] 4x4 stride 2",
-        random([16, 48, 8, 6], device),
-        Box::new(|x| ops::conv_transpose2d(&layer, x)),
-        Some(Box::new(|x| layer.forward(x))),
+        &random([16, 48, 8, 6], device),
+        &|x| ops::conv_transpose2d(&layer, x),
+        Some(&|x| layer.forward(x)),
     );
 }
 
@@ -98,17 +101,15 @@ fn norm(device: &Device) {
         let residual = random([8, channels, side, side], device);
         compare(
             &format!("batch norm and ReLU, {channels} channels, {side}x{side}"),
-            random([8, channels, side, side], device),
-            Box::new(|x| ops::batch_norm_relu(&bn, x)),
-            Some(Box::new(|x| activation::relu(bn.forward(x)))),
+            &random([8, channels, side, side], device),
+            &|x| ops::batch_norm_relu(&bn, x),
+            Some(&|x| activation::relu(bn.forward(x))),
         );
         compare(
             &format!("batch norm, residual and ReLU, {channels} channels, {side}x{side}"),
-            random([8, channels, side, side], device),
-            Box::new(|x| ops::batch_norm_add_relu(&bn, x, residual.clone())),
-            Some(Box::new(|x| {
-                activation::relu(bn.forward(x) + residual.clone())
-            })),
+            &random([8, channels, side, side], device),
+            &|x| ops::batch_norm_add_relu(&bn, x, residual.clone()),
+            Some(&|x| activation::relu(bn.forward(x) + residual.clone())),
         );
     }
 }
@@ -117,14 +118,14 @@ fn resize(device: &Device) {
     for (channels, side) in [(11, 16), (24, 8)] {
         compare(
             &format!("resize, {channels} channels, {side}x{side} to 64x64"),
-            random([8, channels, side, side], device),
-            Box::new(|x| ops::resize(x, [64, 64])),
-            Some(Box::new(|x| {
+            &random([8, channels, side, side], device),
+            &|x| ops::resize(x, [64, 64]),
+            Some(&|x| {
                 let options = InterpolateOptions::new(InterpolateMode::Bilinear)
                     .with_align_corners(false)
                     .with_output_size([64, 64]);
                 interpolate(x, options)
-            })),
+            }),
         );
     }
 }
@@ -147,8 +148,8 @@ fn roi(device: &Device) {
     };
     compare(
         "RoIAlign of 512 regions, 24 channels, 16x16",
-        random([8, 24, 16, 16], device),
-        Box::new(|x| ops::roi_align(x, &rois, options)),
+        &random([8, 24, 16, 16], device),
+        &|x| ops::roi_align(x, &rois, options),
         None,
     );
 }
@@ -161,12 +162,12 @@ fn random(dims: [usize; 4], device: &Device) -> Tensor<4> {
 }
 
 /// Measures both sides in turns and prints a line.
-fn compare(name: &str, x: Tensor<4>, ours: Operation<'_>, burns: Option<Operation<'_>>) {
+fn compare(name: &str, x: &Tensor<4>, ours: Operation<'_>, burns: Option<Operation<'_>>) {
     let (mut our_best, mut burns_best) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..RUNS {
-        our_best = our_best.min(time(&x, &ours));
-        if let Some(burns) = &burns {
-            burns_best = burns_best.min(time(&x, burns));
+        our_best = our_best.min(time(x, ours));
+        if let Some(burns) = burns {
+            burns_best = burns_best.min(time(x, burns));
         }
     }
     let beside = match burns {
@@ -181,7 +182,7 @@ fn compare(name: &str, x: Tensor<4>, ours: Operation<'_>, burns: Option<Operatio
 }
 
 /// Seconds of the value and the gradients of an operation.
-fn time(x: &Tensor<4>, operation: &Operation<'_>) -> f64 {
+fn time(x: &Tensor<4>, operation: Operation<'_>) -> f64 {
     let x = x.clone().detach().require_grad();
     let start = Instant::now();
     let gradients = operation(x.clone()).square().sum().backward();

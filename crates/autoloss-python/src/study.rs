@@ -295,7 +295,7 @@ impl PyStudy {
                 state.record().map(|()| verdict)
             });
             let verdict = verdict.map_err(|error| search_error(py, &self.task, &error))?;
-            Ok(verdict == autoloss_search::study::Verdict::Continue)
+            Ok(verdict == autoloss_search::study::Decision::Continue)
         })
     }
 }

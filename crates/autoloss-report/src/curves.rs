@@ -1,9 +1,10 @@
 //! A loss as a function of its prediction, at a single element: means and pooling are the identity
-//! there, so that the curve shows what the tree does to one pixel, box or keypoint.
+//! there, so that the curve shows the tree at one pixel, box or keypoint.
 
 use autoloss_expr::Shape;
 use autoloss_expr::Tree;
 use autoloss_expr::reference::{ReferenceInput, gradient, loss_value};
+use maud::{Markup, html};
 
 use crate::plot::{Mark, Plot, Series, short};
 
@@ -83,9 +84,9 @@ pub fn curves(tree: &Tree, of_probabilities: bool) -> Option<Curves> {
 }
 
 /// Value and gradient over the prediction, drawn; nothing for a loss that has no value at an element.
-pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> String {
+pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> Markup {
     let Some(Curves { x, curves }) = curves(tree, of_probabilities) else {
-        return String::new();
+        return html! {};
     };
     let plot = |title: &str, points: fn(Curve) -> Points| {
         let series = curves.iter().cloned().enumerate().map(|(k, curve)| {
@@ -107,7 +108,10 @@ pub(super) fn svg(tree: &Tree, of_probabilities: bool) -> String {
         }
         .svg()
     };
-    plot("value", |curve| curve.value) + &plot("gradient", |curve| curve.gradient)
+    html! {
+        (plot("value", |curve| curve.value))
+        (plot("gradient", |curve| curve.gradient))
+    }
 }
 
 /// Takes a level line out of the picture that is so far from the other curve that it would flatten
@@ -180,7 +184,7 @@ fn sweeps(tree: &Tree, of_probabilities: bool) -> Vec<Sweep> {
     vec![sweep(0.0), sweep(1.0)]
 }
 
-/// The curve without its steepest ends: what is beyond the middle nine tenths by more than their own
+/// The curve without its steepest ends: the part beyond the middle nine tenths by more than their own
 /// extent is left out, so that a pole does not flatten the rest.
 fn points(sweep: &Sweep, f: &dyn Fn(&Sweep, f64) -> f64) -> Points {
     let [low, high] = sweep.range;
@@ -206,7 +210,7 @@ mod tests {
 
     fn of(formula: &str) -> String {
         let names = ["yhat", "y", "i", "u", "e", "d", "v", "w", "other"];
-        svg(&Tree::parse(formula, &names).unwrap(), true)
+        svg(&Tree::parse(formula, &names).unwrap(), true).into_string()
     }
 
     #[test]

@@ -1,30 +1,29 @@
 //! Runs for people to read: a run as one HTML page, and diagrams as SVG.
+//!
+//! ```
+//! use autoloss_report::plot::{Plot, Series};
+//!
+//! let plot = Plot {
+//!     title: "best score".to_owned(),
+//!     x: "evaluations".to_owned(),
+//!     y: "mIoU".to_owned(),
+//!     series: vec![Series::line("evolution", 0, vec![(1.0, 0.2), (2.0, 0.3)])],
+//! };
+//! assert!(plot.file().starts_with("<svg xmlns="));
+//! ```
+//!
+//! [`html()`] gives the page of a [`Store`](autoloss_search::Store).
 
 mod curves;
+mod document;
 mod kinds;
 mod page;
 pub mod plot;
+mod simplified;
 mod tree;
 
-use autoloss_search::resolve;
-
 pub use curves::{Curve, Curves, Points, curves};
+pub use document::document;
 pub use kinds::Kinds;
 pub use page::html;
-
-/// The simplified form of a formula, where it is shorter.
-///
-/// ```
-/// use autoloss_report::simplified;
-///
-/// assert_eq!(simplified("--y * yhat").as_deref(), Some("y * yhat"));
-/// assert_eq!(simplified("yhat * y"), None);
-/// let branches = simplified("a = abs(abs(yhat)); b = y");
-/// assert_eq!(branches.as_deref(), Some("a = abs(yhat); b = y"));
-/// ```
-#[must_use]
-pub fn simplified(formula: &str) -> Option<String> {
-    let loss = resolve::read(formula).ok()?;
-    let simplified = loss.simplified();
-    (simplified.size() < loss.size()).then(|| simplified.to_string())
-}
+pub use simplified::simplified;

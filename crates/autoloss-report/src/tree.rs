@@ -1,10 +1,9 @@
 //! Expression trees as SVG.
 
-use std::fmt::Write;
-
 use autoloss_expr::{Operator, Tree};
+use maud::{Markup, html};
 
-use crate::plot::escape;
+use crate::plot::coordinate;
 
 const LEVEL: f64 = 46.0;
 const GAP: f64 = 10.0;
@@ -12,41 +11,38 @@ const LETTER: f64 = 8.0;
 const HEIGHT: f64 = 24.0;
 
 /// A node with the places of its operands.
-struct Placed {
+struct PlacedNode {
     label: String,
     leaf: bool,
     x: f64,
     width: f64,
-    operands: Vec<Placed>,
+    operands: Vec<PlacedNode>,
 }
 
 /// The tree from its root down.
-pub(super) fn svg(tree: &Tree) -> String {
+pub(super) fn svg(tree: &Tree) -> Markup {
     let mut right = 0.0;
     let placed = place(tree, &mut right);
     let (width, height) = (right + GAP, LEVEL * (tree.depth() as f64 + 1.0));
-    let mut body = String::new();
-    draw(&placed, 0.0, &mut body);
     // Small trees are not blown up to the page's width.
-    format!(
-        "<svg class=\"tree\" style=\"max-width:{width:.0}px\" viewBox=\"0 0 {width:.1} {height:.1}\" \
-         role=\"img\" aria-label=\"tree of {}\">{body}</svg>",
-        escape(&tree.to_string())
-    )
+    html! {
+        svg.tree style=(format!("max-width:{width:.0}px")) viewBox=(format!("0 0 {width:.1} {height:.1}"))
+            role="img" aria-label={ "tree of " (tree) } { (drawn(&placed, 0.0)) }
+    }
 }
 
 /// Leaves side by side, each node above the middle of its operands.
-fn place(tree: &Tree, right: &mut f64) -> Placed {
+fn place(tree: &Tree, right: &mut f64) -> PlacedNode {
     let left = *right;
     let label = label(tree);
     let width = LETTER * label.chars().count() as f64 + 16.0;
-    let operands: Vec<Placed> = tree.operands().iter().map(|t| place(t, right)).collect();
+    let operands: Vec<PlacedNode> = tree.operands().iter().map(|t| place(t, right)).collect();
     let mut x = match (operands.first(), operands.last()) {
         (Some(first), Some(last)) => f64::midpoint(first.x, last.x),
         _ => *right + GAP + width / 2.0,
     };
     let mut operands = operands;
-    // A node wider than what is below pushes it to the right of what is there.
+    // A node wider than its operands pushes them to the right.
     let missing = left + GAP + width / 2.0 - x;
     if missing > 0.0 {
         operands
@@ -56,7 +52,7 @@ fn place(tree: &Tree, right: &mut f64) -> Placed {
         x += missing;
     }
     *right = right.max(x + width / 2.0);
-    Placed {
+    PlacedNode {
         leaf: tree.is_leaf(),
         label,
         x,
@@ -65,7 +61,7 @@ fn place(tree: &Tree, right: &mut f64) -> Placed {
     }
 }
 
-fn shift(node: &mut Placed, by: f64) {
+fn shift(node: &mut PlacedNode, by: f64) {
     node.x += by;
     node.operands
         .iter_mut()
@@ -84,36 +80,26 @@ fn label(tree: &Tree) -> String {
     }
 }
 
-fn draw(node: &Placed, top: f64, svg: &mut String) {
-    for operand in &node.operands {
-        let _ = write!(
-            svg,
-            "<path class=\"edge\" d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>",
-            node.x,
-            top + HEIGHT,
-            operand.x,
-            top + LEVEL
-        );
-        draw(operand, top + LEVEL, svg);
-    }
+/// A node at a height, and its operands below.
+fn drawn(node: &PlacedNode, top: f64) -> Markup {
+    let from = (node.x, top + HEIGHT);
     let class = if node.leaf { "leaf" } else { "node" };
-    let _ = write!(
-        svg,
-        "<rect class=\"{class}\" x=\"{:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{HEIGHT}\" rx=\"6\"/>\
-         <text class=\"mono\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-        node.x - node.width / 2.0,
-        node.width,
-        node.x,
-        top + 16.0,
-        escape(&node.label)
-    );
+    html! {
+        @for operand in &node.operands {
+            path.edge d=(format!("M{:.1} {:.1}L{:.1} {:.1}", from.0, from.1, operand.x, top + LEVEL)) {}
+            (drawn(operand, top + LEVEL))
+        }
+        rect class=(class) x=(coordinate(node.x - node.width / 2.0)) y=(coordinate(top))
+            width=(coordinate(node.width)) height=(HEIGHT) rx="6" {}
+        text.mono text-anchor="middle" x=(coordinate(node.x)) y=(coordinate(top + 16.0)) { (node.label) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn boxes(node: &Placed, level: usize, out: &mut Vec<(usize, f64, f64)>) {
+    fn boxes(node: &PlacedNode, level: usize, out: &mut Vec<(usize, f64, f64)>) {
         out.push((level, node.x - node.width / 2.0, node.x + node.width / 2.0));
         node.operands
             .iter()

@@ -13,7 +13,7 @@ use crate::task::{Task, parse_loss};
 
 /// A training that another search made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Made {
+pub struct SharedTraining {
     /// The loss.
     pub formula: String,
     /// Its score by this run's metric.
@@ -22,7 +22,7 @@ pub struct Made {
     pub metrics: Vec<(String, f64)>,
 }
 
-impl Made {
+impl SharedTraining {
     /// The trainings of a run that came to their end and have a score by the metric, in their order.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ pub fn adopt(
     task: &dyn Task,
     settings: &Settings,
     recorder: &mut Recorder,
-    made: &[Made],
+    made: &[SharedTraining],
 ) -> Result<u64, SearchError> {
     let screening = Screening::new(task, settings)?;
     let mut scratch = Scratch::default();
@@ -86,6 +86,7 @@ pub fn adopt(
             curve: Vec::new(),
             metrics: made.metrics.clone(),
             joined: adopted,
+            worker: None,
         };
         recorder.record(&drawn, 0.0)?;
         recorder.record(&evaluated, 0.0)?;

@@ -24,7 +24,7 @@ const KEPT: usize = 32;
 /// Draws of a branch's trees at most.
 const DRAWS: u64 = 1 << 20;
 
-/// How the two procedures agree.
+/// Agreement of the two procedures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BranchAgreement {
     /// The candidates, in their order.
@@ -42,7 +42,7 @@ pub struct JudgedTwice {
     pub apart: Vec<bool>,
     /// The judgement over all branches together.
     pub together: Judgement,
-    /// Why it does not pass together.
+    /// Reason for which it does not pass together.
     pub reason: Option<String>,
     /// g of all branches together, where it is known.
     pub g: Option<f64>,
@@ -64,7 +64,7 @@ impl BranchAgreement {
         60.0 * self.candidates.len() as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
 
-    /// How many candidates pass (apart, together) as given.
+    /// Number of candidates that pass (apart, together) as given.
     #[must_use]
     pub fn count(&self, passes: (bool, bool)) -> usize {
         let counted = self.candidates.iter().filter(|c| c.passes() == passes);

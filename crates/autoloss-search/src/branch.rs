@@ -34,7 +34,7 @@ pub fn prediction_gradient(
     value
 }
 
-/// What the derived inputs follow by, if the program uses one of them.
+/// Computation of the derived inputs, if the program uses one of them.
 pub(crate) fn used<'a>(
     derived: Option<&'a dyn Derived>,
     spec: &BranchSpec,
@@ -43,14 +43,14 @@ pub(crate) fn used<'a>(
     derived.filter(|_| spec.derived().any(|place| program.uses(place)))
 }
 
-/// What an optimisation computes at given inputs: the loss value, and the gradient of each input.
+/// Computation of an optimisation at given inputs: the loss value, and the gradient of each input.
 pub(crate) type Descend<'a> = dyn FnMut(&[Vec<f64>]) -> (f64, Vec<Vec<f64>>) + 'a;
 
 /// Minimises the loss value by moving the prediction, which the derived inputs follow; the
 /// prediction it comes to. `inputs` are in the branch's order.
 ///
 /// # Errors
-/// As soon as a value or a gradient is not finite.
+/// A value or a gradient that is not finite.
 pub(crate) fn optimise_prediction(
     spec: &BranchSpec,
     derived: &dyn Derived,

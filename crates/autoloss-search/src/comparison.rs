@@ -1,4 +1,4 @@
-//! The same training for several losses, over several seeds.
+//! Comparison of losses by the same training over several seeds.
 
 use autoloss_expr::Loss;
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -6,7 +6,7 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 use crate::event::{Ended, FailedTraining, Training};
 use crate::task::Job;
 
-/// One loss's trainings.
+/// Trainings of a loss, with their mean score.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// The loss's name.
@@ -30,7 +30,7 @@ pub struct Entry {
     pub name: String,
     /// The loss.
     pub loss: Loss,
-    /// How it is trained, the seed among it.
+    /// Its training, with the seed.
     pub job: Job,
 }
 

@@ -66,7 +66,7 @@ impl Conclusion {
                 .filter(|c| candidate_id(&c.name).is_some() == found && c.mean.is_some());
             of_kind.max_by(|a, b| {
                 let value = |c: &Comparison| mean(c).or(c.mean).unwrap_or(f64::NEG_INFINITY);
-                // Of equals the first.
+                // The first of equals.
                 value(a)
                     .total_cmp(&value(b))
                     .then(std::cmp::Ordering::Greater)

@@ -4,8 +4,7 @@ use autoloss_expr::Loss;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::mutation::MAX_NODES;
-use crate::random::Space;
+use crate::random::{MAX_NODES, Space};
 
 /// Probability that a loss of several branches takes over a whole one, and no part of it.
 const WHOLE_BRANCH: f64 = 0.5;

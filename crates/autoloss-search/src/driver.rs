@@ -1,4 +1,4 @@
-//! The loop of a run: a study gives work, executors and finders do it, and everything that happens is
+//! The loop of a run: a study gives work, executors and finders do it, and every event is
 //! recorded before more is given out.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use crate::error::SearchError;
 use crate::event::{End, Event};
 use crate::executor::{Executor, Inbox, Message, TICK, Workers, pool};
 use crate::screening::Scratch;
-use crate::study::{Context, Finder, Next, Study, Trial, TrialId, Verdict};
+use crate::study::{Context, Decision, Finder, Next, Study, Trial, TrialId};
 use crate::task::{Interrupt, Report, Task};
 
 /// Seconds since the run began, its earlier parts included.
@@ -263,7 +263,7 @@ impl Driver<'_, '_> {
             }
             Message::Reported(_, Report::Update { .. }) => Ok(()),
             Message::Reported(id, Report::Score { share, score }) => {
-                if self.study.report(id, share, score) == Verdict::Prune {
+                if self.study.report(id, share, score) == Decision::Prune {
                     self.executor.cancel(Some(id));
                 }
                 Ok(())
@@ -286,7 +286,7 @@ impl Driver<'_, '_> {
     }
 
     fn tell(&mut self, event: Option<Event>) {
-        // What follows an event that could not be stored is not stored either.
+        // Events after one that could not be stored are not stored either.
         if matches!(self.error, Some(SearchError::Store(_))) {
             return;
         }

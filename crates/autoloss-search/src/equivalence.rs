@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-/// What equivalent candidates have in common: each sample's gradient norm ‖∂L/∂ŷ_b‖₂, rounded.
+/// Key that equivalent candidates share: each sample's gradient norm ‖∂L/∂ŷ_b‖₂, rounded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(String);
 

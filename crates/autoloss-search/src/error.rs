@@ -1,4 +1,4 @@
-//! Why a search could not go on.
+//! Errors of searches, screenings and comparisons.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::settings::SettingsError;
 use crate::store::StoreError;
 use crate::task::Schedule;
 
-/// Why a search, a screening or a comparison ended without a result.
+/// Reason for which a search, a screening or a comparison ended without a result.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// Settings out of range.
@@ -18,7 +18,7 @@ pub enum SearchError {
     /// The user asked for the end before there was anything to report.
     #[error("interrupted")]
     Interrupted,
-    /// The strategy asks for a surrogate that there is not.
+    /// The strategy asks for a surrogate that the task's metric does not have.
     #[error(
         "the metric `{metric}` of task `{task}` has no surrogate with curves: the strategy `asl` is for \
          segmentation; use another `search.strategy`"
@@ -34,7 +34,7 @@ pub enum SearchError {
     Samples {
         /// The task.
         task: String,
-        /// What was wrong.
+        /// The fault.
         reason: String,
     },
     /// A training cannot be made at all.
@@ -88,7 +88,7 @@ pub enum SearchError {
     /// The first evaluations all failed.
     #[error("the first {count} evaluations all failed; the last one: {message}")]
     EvaluationsFail {
-        /// How many.
+        /// Number of evaluations.
         count: u64,
         /// The last one's message.
         message: String,
@@ -98,7 +98,7 @@ pub enum SearchError {
     Baseline {
         /// The baseline's name.
         name: String,
-        /// What went wrong.
+        /// The task's error or panic.
         message: String,
     },
     /// An earlier run whose scores say nothing about the task's losses.
@@ -111,7 +111,7 @@ pub enum SearchError {
         dir: PathBuf,
         /// The task.
         task: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A worker thread panicked outside an evaluation.

@@ -9,7 +9,7 @@ use crate::equivalence::Distinct;
 use crate::error::SearchError;
 use crate::event::{Ended, Event, FinalStage};
 use crate::executor::{News, Workers, train_all};
-use crate::run::stored_loss;
+use crate::record::stored_loss;
 use crate::seed::{final_seeds, finalist_seeds};
 use crate::settings::Settings;
 use crate::store::{CandidateRow, Recorder};

@@ -8,7 +8,7 @@ use crate::error::SearchError;
 use crate::event::{Event, Fate, Origin};
 use crate::fidelity::{Pair, spearman};
 use crate::predictor::Predictor;
-use crate::run::stored_loss;
+use crate::record::stored_loss;
 use crate::screening::{Scratch, Screening};
 use crate::store::{CandidateRow, Recorder, Store};
 use crate::task::{Task, parse_loss};
@@ -23,7 +23,7 @@ pub struct Earlier {
 }
 
 impl Earlier {
-    /// Those of a run whose losses have the task's branches. The scores are those of the task's metric where the
+    /// Trainings of a run whose losses have the task's branches. The scores are those of the task's metric where the
     /// run has recorded it, else those of its own.
     ///
     /// # Errors
@@ -68,7 +68,12 @@ impl Earlier {
     /// # Errors
     /// If the run cannot be written.
     pub fn teach(self, recorder: &mut Recorder) -> Result<(), SearchError> {
-        Ok(recorder.record(&Event::Learned(self.losses), 0.0)?)
+        Ok(recorder.record(
+            &Event::Learned {
+                losses: self.losses,
+            },
+            0.0,
+        )?)
     }
 }
 

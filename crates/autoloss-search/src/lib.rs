@@ -1,4 +1,4 @@
-//! How losses are found and runs are kept.
+//! Search of loss functions: candidates, screening, trainings, and the run on disk.
 //!
 //! A [`Task`] is all the search knows of the world: branches with their inputs, stored predictions
 //! to screen candidates with, and a proxy network to train and score. [`run()`] searches by ageing
@@ -35,7 +35,8 @@
 //! finders, and takes their results in any order.
 //!
 //! ```
-//! use autoloss_search::study::{Context, Next, Plan, Study, train};
+//! use autoloss_search::study::{Context, Next, Plan, Study};
+//! use autoloss_search::train;
 //! # use autoloss_search::{Interrupt, Scratch, Settings, toy::Toy};
 //! # let settings = Settings::from_toml(
 //! #     "[search]\nevaluations = 6\n[screening]\nsteps = 60\nstep_size = 0.05",
@@ -94,6 +95,7 @@ mod population;
 mod predictor;
 mod random;
 mod rate;
+mod record;
 pub mod resolve;
 mod run;
 mod screening;
@@ -108,7 +110,7 @@ mod tests;
 pub mod toy;
 mod worker;
 
-pub use adopt::{Made, adopt};
+pub use adopt::{SharedTraining, adopt};
 pub use agreement::{BranchAgreement, JudgedTwice, compare_branches};
 pub use branch::prediction_gradient;
 pub use comparison::{Comparison, Entry, Paired, entries, mean_and_std, summarise};
@@ -120,12 +122,12 @@ pub use event::{
 };
 pub use executor::{
     Ear, LastLines, News, PipedProcess, ProcessSettings, Processes, WORKER_VERSION, Worker,
-    WorkerSettings, Workers, Workplace, hello, train_all,
+    WorkerSettings, Workers, Workplace, hello, train, train_all,
 };
 pub use learn::{Earlier, PredictionQuality, prediction_quality};
-pub use mutation::{MAX_NODES, Mutation, mutate};
+pub use mutation::{Mutation, mutate};
 pub use population::{Member, Population};
-pub use random::{MAX_DEPTH, Space};
+pub use random::{MAX_NODES, Space};
 pub use rate::{
     Agreement, Disagreement, Passed, Procedure, RandomScreening, ScreenReport, screen_random,
 };
@@ -138,12 +140,12 @@ pub use seed::{
     comparison_seeds, fidelity_seeds, final_seeds, finalist_seeds, leader_seed, reproduction_seeds,
 };
 pub use settings::{
-    Branches, Place, Predictions, ScreeningSettings, SearchSettings, Settings, SettingsError,
-    Strategy, add_defaults, key_value, parse_toml, read_table, set_key,
+    Branches, MAX_DEPTH, Place, Predictions, ScreeningSettings, SearchSettings, Settings,
+    SettingsError, Strategy, add_defaults, key_value, parse_toml, read_table, set_key,
 };
 pub use store::{
     CandidateRow, FORMAT, Folder, FolderError, NewRun, Recorder, RunBranch, RunInfo, Store,
-    StoreError,
+    StoreError, WorkerSummary,
 };
 pub use strategy::start_losses;
 pub use study::{Measured, Plan, expected_seconds};

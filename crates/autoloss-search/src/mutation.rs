@@ -1,6 +1,6 @@
 //! The mutations of a loss: the paper's three, and scaling (ours).
 //!
-//! Of a loss of several branches, one that is searched, drawn uniformly, is mutated and the others
+//! Where a loss has several branches, one of those that are searched, drawn uniformly, is mutated and the others
 //! stay (ours).
 //! Scaling has a probability of its own, see `search.constants`. Else a mutation is drawn uniformly from those
 //! of the paper that apply: deletion needs an inner node, replacement an inner node and a second operator, and
@@ -13,11 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::numbers::three_digits;
-use crate::random::Space;
-
-/// Trees do not grow beyond this many nodes. The paper sets no limit; this one is far above any
-/// loss a person would read and only keeps a degenerate run from exploding.
-pub const MAX_NODES: usize = 256;
+use crate::random::{MAX_NODES, Space};
 
 /// Deviation of the logarithm of the factors that scaling draws.
 const FACTOR_DEVIATION: f64 = 0.5;
@@ -209,12 +205,35 @@ mod tests {
     use super::*;
     use crate::random::tests::{space, well_formed};
     use crate::seed::{Stream, generator};
+    use crate::settings::SearchSettings;
+    use crate::task::{BranchSpec, InputSpec};
     use proptest::prelude::*;
 
     fn operators(tree: &Tree) -> usize {
         let mut count = 0;
         tree.visit(&mut |node| count += usize::from(!node.is_leaf()));
         count
+    }
+
+    #[test]
+    fn fixed_branches_are_not_mutated() {
+        let specs: Vec<BranchSpec> = ["a", "b"]
+            .map(|name| BranchSpec {
+                name: name.to_owned(),
+                inputs: InputSpec::probabilities_and_target(),
+            })
+            .to_vec();
+        let settings = SearchSettings {
+            fixed: [("b".to_owned(), "yhat - y".to_owned())].into(),
+            ..SearchSettings::default()
+        };
+        let space = Space::new(&settings, &specs).unwrap();
+        let mut rng = generator(7, Stream::Screening, 0);
+        let mut loss = space.random_loss(&mut rng);
+        for _ in 0..20 {
+            loss = mutate(&loss, &space, &mut rng).unwrap().0;
+            assert_eq!(loss.branches[1].tree.to_string(), "yhat - y");
+        }
     }
 
     proptest! {
@@ -298,7 +317,7 @@ mod tests {
                 panic!("{tree}");
             };
             assert_eq!(*operand, loss.branches[0].tree);
-            // It is trained as it is printed.
+            // The loss is trained as it is printed.
             let read = Tree::parse(&tree.to_string(), &["yhat"]).unwrap();
             assert_eq!(read, *tree);
             factors.push(factor.ln());

@@ -62,7 +62,7 @@ impl Population {
         let drawn = ((size as f64 * share).round() as usize).clamp(1, size);
         index::sample(rng, size, drawn)
             .into_iter()
-            // Of equal scores the smaller place, whatever the order they were drawn in.
+            // The smaller place wins among equal scores, whatever the order of the draws.
             .max_by(|&a, &b| {
                 let scores = self.members[a].score.total_cmp(&self.members[b].score);
                 scores.then(b.cmp(&a))

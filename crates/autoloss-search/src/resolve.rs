@@ -10,13 +10,13 @@ use crate::settings::{SearchSettings, SettingsError};
 use crate::store::{Store, StoreError};
 use crate::task::{Task, parse_loss};
 
-/// Why a text names no loss.
+/// Reason for which a text names no loss.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// A formula that cannot be read.
     #[error("{error}{hint}\n{}", error.caret(formula))]
     Formula {
-        /// Column, and what was expected there.
+        /// Column, and the expected token.
         error: ParseError,
         /// The formula.
         formula: String,
@@ -136,7 +136,7 @@ fn other_task(text: &str, task: &dyn Task) -> String {
 /// The formula of one branch, given by itself or by a loss that has it.
 ///
 /// # Errors
-/// As [`resolve`], but for the formula, which is not read.
+/// The errors of [`resolve`], but for the formula, which is not read.
 pub fn of_branch(branch: &str, text: &str) -> Result<String, ResolveError> {
     let (_, formula) = formula(text.trim())?;
     let part = formula
@@ -177,7 +177,7 @@ pub fn resolve_fixed(settings: &mut SearchSettings) -> Result<(), SettingsError>
 /// (name, formula) of a text, with the names in it replaced by their formulas.
 ///
 /// # Errors
-/// As [`resolve`], but for the formula, which is not read.
+/// The errors of [`resolve`], but for the formula, which is not read.
 pub fn formula(text: &str) -> Result<(String, String), ResolveError> {
     if text.contains('=') && !text.starts_with('@') {
         let part = |part: &str| match part.split_once('=') {
@@ -185,7 +185,7 @@ pub fn formula(text: &str) -> Result<(String, String), ResolveError> {
                 let (_, formula) = named(loss.trim())?;
                 Ok(format!("{branch}= {formula}"))
             }
-            // As it was typed, so that columns in messages are those of the user's text.
+            // The text as it was typed, so that columns in messages are those of the user's text.
             _ => Ok(part.to_owned()),
         };
         let parts = text.split(';').map(part);
@@ -216,7 +216,7 @@ pub fn branch_names(formula: &str) -> Vec<&str> {
 /// ```
 ///
 /// # Errors
-/// The column and what was expected there.
+/// The column and the expected token.
 pub fn read(formula: &str) -> Result<Loss, ParseError> {
     let names = branch_names(formula);
     match names.is_empty() {

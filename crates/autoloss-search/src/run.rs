@@ -2,22 +2,20 @@
 
 use std::time::Instant;
 
-use autoloss_expr::Loss;
-
 use crate::comparison::Comparison;
 use crate::driver::{Clock, search};
 use crate::error::SearchError;
 use crate::event::{End, Event, Tally};
 use crate::executor::Workers;
 use crate::finals::{Finals, best_found};
-use crate::store::{CandidateRow, Recorder, RunInfo, Store};
+use crate::store::{CandidateRow, Recorder, RunInfo};
 use crate::study::{Context, Plan, Record, Study};
-use crate::task::{Interrupt, Task, parse_loss};
+use crate::task::{Interrupt, Task};
 
-/// What a run gave.
+/// Results of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunReport {
-    /// Why the search ended; `Interrupted` also where the final comparison was.
+    /// Reason for which the search ended; `Interrupted` also where the final comparison was.
     pub end: End,
     /// The sums over the search.
     pub tally: Tally,
@@ -32,7 +30,7 @@ pub struct RunReport {
 /// Searches, or goes on with an interrupted search, on threads of this process, see [`Runner::run`].
 ///
 /// # Errors
-/// As [`Runner::run`].
+/// The errors of [`Runner::run`].
 pub fn run(
     task: &dyn Task,
     recorder: &mut Recorder,
@@ -54,7 +52,7 @@ pub fn run(
 pub struct Runner<'a> {
     /// The task.
     pub task: &'a dyn Task,
-    /// Where trainings run.
+    /// Workers of the trainings.
     pub workers: Workers<'a>,
     /// Expected cost of the run; `None`: the task is asked for it.
     pub plan: Option<&'a Plan>,
@@ -64,7 +62,7 @@ pub struct Runner<'a> {
 
 impl Runner<'_> {
     /// Searches, or goes on with an interrupted search, and compares the best losses found with the
-    /// task's baselines. Everything that happens is recorded and then told to `on_event`.
+    /// task's baselines. Every event is recorded and then told to `on_event`.
     ///
     /// With one worker, an interrupted and resumed run gives the same candidates as an uninterrupted
     /// one, unless `search.time` ends it.
@@ -179,45 +177,7 @@ impl Runner<'_> {
     }
 }
 
-impl Record {
-    /// The record of a run on disk, whose candidates are `rows`.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or holds a formula that is none of the task.
-    pub fn read(
-        task: &dyn Task,
-        context: &Context,
-        store: &Store,
-        rows: Vec<CandidateRow>,
-    ) -> Result<Self, SearchError> {
-        let tally = store.tally_of(&rows)?;
-        // Without the factors that balance the branches.
-        let with_loss = |row: CandidateRow| {
-            let loss = context.loss_of(stored_loss(task, store, &row)?);
-            Ok((row, loss))
-        };
-        let learned = |(formula, score): (String, f64)| {
-            let loss = read_loss(task, store, &formula, "table `training`")?;
-            Ok((loss, score))
-        };
-        Ok(Self {
-            rows: rows
-                .into_iter()
-                .map(with_loss)
-                .collect::<Result<_, SearchError>>()?,
-            reports: store.reports()?,
-            repeats: store.repeats()?,
-            learned: store
-                .learned()?
-                .into_iter()
-                .map(learned)
-                .collect::<Result<_, SearchError>>()?,
-            tally,
-        })
-    }
-}
-
-/// How the search ended in an earlier part of the run, if it did and nothing of it is missing.
+/// End of the search in an earlier part of the run, if it ended and nothing of it is missing.
 fn ended_before(info: &RunInfo, done: &Tally, no_reference: bool) -> Option<End> {
     let recorded = info.ended.as_deref().and_then(End::from_text);
     if let Some(end) = recorded.filter(|end| *end != End::Interrupted) {
@@ -227,27 +187,4 @@ fn ended_before(info: &RunInfo, done: &Tally, no_reference: bool) -> Option<End>
     let budget = info.settings.search.evaluations;
     let made = budget.is_some_and(|n| done.evaluations + done.repeated >= n);
     (made && (done.reference.is_some() || no_reference)).then_some(End::Evaluations)
-}
-
-/// The loss of a candidate of the run so far.
-pub(crate) fn stored_loss(
-    task: &dyn Task,
-    store: &Store,
-    row: &CandidateRow,
-) -> Result<Loss, SearchError> {
-    let place = format!("table `candidate` {}", row.candidate.id);
-    read_loss(task, store, &row.candidate.formula, &place)
-}
-
-/// The loss of a stored formula; `place` tells where it stands.
-fn read_loss(
-    task: &dyn Task,
-    store: &Store,
-    formula: &str,
-    place: &str,
-) -> Result<Loss, SearchError> {
-    parse_loss(task, formula).map_err(|error| {
-        let problem = format!("{place}: {error} in `{formula}`");
-        SearchError::Store(store.damaged(problem))
-    })
 }

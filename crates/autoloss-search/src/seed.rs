@@ -1,4 +1,4 @@
-//! Every random number of a run is a function of the run's seed, what it is for, and a counter,
+//! Every random number of a run is a function of the run's seed, its purpose, and a counter,
 //! so that nothing depends on which thread came first.
 
 use std::collections::HashSet;
@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What random numbers are for; the streams of one seed are independent of each other.
+/// Purpose of random numbers; the streams of one seed are independent of each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// Proposal n of a search.

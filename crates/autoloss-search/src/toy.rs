@@ -18,7 +18,7 @@ use crate::task::{
     Sample, Schedule, Task, TaskError, parse_loss,
 };
 
-/// Settings of a search of so many evaluations that trains every loss it draws: nothing is screened, chosen or found
+/// Settings of a search of `evaluations` that trains every loss it draws: nothing is screened, chosen or found
 /// equivalent, and nothing is trained at the end.
 #[must_use]
 pub fn unscreened(evaluations: u64) -> Settings {

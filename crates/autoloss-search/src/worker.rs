@@ -220,7 +220,7 @@ mod tests {
         let Reply::Done { id: 4, outcome } = first else {
             panic!("{first:?}");
         };
-        // The end of the input is that of a search: what is in training then is ended.
+        // The end of the input is that of a search: the training then is ended.
         assert!(matches!(
             outcome,
             TrialOutcome::Trained(_) | TrialOutcome::Interrupted

@@ -1,21 +1,60 @@
 //! `autoloss compare`: the same training with several losses.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use autoloss_search::{
     Comparison, Ended, EvaluationSet, Job, Schedule, comparison_seeds, entries, summarise,
 };
+use clap::Args;
 use serde_json::json;
 
-use super::show::{comparisons_json, comparisons_text, ensure_scored};
-use super::{check_seeds, interrupt_on_ctrl_c, print, print_json};
-use crate::args::Compare;
+use crate::args::{ProgramArguments, TaskArguments, WorkerArguments, check_seeds};
+use crate::comparisons::{comparisons_json, comparisons_text, ensure_scored, in_words};
 use crate::config::Config;
 use crate::exit::usage;
 use crate::formula::for_task;
-use crate::kept::{Kept, train};
-use crate::output::say;
+use crate::interrupt::interrupt_on_ctrl_c;
+use crate::output::{print, print_json, say};
+use crate::trainings::{TrainingFolder, train};
 
-pub(crate) fn compare(arguments: &Compare) -> Result<()> {
+/// Train with several losses alike, in full, over several seeds, and compare the scores.
+#[derive(Args)]
+#[command(after_help = "Example:
+  autoloss compare --task digits --loss @runs/digits-miou-1 --loss zoo:cross_entropy --loss zoo:dice")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    task: TaskArguments,
+    #[command(flatten)]
+    program: ProgramArguments,
+    /// A loss; give several.
+    #[arg(
+        long = "loss",
+        value_name = "LOSS",
+        required = true,
+        allow_hyphen_values = true
+    )]
+    losses: Vec<String>,
+    /// Number of seeds.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    seeds: usize,
+    /// The seed that the seeds are drawn from.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Train by the proxy of the task, as a search does, in place of full training.
+    #[arg(long)]
+    proxy: bool,
+    /// Keep each training in this folder, with all metrics; trainings in the folder are not made again.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    workers: WorkerArguments,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     check_seeds(arguments.seeds as u64)?;
     let mut flags = Config::of_program(&arguments.program);
     flags.extend(Config::of_workers(&arguments.workers)?);
@@ -54,7 +93,7 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
     };
     let crew = config.crew(&*task)?;
     let kept = arguments.out.as_ref();
-    let kept = kept.map(|dir| Kept::new(dir, config.task.to_toml()));
+    let kept = kept.map(|dir| TrainingFolder::new(dir, config.task.to_toml()));
     let (kept, workers) = (kept.transpose()?, crew.workers());
     let trainings = train(
         kept.as_ref(),
@@ -90,19 +129,6 @@ pub(crate) fn compare(arguments: &Compare) -> Result<()> {
         comparisons_text(&comparisons, None)
     ))?;
     complete(&comparisons, total)
-}
-
-/// One line about a training that ended.
-pub(crate) fn in_words(ended: &Ended) -> String {
-    match ended {
-        Ok(training) => {
-            let note = training.note.as_ref();
-            let note = note.map_or_else(String::new, |note| format!(" ({note})"));
-            let (name, score, seconds) = (&training.name, training.score, training.seconds);
-            format!("{name} {score:.4} in {seconds:.1} s{note}")
-        }
-        Err(failed) => failed.to_string(),
-    }
 }
 
 /// A comparison has failed that was interrupted or has a loss without a score, whatever of it was

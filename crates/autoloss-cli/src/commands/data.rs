@@ -1,15 +1,29 @@
-//! `autoloss data`: what a run would read of a data set, checked, without any run.
+//! `autoloss data`: the data set that a run would read, checked without a run.
 
 use anyhow::Result;
 use autoloss_data::{SetSummary, Summary, Unit};
+use clap::Args;
 use serde_json::json;
 
-use super::{print, print_json};
-use crate::args::Data;
+use crate::args::TaskArguments;
 use crate::config::{Config, open_silently};
+use crate::output::{print, print_json};
 use crate::table::Table;
 
-pub(crate) fn data(arguments: &Data) -> Result<()> {
+/// Read and check a data set: images, classes, and how many pixels or objects each has.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  autoloss data --task voc --data VOC2012
+  autoloss data --task coco-detection --data coco --json")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    task: TaskArguments,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::read(&arguments.task, Vec::new())?;
     let settings = config.task.need_vision("data")?;
     let name = settings.name();
@@ -26,7 +40,7 @@ pub(crate) fn data(arguments: &Data) -> Result<()> {
     print(&format!("task {name}\n{note}\n{}", as_text(&summary)))
 }
 
-/// A table with a row a class and columns for each set, then what else there is to say.
+/// A table with a row for each class and columns for each set, then the warnings.
 fn as_text(summary: &Summary) -> String {
     let sets = &summary.sets;
     let unit = sets.first().map_or(Unit::Pixels, |set| set.unit);

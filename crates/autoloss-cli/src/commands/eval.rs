@@ -1,26 +1,51 @@
 //! `autoloss eval`: a loss on arrays.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use autoloss_expr::{Program, Shape, Workspace};
 use autoloss_program::npy::{self, NpyError};
+use clap::Args;
 use serde_json::json;
 
-use super::{print, print_json};
-use crate::args::Eval;
 use crate::exit::usage;
 use crate::files::write_aside;
 use crate::formula;
+use crate::output::{print, print_json};
 
-/// A field read from a file.
-struct Field {
+/// Compute a loss on arrays: its value and, if asked for, its gradient.
+#[derive(Args)]
+#[command(after_help = "Example:
+  autoloss eval --loss '-(y * log(yhat))' --yhat yhat.npy --y y.npy --grad gradient.npy")]
+pub(crate) struct Arguments {
+    /// The loss: a formula, zoo:NAME, @DIR or @DIR#ID.
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
+    loss: String,
+    /// Predictions, shape (N, C, H, W), real numbers of any type.
+    #[arg(long, value_name = "FILE.npy")]
+    yhat: PathBuf,
+    /// Targets of the same shape.
+    #[arg(long, value_name = "FILE.npy")]
+    y: PathBuf,
+    /// A further input of the same shape that the formula may name; a constant to the gradient.
+    #[arg(long = "input", value_name = "NAME=FILE.npy")]
+    inputs: Vec<String>,
+    /// Write the gradient of the loss value with respect to yhat here, as 32-bit floats.
+    #[arg(long, value_name = "FILE.npy")]
+    grad: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// An array (N, C, H, W) read from a file.
+struct Array {
     shape: Shape,
     values: Vec<f32>,
 }
 
 /// Reads an array (N, C, H, W).
-fn field(path: &Path) -> Result<Field> {
+fn field(path: &Path) -> Result<Array> {
     let array = npy::read(path).map_err(|error| match error {
         NpyError::Content { .. } => usage(error),
         NpyError::Unreadable { .. } => error.into(),
@@ -32,13 +57,13 @@ fn field(path: &Path) -> Result<Field> {
             array.shape
         )));
     };
-    Ok(Field {
+    Ok(Array {
         shape: Shape::new(n, c, h, w),
         values: array.values,
     })
 }
 
-pub(crate) fn eval(arguments: &Eval) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut names = vec!["yhat", "y"];
     let mut paths = vec![arguments.yhat.as_path(), arguments.y.as_path()];
     for input in &arguments.inputs {

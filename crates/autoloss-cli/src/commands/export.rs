@@ -1,19 +1,49 @@
 //! `autoloss export`: a loss in another language.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
-use autoloss_expr::{Export, Format};
+use autoloss_expr::{Export, FORMATS, Format};
 use autoloss_search::BranchSpec;
 use autoloss_vision::tasks::TaskName;
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
-use super::print;
-use crate::args;
 use crate::exit::usage;
 use crate::files::write_aside;
 use crate::formula;
+use crate::output::print;
 
-pub(crate) fn export(arguments: &args::Export) -> Result<()> {
+/// Write a loss in another language: code without any dependency on this program, a model, mathematics.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  autoloss export --loss @runs/digits-miou-1 --to pytorch --out loss.py
+  autoloss export --loss '-(y * log(yhat))' --to jax
+  autoloss export --loss @runs/boxes --task digits-detection --to onnx --out loss.onnx")]
+pub(crate) struct Arguments {
+    /// The loss: a formula, zoo:NAME, @DIR or @DIR#ID.
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
+    loss: String,
+    /// Language or file format.
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    to: String,
+    /// Task that the loss is for: its branches, and the meaning of their inputs. Without it `yhat` is a prediction of
+    /// any kind and `y` the target.
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// The file; without it, text is printed.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// The formats of exports.
+fn formats() -> PossibleValuesParser {
+    let formats = FORMATS.iter();
+    PossibleValuesParser::new(formats.map(|f| PossibleValue::new(f.name()).help(f.about())))
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let format = Format::from_name(&arguments.to).map_err(usage)?;
     let content = format.write(&read(arguments)?).map_err(usage)?;
     if let Some(path) = &arguments.out {
@@ -31,8 +61,8 @@ pub(crate) fn export(arguments: &args::Export) -> Result<()> {
     }
 }
 
-/// The loss with what is known of its inputs.
-fn read(arguments: &args::Export) -> Result<Export> {
+/// The loss, with the meaning of its inputs where a task is given.
+fn read(arguments: &Arguments) -> Result<Export> {
     let Some(task) = &arguments.task else {
         return Ok(Export::new(formula::of_any_task(&arguments.loss)?));
     };

@@ -3,31 +3,77 @@
 mod cost;
 mod drawn;
 mod output;
+mod page;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use autoloss_expr::Loss;
-use autoloss_search::fidelity::{LEAST, PanelKind, PanelLoss, Report, Trainings, panel};
+use autoloss_search::fidelity::{FidelityReport, LEAST, PanelKind, PanelLoss, Trainings, panel};
 use autoloss_search::{Ended, Entry, Interrupt, Job, Schedule, Task, Workers};
+use clap::Args;
+use serde_json::json;
 
-use super::compare::in_words;
-use super::search::clock;
-use super::{check_number, check_seeds, interrupt_on_ctrl_c, print, print_json};
-use crate::args::Fidelity as Arguments;
+use crate::args::{ProgramArguments, TaskArguments, WorkerArguments, check_number, check_seeds};
+use crate::comparisons::in_words;
 use crate::config::Config;
+use crate::duration::clock;
 use crate::exit::usage;
 use crate::files::write_text;
 use crate::formula::for_task;
-use crate::kept::{Kept, train};
-use crate::output::say;
+use crate::interrupt::interrupt_on_ctrl_c;
+use crate::output::{print, print_json, say};
+use crate::trainings::{TrainingFolder, train};
 use cost::Cost;
 use drawn::Drawn;
-use output::Measured;
-use serde_json::json;
+use output::MeasuredFidelity;
 
 /// Screened trees between two lines of progress.
 const TOLD_EVERY: u64 = 10_000;
 
-pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
+/// Measure how well the proxy's ranking of losses predicts that of full training.
+///
+/// A panel of hand-written losses and of random ones that pass screening is trained by the proxy, as a
+/// search does, and in full. Printed are rank correlations with bootstrap intervals, the regret (best full
+/// score of the panel less the best one among the proxy's first three) and the costs.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  autoloss fidelity --task digits --out fidelity/digits
+  autoloss fidelity --task voc --data VOC2012 --metric bf1 --losses 40 --seeds 3 --out fidelity/voc
+  autoloss fidelity --task digits --set task.training.steps=600 --loss @runs/digits-miou-1 --json")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    task: TaskArguments,
+    #[command(flatten)]
+    program: ProgramArguments,
+    /// Losses of the panel, at least 8: hand-written ones that fit the task make up two thirds of it at most,
+    /// the others are random.
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    losses: usize,
+    /// A further loss of the panel. May be repeated.
+    #[arg(long = "loss", value_name = "LOSS", allow_hyphen_values = true)]
+    given: Vec<String>,
+    /// Full trainings of each loss, with a seed each.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    seeds: usize,
+    /// Proxy trainings of each loss, with a seed each; a search makes one.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    proxy_seeds: usize,
+    /// The seed that the random losses and the seeds of trainings are drawn from.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Keep each training in this folder, with all metrics, and write the page fidelity.html and the diagram
+    /// fidelity.svg there; trainings in the folder are not made again.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    workers: WorkerArguments,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     check_number("--losses", arguments.losses as u64, LEAST as u64)?;
     check_number("--proxy-seeds", arguments.proxy_seeds as u64, 1)?;
     check_seeds(arguments.seeds as u64)?;
@@ -41,7 +87,7 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
         None => "nothing is kept without --out",
     })?;
     let kept = match &arguments.out {
-        Some(dir) => Some(Kept::new(dir, config.task.to_toml())?),
+        Some(dir) => Some(TrainingFolder::new(dir, config.task.to_toml())?),
         None => None,
     };
     let panel = known_or_drawn(arguments, &config, &*task, given, &interrupt)?;
@@ -60,7 +106,7 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
         interrupt: &interrupt,
     };
     let (proxy, full) = made.all(&trainings)?;
-    let report = Report::new(&panel, &proxy, &full, arguments.seed);
+    let report = FidelityReport::new(&panel, &proxy, &full, arguments.seed);
     let fidelity = match report.fidelity() {
         Ok(fidelity) => fidelity,
         Err(error) => {
@@ -68,7 +114,7 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
             return Err(error.into());
         }
     };
-    let measured = Measured {
+    let measured = MeasuredFidelity {
         task: (task.name(), task.metric()),
         settings: config.task.vision(),
         report: &report,
@@ -77,10 +123,10 @@ pub(crate) fn fidelity(arguments: &Arguments) -> Result<()> {
         seeds,
     };
     if let Some(dir) = &arguments.out {
-        write_text(&dir.join("fidelity.svg"), &output::plot(&measured).file())?;
-        let page = dir.join("fidelity.html");
-        write_text(&page, &output::page(&measured))?;
-        say!("{}: the page with the diagram", page.display());
+        write_text(&dir.join("fidelity.svg"), &page::plot(&measured).file())?;
+        let path = dir.join("fidelity.html");
+        write_text(&path, &page::page(&measured))?;
+        say!("{}: the page with the diagram", path.display());
     }
     match arguments.json {
         true => print_json(&output::as_json(&measured)),
@@ -159,7 +205,7 @@ fn draw(
     )?)
 }
 
-/// Tells how many losses of each origin the panel has.
+/// Tells the number of losses of each origin in the panel.
 fn tell_parts(panel: &[PanelLoss], wanted: usize) {
     let count = |kind| panel.iter().filter(|loss| loss.kind == kind).count();
     let parts = [PanelKind::Given, PanelKind::HandWritten, PanelKind::Random];
@@ -179,7 +225,7 @@ fn tell_parts(panel: &[PanelLoss], wanted: usize) {
 /// The surroundings of the trainings.
 struct Making<'a> {
     task: &'a dyn Task,
-    kept: Option<&'a Kept>,
+    kept: Option<&'a TrainingFolder>,
     workers: Workers<'a>,
     interrupt: &'a Interrupt,
 }

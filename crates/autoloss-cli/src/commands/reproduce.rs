@@ -11,19 +11,53 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use autoloss_search::{Comparison, EvaluationSet, Folder, Interrupt, Training};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
-use super::{interrupt_on_ctrl_c, print, print_json};
-use crate::args::Reproduce;
 use crate::config::Config;
 use crate::exit::usage;
+use crate::interrupt::interrupt_on_ctrl_c;
+use crate::output::{print, print_json};
 use crate::shell;
 use output::{Cell, Output};
-use plan::{Data, Plan, Row};
-pub(crate) use plan::{Scale, Sheet};
+use plan::{Data, Plan, Row, Scale, Sheet};
 use trainings::OfSetup;
 
-pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
+/// Make one of the paper's tables or figures: searches, trainings, the table beside the paper's.
+///
+/// An interrupted table goes on with the same command; tables in one folder share their searches.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  autoloss reproduce figure4
+  autoloss reproduce table2 --scale small --data VOC2012
+  autoloss reproduce table3 --scale paper --data VOC2012 --transfer-data cityscapes")]
+pub(crate) struct Arguments {
+    /// Table or figure.
+    #[arg(value_enum)]
+    sheet: Sheet,
+    /// Size of the reproduction.
+    #[arg(long, value_enum, default_value_t = Scale::Tiny)]
+    scale: Scale,
+    /// Folder of the searches, trainings and tables; default: reproduced/SCALE.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Folder of the data set that is searched on: VOC's or COCO's layout; not for scale tiny.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Folder of the data set that losses are transferred to: Cityscapes, or COCO's layout.
+    #[arg(long, value_name = "DIR")]
+    transfer_data: Option<PathBuf>,
+    /// One setting of all searches and trainings, as in search.time=600. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Worker threads; default: one a core.
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Print the table as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let interrupt = interrupt_on_ctrl_c("the same command goes on")?;
     let (sheet, scale) = (arguments.sheet, arguments.scale);
     check_folders(arguments)?;
@@ -54,7 +88,10 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
             ablation::output(sheet, &searches, longest.as_ref(), &out)?
         }
         _ => {
-            let plan = Plan::new(sheet, scale, &data, &own)?;
+            let plan = match sheet {
+                Sheet::Parts | Sheet::Half => parts::plan(parts::arms(sheet), scale, &data, &own),
+                _ => Plan::new(sheet, scale, &data, &own),
+            }?;
             of_plan(sheet, &plan, &out, workers, &interrupt)?
         }
     };
@@ -81,7 +118,7 @@ pub(crate) fn reproduce(arguments: &Reproduce) -> Result<()> {
 }
 
 /// Refuses the folder of a data set that nothing would be read from.
-fn check_folders(arguments: &Reproduce) -> Result<()> {
+fn check_folders(arguments: &Arguments) -> Result<()> {
     let tiny = arguments.scale == Scale::Tiny;
     let transfers = matches!(arguments.sheet, Sheet::Table3 | Sheet::Table5);
     for (flag, folder) in [
@@ -160,7 +197,7 @@ fn scores(comparison: &Comparison, metric: &str) -> Vec<f64> {
     trainings.map(|training| score(training, metric)).collect()
 }
 
-/// The same with that metric as the score.
+/// The comparison with another metric as the score.
 fn by_metric(comparison: &Comparison, metric: &str) -> Comparison {
     let comparison = comparison.clone();
     comparison.scored_by(|training| score(training, metric))

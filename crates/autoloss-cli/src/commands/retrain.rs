@@ -13,24 +13,71 @@ use autoloss_search::{
     Schedule, Task, TaskError, train_all,
 };
 use autoloss_vision::tasks::TaskSettings;
+use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::{check_seeds, interrupt_on_ctrl_c, print, print_json};
-use crate::args::{Keep, Retrain};
+use crate::args::{TaskArguments, WorkerArguments, check_seeds};
 use crate::config::Config;
 use crate::exit::usage;
 use crate::files::write_json;
 use crate::formula::for_task;
-use crate::output::say;
+use crate::interrupt::interrupt_on_ctrl_c;
+use crate::output::{print, print_json, say};
 use crate::table::Table;
 
-/// How often progress is reported.
+/// Time between two reports of progress.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// What a folder of a training was begun with; it goes on only with the same.
+/// File with the loss, the seed and the settings that the training of a folder was begun with.
 const BEGUN: &str = "training.json";
 
-pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
+/// Train with one loss in full: checkpoints, final network, all metrics.
+#[derive(Args)]
+#[command(after_help = "Example:
+  autoloss retrain --task voc --data VOC2012 --net deeplabv3plus-resnet50 --loss @runs/voc-miou-1 \\
+      --set task.full.longest_side=0 --set task.full.training.crop=513 \\
+      --set task.full.training.steps=30000 --out trained")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    task: TaskArguments,
+    /// The loss.
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
+    loss: String,
+    /// Folder for checkpoints, the network and the metrics; must be empty or new, except with --resume.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Go on from the last checkpoint in --out; the result equals that of a training that was not
+    /// interrupted.
+    #[arg(long)]
+    resume: bool,
+    /// Seed of the training; of several, the first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Number of trainings with a seed each, each in a folder of its own in --out.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seeds: u64,
+    /// Network that is kept: that after the last update, or that of the checkpoint with the best score
+    /// on the search set, which is held out of the training data. Results are of the validation set.
+    #[arg(long, value_enum, default_value_t = Keep::Last)]
+    keep: Keep,
+    /// Updates between two checkpoints; default: a tenth of all.
+    #[arg(long, value_name = "N")]
+    checkpoint_every: Option<usize>,
+    #[command(flatten)]
+    workers: WorkerArguments,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Choice of the network of a training that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Keep {
+    Last,
+    Best,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     check_seeds(arguments.seeds)?;
     let last = arguments.seed.checked_add(arguments.seeds - 1);
     let last = last.ok_or_else(|| {
@@ -79,7 +126,7 @@ pub(crate) fn retrain(arguments: &Retrain) -> Result<()> {
 }
 
 /// Claims the folder of a training: one without files, or with `resume` one that a training began.
-fn claim(arguments: &Retrain) -> Result<Folder> {
+fn claim(arguments: &Arguments) -> Result<Folder> {
     let (dir, resume) = (&arguments.out, arguments.resume);
     let wrong = |what: &str| Err(usage(format!("--out {}: {what}", dir.display())));
     if resume && !dir.exists() {
@@ -104,7 +151,7 @@ fn claim(arguments: &Retrain) -> Result<Folder> {
     }
 }
 
-/// Tells how far a training is, now and then: `reported` has the time when each seed's was told last.
+/// Tells the progress of a training now and then: `reported` has the time of the last report of each seed.
 fn tell(entry: &Entry, report: Report, reported: &mut HashMap<u64, (Instant, Instant)>) {
     let Report::Update {
         update,
@@ -165,9 +212,9 @@ impl OfSeed {
     }
 }
 
-/// What trainings with several seeds have in common.
+/// Common parts of trainings with several seeds.
 struct Retraining<'a> {
-    arguments: &'a Retrain,
+    arguments: &'a Arguments,
     config: &'a Config,
     settings: &'a TaskSettings,
     loss: &'a Loss,

@@ -1,26 +1,85 @@
-//! `autoloss screen`: what becomes of random candidates.
+//! `autoloss screen`: fates of random candidates.
 
 mod branches;
 
 use anyhow::Result;
 use autoloss_search::{
-    Agreement, Judgement, Procedure, RandomScreening, ScreenReport, Space, Task, screen_random,
+    Agreement, Procedure, RandomScreening, ScreenReport, Space, Task, screen_random,
 };
 use autoloss_vision::tasks::MadeUp;
+use clap::Args;
 use serde_json::json;
 
-use super::show::by_branch;
-use super::{interrupt_on_ctrl_c, print, print_json};
-use crate::args::Screen;
+use crate::args::{Preset, ProgramArguments, TaskArguments};
 use crate::config::Config;
 use crate::exit::usage;
-use crate::output::{self, Live};
+use crate::interrupt::interrupt_on_ctrl_c;
+use crate::loss_text::by_branch;
+use crate::output::{self, Live, print, print_json};
 use crate::table::Table;
 
-/// How many of the candidates that passed are shown.
+/// Number of the candidates that passed and are shown.
 const SHOWN: usize = 10;
 
-pub(crate) fn screen(arguments: &Screen) -> Result<()> {
+/// Screen random candidates: their fates, and the number a minute.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  autoloss screen --task digits --count 100000
+  autoloss screen --made-up 21x128x128 --json
+  autoloss screen --count 1000 --compare-exact
+  autoloss screen --task digits-detection --count 200 --compare-branches")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    task: TaskArguments,
+    #[command(flatten)]
+    program: ProgramArguments,
+    /// Number of random candidates.
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    count: u64,
+    /// Judge exactly: in f64, step by step, without any shortcut; takes seconds a candidate.
+    #[arg(long)]
+    exact: bool,
+    /// Judge both ways and list where the verdicts differ.
+    #[arg(long)]
+    compare_exact: bool,
+    /// Judge candidates branch by branch and all branches together, and count how often the two
+    /// agree. Candidates are put together from trees that pass by themselves and trees that do not.
+    #[arg(long, conflicts_with_all = ["exact", "compare_exact", "made_up"])]
+    compare_branches: bool,
+    /// Settings to start from in place of the task's: paper is the published configuration of
+    /// AutoLoss-Zero. A file of settings and flags change it.
+    #[arg(long, value_enum, value_name = "NAME")]
+    preset: Option<Preset>,
+    /// Hold a branch of the task fixed to a loss, as in rpn_box=zoo:smooth_l1. May be repeated.
+    #[arg(long, value_name = "BRANCH=LOSS", allow_hyphen_values = true)]
+    fix: Vec<String>,
+    /// Screen on made-up predictions of this shape instead of the task's: 21x128x128.
+    #[arg(long, value_name = "CxHxW", value_parser = shape)]
+    made_up: Option<[usize; 3]>,
+    /// Seed of the candidates and of the stored predictions; default: the setting search.seed.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Worker threads; default: one a core.
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Classes, height and width.
+fn shape(text: &str) -> Result<[usize; 3], String> {
+    let numbers: Option<Vec<usize>> = text.split('x').map(|n| n.parse().ok()).collect();
+    let numbers = numbers.and_then(|numbers| <[usize; 3]>::try_from(numbers).ok());
+    let fits = |[c, h, w]: &[usize; 3]| {
+        (2..=255).contains(c) && [h, w].iter().all(|side| (1..=4096).contains(*side))
+    };
+    numbers
+        .filter(fits)
+        .ok_or_else(|| "expected classes x height x width, such as 21x128x128".to_owned())
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut flags = vec![
         Config::integer("seed", arguments.seed)?,
         Config::workers(arguments.workers)?,
@@ -39,7 +98,13 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     let interrupt = interrupt_on_ctrl_c("what was screened is printed")?;
     let on_done = |done| output::show(Some(Live::Count(done, arguments.count)));
     if arguments.compare_branches {
-        return branches::compare(arguments, &*task, &config.search, &interrupt, &on_done);
+        return branches::compare(
+            (arguments.count, arguments.json),
+            &*task,
+            &config.search,
+            &interrupt,
+            &on_done,
+        );
     }
     let report = screen_random(
         &*task,
@@ -68,20 +133,11 @@ pub(crate) fn screen(arguments: &Screen) -> Result<()> {
     Ok(())
 }
 
-const fn procedure(arguments: &Screen) -> Procedure {
+const fn procedure(arguments: &Arguments) -> Procedure {
     match (arguments.exact, arguments.compare_exact) {
         (_, true) => Procedure::Compare,
         (true, false) => Procedure::Exact,
         (false, false) => Procedure::Fast,
-    }
-}
-
-const fn judgement(judgement: Judgement) -> &'static str {
-    match judgement {
-        Judgement::Structural => "structural",
-        Judgement::Invalid => "invalid",
-        Judgement::Rejected => "rejected",
-        Judgement::Passed => "passed",
     }
 }
 
@@ -90,10 +146,10 @@ fn agreement_as_json(agreement: &Agreement) -> serde_json::Value {
         json!({
             "number": d.number,
             "loss": d.formula,
-            "fast": judgement(d.fast),
+            "fast": d.fast.name(),
             "reason": d.reason,
             "fast_g": d.fast_g,
-            "exact": judgement(d.exact),
+            "exact": d.exact.name(),
             "exact_g": d.exact_g.filter(|g| g.is_finite()),
             "by_shortcut": d.by_shortcut,
         })
@@ -138,9 +194,9 @@ fn agreement_as_text(agreement: &Agreement) -> String {
     };
     for d in &agreement.disagreements {
         table.row([
-            judgement(d.exact).to_owned(),
+            d.exact.name().to_owned(),
             number(d.exact_g),
-            judgement(d.fast).to_owned(),
+            d.fast.name().to_owned(),
             number(d.fast_g),
             if d.by_shortcut {
                 "shortcut"
@@ -166,7 +222,7 @@ fn as_json(report: &ScreenReport) -> serde_json::Value {
             (name.to_owned(), stage)
         })
         .collect();
-    // What is left after the last stage, which takes no time.
+    // Candidates left after the last stage, which takes no time.
     stages.insert(
         "passed".to_owned(),
         json!({"count": report.passed, "decided": report.passed, "seconds": 0.0}),

@@ -1,29 +1,79 @@
-//! `autoloss search` and `autoloss resume`.
+//! `autoloss search`: a loss for a task and its metric.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use autoloss_search::{
-    Earlier, End, Folder, FolderError, Measured, NewRun, Plan, Recorder, RunReport, Runner,
-    SearchError, Space, StoreError, Task, start_losses,
+    Earlier, Folder, FolderError, Measured, NewRun, Plan, Recorder, SearchError, Space, StoreError,
+    Task, start_losses,
 };
 use autoloss_vision::tasks::TaskName;
+use clap::Args;
 use toml::Value;
 
-use super::{interrupt_on_ctrl_c, print, show};
-use crate::args::{Resume, Search};
+use crate::args::{Preset, ProgramArguments, TaskArguments, WorkerArguments};
 use crate::config::Config;
-use crate::crew::Crew;
+use crate::duration::{clock, duration};
 use crate::exit::usage;
-use crate::output::say;
-use crate::progress::Progress;
+use crate::output::{print, say};
+use crate::run::go_on;
 use crate::shell;
+
+/// Search a loss for a task and its metric.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  autoloss search
+  autoloss search --task digits --metric bf1 --time 30m --run runs/bf1
+  autoloss search --task voc --data VOC2012 --evaluations 200 --set screening.threshold=0.5
+  autoloss search --task digits-detection --fix rpn_box=zoo:smooth_l1 --fix rcnn_box=zoo:smooth_l1")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    task: TaskArguments,
+    #[command(flatten)]
+    program: ProgramArguments,
+    /// Folder of the run, which must not hold one yet; default: a new one under runs/.
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Seed of the run.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// End after this many proxy trainings.
+    #[arg(long, value_name = "N")]
+    evaluations: Option<u64>,
+    /// End after about this long, the full trainings at the end included: 10m, 2h. Default, where no number
+    /// of evaluations is given either: 9m30s, or one and a half times that of those full trainings where
+    /// they leave less than a tenth of it.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time: Option<Duration>,
+    #[command(flatten)]
+    workers: WorkerArguments,
+    /// Settings to start from in place of the task's: paper is the published configuration of
+    /// AutoLoss-Zero. A file of settings and flags change it.
+    #[arg(long, value_enum, value_name = "NAME")]
+    preset: Option<Preset>,
+    /// Hold a branch of the task fixed to a loss, as in rpn_box=zoo:smooth_l1. May be repeated.
+    #[arg(long, value_name = "BRANCH=LOSS", allow_hyphen_values = true)]
+    fix: Vec<String>,
+    /// A loss that the population begins with, or zoo for all hand-written ones that fit. May be repeated.
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
+    start: Vec<String>,
+    /// Folder of an earlier run whose losses have the same branches, for another metric or data set, say:
+    /// predictions of scores are made from its trainings, too.
+    #[arg(long, value_name = "DIR")]
+    learn_from: Option<PathBuf>,
+    /// Print the defaults of the task (--task) as a commented file of settings, and end.
+    #[arg(long)]
+    print_config: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
 
 /// The usual budget of a search that is given none: the whole run within ten minutes.
 const DEFAULT_TIME: Duration = Duration::from_secs(570);
 
-pub(crate) fn search(arguments: &Search) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.print_config {
         let name = arguments
             .task
@@ -89,7 +139,7 @@ fn earlier(dir: &Path, task: &dyn Task) -> Result<Earlier> {
     Ok(earlier)
 }
 
-/// The budget of a search that is given none, where it needs so many seconds at the least.
+/// The budget of a search that is given none, where it needs `least` seconds at the least.
 fn default_time(least: f64) -> f64 {
     let usual = DEFAULT_TIME.as_secs_f64();
     match least < 0.9 * usual {
@@ -127,13 +177,7 @@ fn planned(plan: &Plan, time: Option<f64>) -> String {
     text
 }
 
-/// Minutes and seconds.
-pub(crate) fn clock(seconds: f64) -> String {
-    let seconds = Duration::from_secs_f64(seconds).as_secs();
-    format!("{}:{:02}", seconds / 60, seconds % 60)
-}
-
-fn flags(arguments: &Search) -> Result<Vec<(String, Option<Value>)>> {
+fn flags(arguments: &Arguments) -> Result<Vec<(String, Option<Value>)>> {
     let time = arguments.time.map(|t| Value::Float(t.as_secs_f64()));
     let mut flags = vec![
         Config::integer("seed", arguments.seed)?,
@@ -151,83 +195,6 @@ fn flags(arguments: &Search) -> Result<Vec<(String, Option<Value>)>> {
         ));
     }
     Ok(flags)
-}
-
-pub(crate) fn resume(arguments: &Resume) -> Result<()> {
-    let mut recorder = Recorder::resume(&arguments.dir)?;
-    let info = recorder.store().info()?;
-    let mut settings = info.settings.clone();
-    if arguments.evaluations.is_some() {
-        settings.search.evaluations = arguments.evaluations;
-    }
-    if let Some(time) = arguments.time {
-        settings.search.time = Some(time.as_secs_f64());
-    }
-    settings.validate().map_err(usage)?;
-    if settings != info.settings {
-        recorder.change_settings(&settings)?;
-    }
-    let mut config = Config::of_run(&arguments.dir, &info)?;
-    config.search = settings;
-    let task = config.open_task()?;
-    let crew = config.crew(&*task)?;
-    let task = (&*task as &dyn Task, None);
-    go_on(&arguments.dir, task, &crew, recorder, arguments.json)
-}
-
-/// Runs a new or resumed run to its end and prints what it found.
-fn go_on(
-    dir: &Path,
-    (task, plan): (&dyn Task, Option<&Plan>),
-    crew: &Crew,
-    mut recorder: Recorder,
-    json: bool,
-) -> Result<()> {
-    let interrupt = interrupt_on_ctrl_c("nothing evaluated is lost")?;
-    let info = recorder.store().info()?;
-    let search = &info.settings.search;
-    let mut progress = Progress::new(dir, &info, recorder.store().tally()?)?;
-    let runner = Runner {
-        task,
-        workers: crew.workers(),
-        plan,
-        interrupt: &interrupt,
-    };
-    let report = runner.run(&mut recorder, &mut |event| progress.on_event(event));
-    progress.finish(report.is_ok());
-    if let Some(remark) = task.remark() {
-        say!("warning: {remark}");
-    }
-    let report = report?;
-    let store = recorder.store();
-    let top = search.shown_losses();
-    let result = match json {
-        true => format!("{:#}\n", show::as_json(store, top)?),
-        false => show::as_text(store, top)?,
-    };
-    let in_place = recorder.check_folder();
-    // The run is whole and free for others before anybody reads the result.
-    drop(recorder);
-    print(&result)?;
-    in_place?;
-    ended(dir, &report)
-}
-
-fn ended(dir: &Path, report: &RunReport) -> Result<()> {
-    let folder = shell::path(dir);
-    anyhow::ensure!(
-        report.end != End::Interrupted,
-        "interrupted; go on with `autoloss resume {folder}`"
-    );
-    let best = match report.tally.best {
-        Some(_) => {
-            let loss = shell::word(&format!("@{}", dir.display()));
-            format!("; the recommended loss is `--loss {loss}`")
-        }
-        None => String::new(),
-    };
-    say!("more: `autoloss show {folder}`{best}");
-    show::ensure_scored(&report.comparisons)
 }
 
 /// Whether a character of a program's names has no place in that of a folder.

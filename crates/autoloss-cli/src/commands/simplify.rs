@@ -2,14 +2,27 @@
 
 use anyhow::Result;
 use autoloss_expr::Loss;
+use clap::Args;
 use serde_json::json;
 
-use super::show::by_branch;
-use super::{print, print_json};
-use crate::args::Simplify;
 use crate::formula;
+use crate::loss_text::by_branch;
+use crate::output::{print, print_json};
 
-pub(crate) fn simplify(arguments: &Simplify) -> Result<()> {
+/// Rewrite a loss to the shortest form found with the same value and gradients.
+#[derive(Args)]
+#[command(after_help = "Example:
+  autoloss simplify --loss 'mean_nhw(-(y * -log(exp(yhat))) + (1 - 1))'")]
+pub(crate) struct Arguments {
+    /// The loss: a formula, zoo:NAME, @DIR or @DIR#ID.
+    #[arg(long, value_name = "LOSS", allow_hyphen_values = true)]
+    loss: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let loss = formula::of_any_task(&arguments.loss)?;
     let simplified = loss.simplified();
     let sizes = [&loss, &simplified].map(Loss::size);

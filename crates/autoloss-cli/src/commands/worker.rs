@@ -5,10 +5,18 @@ use std::io::{BufReader, stdin, stdout};
 use anyhow::{Context, Result};
 use autoloss_search::{Task, parse_toml, serve};
 use autoloss_vision::tasks::TaskSettings;
+use clap::Args;
 
 use crate::config::open_silently;
 
-pub(crate) fn worker() -> Result<()> {
+/// Train for a search in another process, which `--executor processes` starts: lines of JSON on the
+/// standard streams.
+#[derive(Args)]
+#[command(after_help = "Example:
+  autoloss search --executor processes --set search.trial_time=600")]
+pub(crate) struct Arguments {}
+
+pub(crate) fn run(_: &Arguments) -> Result<()> {
     // Ctrl-C in a terminal reaches the processes of a search, too: the search ends them.
     ctrlc::set_handler(|| ()).context("no handler for Ctrl-C can be set")?;
     let open = |settings: &str| open(settings).map_err(|error| format!("{error:#}"));

@@ -2,12 +2,38 @@
 
 use anyhow::Result;
 use autoloss_expr::ZooLoss;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{print, print_json};
+use crate::output::{print, print_json};
 use crate::table::Table;
 
-pub(crate) fn list(as_json: bool) -> Result<()> {
+/// The hand-written losses that the program knows.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List them: name, fields that are compared, formula, source.
+    #[command(after_help = "Examples:
+  autoloss zoo list
+  autoloss eval --loss zoo:dice --yhat yhat.npy --y y.npy")]
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let Command::List { json } = arguments.command;
+    list(json)
+}
+
+fn list(as_json: bool) -> Result<()> {
     if as_json {
         let losses = ZooLoss::all().map(|loss| {
             json!({

@@ -95,3 +95,44 @@ fn a_search_says_what_it_read_and_objects_are_counted() {
         .sum();
     assert!(objects >= 3, "{objects}");
 }
+
+#[test]
+fn a_data_set_in_vocs_layout_is_used_or_refused_by_name() {
+    let dir = Dir::new();
+    write_voc(&dir);
+    let arguments = [
+        "compare",
+        "--task",
+        "voc",
+        "--data",
+        "voc",
+        "--classes",
+        "one,two",
+        "--loss",
+        "zoo:mse",
+        "--seeds",
+        "1",
+        "--json",
+        "--set",
+        "task.full.training.steps=2",
+        "--proxy",
+        "--set",
+        "task.training.steps=1",
+        "--set",
+        "task.training.crop=24",
+        "--set",
+        "task.training.batch=2",
+    ];
+    let said = dir.json(&arguments);
+    assert_eq!(said["comparisons"][0]["name"], "mse");
+
+    write_labels(&dir.path("voc/SegmentationClass/c.png"), 20, &[1; 40 * 32]);
+    let said = dir.fails(1, &arguments);
+    assert!(said.contains("c.png"), "{said}");
+    write_labels(&dir.path("voc/SegmentationClass/c.png"), 40, &[7; 40 * 32]);
+    let said = dir.fails(1, &arguments);
+    assert!(said.contains("c.png") && said.contains('7'), "{said}");
+    fs::remove_file(dir.path("voc/JPEGImages/a.png")).unwrap();
+    let said = dir.fails(1, &arguments);
+    assert!(said.contains("JPEGImages"), "{said}");
+}

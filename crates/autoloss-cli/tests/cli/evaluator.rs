@@ -1,6 +1,12 @@
 //! Tasks that are programs.
 
-use super::*;
+use std::fs;
+
+use ndarray::Array;
+use ndarray_npy::write_npy;
+use serde_json::Value;
+
+use super::{Dir, stderr};
 
 /// Writes a program of the shell that trains everything to a score of 0.5, and gives the command that runs it.
 fn program(dir: &Dir) -> String {

@@ -1,6 +1,8 @@
 //! Losses in other languages and in their shortest form.
 
-use super::*;
+use std::fs;
+
+use super::Dir;
 
 #[test]
 fn a_loss_is_exported_as_text_or_into_a_file() {

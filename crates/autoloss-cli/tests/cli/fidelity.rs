@@ -63,7 +63,7 @@ fn the_measure_of_a_proxy_is_printed_kept_and_drawn() {
         "{said}"
     );
     assert_eq!(written(&panel), before);
-    // What was lost is made again, alone.
+    // The lost training alone is made again.
     let trainings = fs::read_dir(dir.path("kept")).unwrap();
     let mut files = trainings.map(|file| file.unwrap().path());
     let lost = files

@@ -1,6 +1,8 @@
 //! Detection, instances and pose, from the command line.
 
-use super::*;
+use serde_json::Value;
+
+use super::{Dir, borrowed, rows};
 
 /// Trainings and screenings of a fraction of a second.
 const TINY: &[&str] = &[

@@ -137,3 +137,39 @@ fn coloured_masks_have_the_classes_of_their_map() {
         "{said}"
     );
 }
+
+#[test]
+fn score_segmentation_scores_folders() {
+    let dir = Dir::new();
+    write_labels(&dir.path("target/a.png"), 4, &[0, 0, 1, 1, 0, 0, 1, 255]);
+    write_labels(&dir.path("pred/a.png"), 4, &[0, 1, 1, 1, 0, 0, 1, 0]);
+    let arguments = [
+        "score",
+        "segmentation",
+        "--pred",
+        "pred",
+        "--target",
+        "target",
+    ];
+    let with = |more: &[&'static str]| [&arguments[..], more].concat();
+    let said = dir.json(&with(&["--classes", "2", "--json"]));
+    // Class 0: 3 of 4; class 1: 3 of 4.
+    assert_eq!(said["metrics"]["miou"], 0.75);
+    assert_eq!(said["metrics"]["gacc"], 6.0 / 7.0);
+    let text = dir.ok(&with(&["--classes", "2", "--background", "0"]));
+    assert!(text.contains("miou    0.750000"), "{text}");
+
+    let said = dir.fails(1, &with(&["--classes", "1"]));
+    assert!(
+        said.contains("a.png has label 1 at column 2, row 0: expected 0 to 0"),
+        "{said}"
+    );
+    dir.fails(2, &with(&["--classes", "0"]));
+    write_labels(&dir.path("pred/a.png"), 2, &[0; 8]);
+    let said = dir.fails(1, &with(&["--classes", "2"]));
+    assert!(said.contains("2 × 4 pixels, but the target"), "{said}");
+    fs::write(dir.path("pred/a.png"), "no picture").unwrap();
+    assert!(dir.fails(1, &with(&["--classes", "2"])).contains("a.png"));
+    fs::remove_file(dir.path("pred/a.png")).unwrap();
+    dir.fails(1, &with(&["--classes", "2"]));
+}

@@ -6,7 +6,7 @@ use std::fs;
 use autoloss_search::Store;
 use serde_json::Value;
 
-use super::{Dir, borrowed, tiny};
+use super::{Dir, borrowed, stderr, tiny};
 
 /// The seeds of all trainings of the comparisons in an answer.
 fn seeds(answer: &Value) -> BTreeSet<u64> {
@@ -158,7 +158,7 @@ fn a_population_begins_with_given_losses() {
     let wrong = ["--start", "yhat", "--set", "search.start_screened=true"];
     let output = dir.run(&borrowed(&search("rejected", &wrong)));
     assert!(output.status.success());
-    let said = super::stderr(&output);
+    let said = stderr(&output);
     assert!(
         said.contains("`yhat` does not begin the population"),
         "{said}"
@@ -209,8 +209,8 @@ fn a_search_learns_from_an_earlier_one_and_leaders_are_trained_again() {
 
     let from = ["--learn-from", "first", "--evaluations", "3"];
     let output = dir.run(&borrowed(&search("second", &from)));
-    assert!(output.status.success(), "{}", super::stderr(&output));
-    assert!(super::stderr(&output).contains("predictions begin with"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("predictions begin with"));
     let learned = Store::open(&dir.path("second")).unwrap().learned().unwrap();
     assert!(learned.len() >= 5);
 
@@ -232,4 +232,93 @@ fn a_search_learns_from_an_earlier_one_and_leaders_are_trained_again() {
     let said = dir.fails(1, &["search", "--run", "third", "--learn-from", "nowhere"]);
     assert!(said.contains("nowhere"), "{said}");
     assert!(!dir.path("third").exists());
+}
+
+#[test]
+fn losses_are_compared_and_trained_in_full() {
+    let dir = Dir::new();
+    let head = [
+        "compare",
+        "--loss",
+        "zoo:cross_entropy",
+        "--loss",
+        "exp(1 - y * yhat)",
+        "--seeds",
+        "2",
+        "--json",
+    ];
+    let said = dir.json(&borrowed(&tiny(&head)));
+    let compared = said["comparisons"].as_array().unwrap();
+    assert_eq!(compared.len(), 2);
+    assert_eq!(compared[0]["trainings"].as_array().unwrap().len(), 2);
+
+    assert_eq!(compared[0]["against_first"], Value::Null);
+    assert!(compared[1]["against_first"]["difference"].is_f64());
+
+    // Kept in a folder, nothing is trained twice.
+    let head = [
+        "compare",
+        "--loss",
+        "zoo:dice",
+        "--loss",
+        "zoo:lovasz_softmax",
+        "--seeds",
+        "2",
+        "--out",
+        "kept",
+    ];
+    let first = dir.run(&borrowed(&tiny(&head)));
+    assert!(
+        first.status.success() && stderr(&first).contains("4 of 4"),
+        "{}",
+        stderr(&first)
+    );
+    let again = dir.run(&borrowed(&tiny(&head)));
+    assert!(!stderr(&again).contains("1 of "), "{}", stderr(&again));
+    assert_eq!(first.stdout, again.stdout);
+
+    let head = [
+        "retrain",
+        "--loss",
+        "zoo:dice",
+        "--out",
+        "out",
+        "--checkpoint-every",
+        "2",
+    ];
+    let said = dir.ok(&borrowed(&tiny(&head)));
+    assert!(said.contains("bf1"), "{said}");
+    for file in ["checkpoint.json", "network.safetensors", "result.json"] {
+        assert!(dir.path("out").join(file).exists(), "{file}");
+    }
+    let said = dir.fails(2, &borrowed(&tiny(&head)));
+    assert!(said.contains("exists already"), "{said}");
+    // A finished one is only read; another loss does not go on with it.
+    let resumed = [&head[..], &["--resume"]].concat();
+    assert!(dir.ok(&borrowed(&tiny(&resumed))).contains("bf1"));
+    let other = resumed
+        .iter()
+        .map(|a| if *a == "zoo:dice" { "zoo:focal" } else { a });
+    let other: Vec<&str> = other.collect();
+    let said = dir.fails(2, &borrowed(&tiny(&other)));
+    assert!(said.contains("begun with another loss"), "{said}");
+    let several = [
+        "retrain", "--loss", "zoo:dice", "--out", "several", "--seeds", "2", "--keep", "best",
+    ];
+    let said = dir.ok(&borrowed(&tiny(&several)));
+    assert!(said.contains(" ± "), "{said}");
+    assert!(dir.path("several/seed-1/network.safetensors").exists());
+    let head = [
+        "retrain",
+        "--loss",
+        "exp(inv(y - y)) * yhat",
+        "--out",
+        "bad",
+    ];
+    let said = dir.fails(1, &borrowed(&tiny(&head)));
+    assert!(
+        said.contains("the training was stopped: ") && said.contains("at update 1"),
+        "{said}"
+    );
+    assert!(!dir.path("bad/network.safetensors").exists());
 }

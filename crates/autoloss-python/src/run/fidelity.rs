@@ -2,7 +2,8 @@
 
 use autoloss_search::Job;
 use autoloss_search::fidelity::{
-    Correlation, Fidelity, FidelityError, LEAST, PanelKind, PanelLoss, Report, Trainings, Tried,
+    Correlation, Fidelity, FidelityError, FidelityReport, LEAST, PanelKind, PanelLoss, Trainings,
+    Tried,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -56,7 +57,7 @@ pub(crate) fn fidelity<'py>(
         let planned = Trainings::new(&panel, seed, (proxy, full), &base);
         let lists = [("proxy", planned.proxy), ("full training", planned.full)];
         let ended = trained(py, &task, &lists, progress, crew)?;
-        let report = Report::new(&panel, &ended[0], &ended[1], seed);
+        let report = FidelityReport::new(&panel, &ended[0], &ended[1], seed);
         if let Err(FidelityError::Trained { trained, all, .. }) = report.fidelity() {
             let remark = format!(
                 "Run.fidelity: only {trained} of the {all} losses train at all, expected at least {LEAST} for a ranking \
@@ -69,7 +70,7 @@ pub(crate) fn fidelity<'py>(
 }
 
 /// The report as a dictionary; without agreement where too few losses train.
-fn told<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
+fn told<'py>(py: Python<'py>, report: &FidelityReport) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     let agreement = report.fidelity().ok();
     let of = |correlation: fn(&Fidelity) -> Correlation| agreement.as_ref().map(correlation);

@@ -1,58 +1,52 @@
 //! The best losses.
 
-use std::fmt::Write;
-
-use autoloss_expr::{Branch, Tree};
-use autoloss_search::{EvaluationSet, resolve};
+use autoloss_expr::Tree;
+use autoloss_search::{CandidateRow, EvaluationSet, resolve};
+use maud::{Markup, PreEscaped, html};
 use pulldown_latex::{Parser, RenderConfig, Storage, push_mathml};
 
-use super::Run;
-use crate::plot::{escape, short};
-use crate::{curves, simplified, tree};
+use super::run::Run;
+use crate::plot::short;
+use crate::simplified::simplified;
+use crate::{curves, tree};
 
 /// The best losses: mathematics, tree, curves.
-pub(super) fn losses(run: &Run) -> String {
-    let mut text = String::new();
-    for row in &run.best {
-        let _ = write!(
-            text,
-            "<div class=\"card\"><h3>#{} · {} {}</h3><p><code>{}</code></p>",
-            row.candidate.id,
-            escape(&run.info.metric_on(EvaluationSet::Search)),
-            row.score.map_or_else(String::new, short),
-            escape(&row.candidate.formula)
-        );
-        if let Some(simplified) = simplified(&row.candidate.formula) {
-            let _ = write!(
-                text,
-                "<p class=\"faint\">simplified: <code>{}</code></p>",
-                escape(&simplified)
-            );
+pub(super) fn losses(run: &Run) -> Markup {
+    html! {
+        @if !run.best.is_empty() {
+            p.faint { "Curves are of a single element, where means and pooling are the identity." }
         }
-        let branches = resolve::read(&row.candidate.formula).map(|loss| loss.branches);
-        for Branch { name, tree } in branches.unwrap_or_default() {
-            if !name.is_empty() {
-                let _ = write!(text, "<h3>{}</h3>", escape(&name));
+        @for row in &run.best { (loss(run, row)) }
+    }
+}
+
+fn loss(run: &Run, row: &CandidateRow) -> Markup {
+    let formula = &row.candidate.formula;
+    let branches = resolve::read(formula).map(|loss| loss.branches);
+    html! {
+        div.card {
+            h3 {
+                "#" (row.candidate.id) " · " (run.info.metric_on(EvaluationSet::Search)) " "
+                (row.score.map_or_else(String::new, short))
             }
-            let _ = write!(
-                text,
-                "<p>{}</p><div class=\"three\"><div>{}</div>{}</div>",
-                mathml(&tree),
-                tree::svg(&tree),
-                curves::svg(&tree, run.kinds.is_probabilities(&name))
-            );
+            p { code { (formula) } }
+            @if let Some(simplified) = simplified(formula) {
+                p.faint { "simplified: " code { (simplified) } }
+            }
+            @for branch in branches.unwrap_or_default() {
+                @if !branch.name.is_empty() { h3 { (branch.name) } }
+                p { (mathml(&branch.tree)) }
+                div.three {
+                    div { (tree::svg(&branch.tree)) }
+                    (curves::svg(&branch.tree, run.kinds.is_probabilities(&branch.name)))
+                }
+            }
         }
-        text.push_str("</div>");
     }
-    if text.is_empty() {
-        return text;
-    }
-    "<p class=\"faint\">Curves are of a single element, where means and pooling are the identity.</p>".to_owned()
-        + &text
 }
 
 /// The formula as MathML, which browsers set as mathematics.
-fn mathml(tree: &Tree) -> String {
+fn mathml(tree: &Tree) -> Markup {
     let latex = tree.latex();
     let storage = Storage::new();
     let mut out = String::new();
@@ -61,8 +55,8 @@ fn mathml(tree: &Tree) -> String {
         Parser::new(&latex, &storage),
         RenderConfig::default(),
     ) {
-        Ok(()) => out,
-        Err(_) => format!("<code>{}</code>", escape(&latex)),
+        Ok(()) => PreEscaped(out),
+        Err(_) => html! { code { (latex) } },
     }
 }
 
@@ -73,7 +67,7 @@ mod tests {
     #[test]
     fn formulas_become_mathematics() {
         let tree = Tree::parse("square(log(yhat) * y) / mean_nhw(y)", &["yhat", "y"]).unwrap();
-        let math = mathml(&tree);
+        let math = mathml(&tree).into_string();
         assert!(
             math.starts_with("<math") && math.contains("<mfrac"),
             "{math}"

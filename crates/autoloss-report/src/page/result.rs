@@ -1,35 +1,25 @@
 //! The final comparison: its conclusion, scores, curves and pictures.
 
-use std::fmt::Write;
-
 use autoloss_search::{Comparison, EvaluationSet, Schedule};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use maud::{Markup, html};
 
-use super::Run;
-use crate::plot::{Plot, Series, escape, short, strips};
+use super::run::Run;
+use crate::plot::{Plot, Series, short, strips};
 
 /// Colours of the style sheet.
 const COLOURS: usize = 6;
 
 /// The final comparison: every training a dot, and the table.
-pub(super) fn comparison(run: &Run) -> String {
+pub(super) fn comparison(run: &Run) -> Markup {
     if run.comparisons.is_empty() {
-        return "<p>There is no final comparison yet: the best of many scores of one seed, on the proxy, flatters \
-                the loss that has it.</p>"
-            .to_owned();
-    }
-    let mut rows = String::new();
-    for c in &run.comparisons {
-        let _ = write!(
-            rows,
-            "<tr><td>{}</td><td class=\"number\">{} ± {}</td><td class=\"number\">{}</td><td><code>{}</code></td></tr>",
-            escape(&c.name),
-            c.mean.map_or_else(|| "failed".to_owned(), short),
-            c.std.map_or_else(|| "-".to_owned(), short),
-            c.trainings.len(),
-            escape(&c.formula)
-        );
+        return html! {
+            p {
+                "There is no final comparison yet: the best of many scores of one seed, on the proxy, flatters "
+                "the loss that has it."
+            }
+        };
     }
     let strip = |c: &Comparison| {
         let scores = c.trainings.iter().map(|t| t.score);
@@ -37,37 +27,50 @@ pub(super) fn comparison(run: &Run) -> String {
     };
     let each: Vec<(String, Vec<f64>)> = run.comparisons.iter().map(strip).collect();
     let validated = run.info.metric_on(EvaluationSet::Validation);
-    format!(
-        "{}<p>{} of each loss, with seeds that the search did not use: {}.</p>\
-         <div class=\"pairs\"><div>{}</div></div><table><tr><th>loss</th><th class=\"number\">{} mean ± std</th>\
-         <th class=\"number\">seeds</th><th>formula</th></tr>{rows}</table>",
-        conclusion(run),
-        match run.info.compared_by {
-            Schedule::Proxy => "The proxy training",
-            Schedule::Full => "Full training",
-        },
-        escape(&validated),
-        strips("every training, and the mean", &validated, &each),
-        escape(&run.info.metric)
-    )
+    let training = match run.info.compared_by {
+        Schedule::Proxy => "The proxy training",
+        Schedule::Full => "Full training",
+    };
+    html! {
+        (conclusion(run))
+        p { (training) " of each loss, with seeds that the search did not use: " (validated) "." }
+        div.pairs { div { (strips("every training, and the mean", &validated, &each)) } }
+        table {
+            tr {
+                th { "loss" }
+                th.number { (run.info.metric) " mean ± std" }
+                th.number { "seeds" }
+                th { "formula" }
+            }
+            @for c in &run.comparisons {
+                tr {
+                    td { (c.name) }
+                    td.number {
+                        (c.mean.map_or_else(|| "failed".to_owned(), short)) " ± "
+                        (c.std.map_or_else(|| "-".to_owned(), short))
+                    }
+                    td.number { (c.trainings.len()) }
+                    td { code { (c.formula) } }
+                }
+            }
+        }
+    }
 }
 
 /// The result in one sentence, and the loss that is recommended.
-fn conclusion(run: &Run) -> String {
+fn conclusion(run: &Run) -> Markup {
     let Some(conclusion) = &run.conclusion else {
-        return String::new();
+        return html! {};
     };
     let (name, formula) = conclusion.recommended();
-    format!(
-        "<p><b>{}.</b></p><p>Recommended: {} <code>{}</code></p>",
-        escape(&conclusion.to_string()),
-        escape(name),
-        escape(formula)
-    )
+    html! {
+        p { b { (conclusion) "." } }
+        p { "Recommended: " (name) " " code { (formula) } }
+    }
 }
 
 /// Loss values in training: losses have no common unit, so each from its highest to its lowest.
-pub(super) fn trainings(run: &Run) -> String {
+pub(super) fn trainings(run: &Run) -> Markup {
     let series = run.comparisons.iter().enumerate().filter_map(|(k, c)| {
         let curve = &c.trainings.first()?.curve;
         let finite = || curve.iter().map(|p| p.1).filter(|v| v.is_finite());
@@ -79,7 +82,7 @@ pub(super) fn trainings(run: &Run) -> String {
     });
     let series: Vec<Series> = series.collect();
     if series.is_empty() {
-        return String::new();
+        return html! {};
     }
     let plot = Plot {
         title: "loss value, as a share of its own range".to_owned(),
@@ -87,28 +90,30 @@ pub(super) fn trainings(run: &Run) -> String {
         y: "share of the range".to_owned(),
         series,
     };
-    format!("<div class=\"pairs\">{}</div>", plot.svg())
+    html! { div.pairs { (plot.svg()) } }
 }
 
 /// Validation images with target and prediction, a column a loss.
-pub(super) fn predictions(run: &Run) -> String {
-    let column = |(name, shown): &(String, Vec<Vec<u8>>)| {
-        let image = |png: &Vec<u8>| {
-            let data = BASE64.encode(png);
-            format!(
-                "<p><img alt=\"image, target and prediction with {}\" src=\"data:image/png;base64,{data}\"></p>",
-                escape(name)
-            )
-        };
-        let images: String = shown.iter().map(image).collect();
-        format!("<div><h3>{}</h3>{images}</div>", escape(name))
-    };
+pub(super) fn predictions(run: &Run) -> Markup {
     if run.pictures.is_empty() {
-        return String::new();
+        return html! {};
     }
-    let columns: String = run.pictures.iter().map(column).collect();
-    format!(
-        "<p class=\"faint\">Each: the image, the target, the prediction after the comparison's first \
-         training.</p><div class=\"pairs shown\">{columns}</div>"
-    )
+    html! {
+        p.faint {
+            "Each: the image, the target, the prediction after the comparison's first training."
+        }
+        div.pairs.shown {
+            @for (name, shown) in &run.pictures {
+                div {
+                    h3 { (name) }
+                    @for png in shown {
+                        p {
+                            img alt={ "image, target and prediction with " (name) }
+                                src={ "data:image/png;base64," (BASE64.encode(png)) };
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -1,31 +1,34 @@
-//! The search: its progress, the fates of candidates, the population and its operators.
+//! The search: its progress, the fates of candidates, its workers, the population and its operators.
 
 use autoloss_search::{CandidateRow, EvaluationSet, Fate};
+use maud::{Markup, html};
 
-use super::Run;
+use super::run::Run;
 use crate::plot::{Mark, Plot, Series, bars, short};
 
 /// Scores against evaluations and time.
-pub(super) fn progress(run: &Run) -> String {
+pub(super) fn progress(run: &Run) -> Markup {
     let trained = || run.joined.iter().filter(|row| row.fate != Fate::Equivalent);
     if trained().next().is_none() {
-        return String::new();
+        return html! {};
     }
     let by_number: Vec<(f64, &CandidateRow)> = trained()
         .enumerate()
         .map(|(n, row)| (n as f64 + 1.0, row))
         .collect();
-    let mut text = over("evaluations", &by_number, run);
     let timed: Vec<_> = trained()
         .filter_map(|row| Some((row.elapsed? / 60.0, row)))
         .collect();
-    if !timed.is_empty() {
-        text += &over("minutes", &timed, run);
+    html! {
+        div.pairs {
+            (over("evaluations", &by_number, run))
+            @if !timed.is_empty() { (over("minutes", &timed, run)) }
+        }
     }
-    format!("<div class=\"pairs\">{text}</div>")
 }
 
-fn over(x: &str, rows: &[(f64, &CandidateRow)], run: &Run) -> String {
+/// Scores over a quantity, with the best so far and the reference.
+fn over(x: &str, rows: &[(f64, &CandidateRow)], run: &Run) -> Markup {
     let last = rows.last().map_or(1.0, |row| row.0);
     let score = |row: &CandidateRow| row.score.unwrap_or_default();
     let mut best = Vec::new();
@@ -71,7 +74,8 @@ fn over(x: &str, rows: &[(f64, &CandidateRow)], run: &Run) -> String {
     .svg()
 }
 
-pub(super) fn funnel(run: &Run) -> String {
+/// Candidates by their fates.
+pub(super) fn funnel(run: &Run) -> Markup {
     let tally = &run.tally;
     let rows = [
         ("generated", tally.drawn),
@@ -87,24 +91,53 @@ pub(super) fn funnel(run: &Run) -> String {
         ("of these lost with their workers", tally.lost),
     ];
     let rows = rows.map(|(name, number)| (name.to_owned(), number as f64));
-    let shares = rows.iter().skip(1).map(|(name, number)| {
-        format!(
-            "<tr><td>{name}</td><td class=\"number\">{}</td><td class=\"number\">{:.2} %</td></tr>",
-            short(*number),
-            100.0 * number / (tally.drawn.max(1) as f64)
-        )
-    });
-    format!(
-        "<div class=\"pairs\">{}<table>{}</table></div>",
-        bars("candidates", &rows),
-        shares.collect::<String>()
-    )
+    let percent = |number: f64| 100.0 * number / (tally.drawn.max(1) as f64);
+    html! {
+        div.pairs {
+            (bars("candidates", &rows))
+            table {
+                @for (name, number) in rows.iter().skip(1) {
+                    tr {
+                        td { (name) }
+                        td.number { (short(*number)) }
+                        td.number { (format!("{:.2} %", percent(*number))) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The work of each worker; nothing where there was one alone.
+pub(super) fn workers(run: &Run) -> Markup {
+    if run.workers.len() < 2 {
+        return html! {};
+    }
+    html! {
+        p.faint { "Busy: share of the search's time in trainings. Lost: trials that lost their worker." }
+        table {
+            tr {
+                th { "worker" }
+                th.number { "trials" }
+                th.number { "busy" }
+                th.number { "lost" }
+            }
+            @for worker in &run.workers {
+                tr {
+                    td { (worker.worker) }
+                    td.number { (worker.trials) }
+                    td.number { (format!("{:.0} %", 100.0 * worker.busy)) }
+                    td.number { (worker.lost) }
+                }
+            }
+        }
+    }
 }
 
 /// The middle and the quarters of the population as it grows.
-pub(super) fn population(run: &Run) -> String {
+pub(super) fn population(run: &Run) -> Markup {
     if run.joined.len() < 2 {
-        return String::new();
+        return html! {};
     }
     let capacity = run.info.settings.search.population.max(1);
     let scores: Vec<f64> = run
@@ -143,18 +176,18 @@ pub(super) fn population(run: &Run) -> String {
             Series::line("middle", 0, median),
         ],
     };
-    format!("<div class=\"pairs\">{}</div>", plot.svg())
+    html! { div.pairs { (plot.svg()) } }
 }
 
-pub(super) fn operators(run: &Run) -> String {
+/// Operators of the evaluated losses.
+pub(super) fn operators(run: &Run) -> Markup {
     if run.operators.is_empty() {
-        return String::new();
+        return html! {};
     }
     let rows: Vec<(String, f64)> = run
         .operators
         .iter()
         .map(|(name, count)| ((*name).to_owned(), *count as f64))
         .collect();
-    let figure = bars("evaluated losses that an operator occurs in", &rows);
-    format!("<div class=\"pairs\">{figure}</div>")
+    html! { div.pairs { (bars("evaluated losses that an operator occurs in", &rows)) } }
 }

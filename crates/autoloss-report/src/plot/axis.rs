@@ -1,6 +1,6 @@
 //! Axes and their ticks.
 
-/// One axis: what it shows, and where.
+/// An axis: its range of values, and its place in the diagram.
 pub(super) struct Axis {
     low: f64,
     high: f64,

@@ -1,4 +1,4 @@
-//! Numbers and texts in diagrams and pages.
+//! Numbers in diagrams and pages.
 
 /// A number in a few characters.
 #[must_use]
@@ -21,20 +21,9 @@ pub fn short(value: f64) -> String {
     format!("{value:.1e}")
 }
 
-/// Text for HTML and SVG, inside tags and attributes.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            _ => out.push(c),
-        }
-    }
-    out
+/// A coordinate with one decimal.
+pub(crate) fn coordinate(value: f64) -> String {
+    format!("{value:.1}")
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
-//! Candidates that reached screening: where they come from and what became of them.
+//! Candidates that reached screening: their origins and fates.
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::mutation::Mutation;
 
-/// Where a candidate comes from.
+/// Origin of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A fresh random loss.
@@ -48,7 +50,13 @@ impl Origin {
     }
 }
 
-/// What became of a candidate that reached screening.
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Fate of a candidate that reached screening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
@@ -105,13 +113,13 @@ impl Fate {
 }
 
 /// A candidate that reached screening.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidate {
     /// Its number in the run, from 1.
     pub id: u64,
     /// The proposal it was drawn for, from 0.
     pub proposal: u64,
-    /// Which draw of the proposal it was, from 1.
+    /// Number of its draw in the proposal, from 1.
     pub draw: u64,
     /// The parent's number; `None` for a random loss.
     pub parent: Option<u64>,
@@ -127,7 +135,7 @@ pub struct Candidate {
     pub norms: Vec<f64>,
     /// Seconds of screening.
     pub seconds: f64,
-    /// The worker that drew it.
+    /// Worker that drew it, from 0.
     pub worker: usize,
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-/// Why a search ended.
+use serde::{Serialize, Serializer};
+
+/// Reason for which a search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// `search.evaluations` were made.
@@ -27,6 +29,12 @@ impl End {
         ]
         .into_iter()
         .find(|end| end.to_string() == text)
+    }
+}
+
+impl Serialize for End {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

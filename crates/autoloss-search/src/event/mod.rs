@@ -1,19 +1,35 @@
-//! Everything that happens in a run, once: store, log, progress and report consume it.
+//! Events of a run, from which store, log, progress and report are made.
 
 mod candidate;
 mod end;
 mod tally;
+mod text;
 mod training;
 
-use std::fmt;
+use serde::Serialize;
 
 pub use candidate::{Candidate, Fate, Origin};
 pub use end::End;
 pub use tally::{Best, Tally};
 pub use training::{Ended, FailedTraining, FinalStage, Training};
 
-/// Something that happened in a run. Its text is one line of a log and holds no timing.
-#[derive(Clone, Debug, PartialEq)]
+/// An event of a run.
+///
+/// Its text is one line of a log and holds no timing. Serialised it is an object with its `kind`, in snake case, and its
+/// `fields`; numbers that are not finite become `null`.
+///
+/// ```
+/// use autoloss_search::{End, Event};
+///
+/// let event = Event::SearchEnded { end: End::Time };
+/// assert_eq!(event.to_string(), "search ended: the time is used up");
+/// let json = serde_json::to_value(&event)?;
+/// assert_eq!(json["kind"], "search_ended");
+/// assert_eq!(json["fields"]["end"], "the time is used up");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", content = "fields", rename_all = "snake_case")]
 pub enum Event {
     /// The search begins, or goes on.
     Started {
@@ -25,11 +41,16 @@ pub enum Event {
         seed: u64,
         /// Worker threads.
         workers: usize,
-        /// What an earlier part of the run had done; empty for a fresh run.
+        /// Sums over an earlier part of the run; empty for a fresh run.
         so_far: Box<Tally>,
     },
     /// The task's usual loss was trained with the seed of the search's evaluations.
-    Reference(Training),
+    Reference {
+        /// The training.
+        training: Training,
+        /// Worker that made it, from 0.
+        worker: usize,
+    },
     /// Candidates were drawn; those of them that did not reach screening are counted apart.
     Drawn {
         /// The proposal they were drawn for.
@@ -48,7 +69,7 @@ pub enum Event {
         /// [`Fate::Invalid`], [`Fate::Rejected`], [`Fate::NotChosen`], or [`Fate::Equivalent`] where
         /// it was to be chosen from.
         fate: Fate,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A candidate waits for the score of an equivalent one that is in training.
@@ -66,7 +87,7 @@ pub enum Event {
         to: u64,
         /// The score.
         score: f64,
-        /// The how-manieth to join the population, from 0.
+        /// Position in the order of joining the population, from 0.
         joined: u64,
     },
     /// A training begins.
@@ -75,7 +96,7 @@ pub enum Event {
         id: u64,
         /// Its formula.
         formula: String,
-        /// Where it trains.
+        /// Worker that trains it, from 0.
         worker: usize,
     },
     /// A training ended with a score, and its candidate joins the population.
@@ -84,7 +105,7 @@ pub enum Event {
         candidate: Candidate,
         /// [`Fate::Scored`] or [`Fate::Stopped`].
         fate: Fate,
-        /// Why it was stopped.
+        /// Reason, where it was stopped.
         reason: Option<String>,
         /// The proxy score.
         score: f64,
@@ -94,8 +115,10 @@ pub enum Event {
         curve: Vec<(usize, f64)>,
         /// Further metrics by name.
         metrics: Vec<(String, f64)>,
-        /// The how-manieth to join the population, from 0.
+        /// Position in the order of joining the population, from 0.
         joined: u64,
+        /// Worker that trained it, from 0; `None` where the score was adopted from another search.
+        worker: Option<usize>,
     },
     /// A training has a score on the search set before its end.
     Reported {
@@ -116,6 +139,8 @@ pub enum Event {
         score: f64,
         /// Seconds from when it was given out.
         seconds: f64,
+        /// Worker that trained it, from 0.
+        worker: usize,
     },
     /// The worker of a training was lost; the training is given out again.
     Lost {
@@ -123,8 +148,12 @@ pub enum Event {
         id: u64,
         /// Times that the training was lost.
         attempt: u32,
-        /// Why.
+        /// The reason.
         reason: String,
+        /// Number of the worker, from 0.
+        worker: usize,
+        /// Seconds from when the training was given out.
+        seconds: f64,
     },
     /// A training went wrong for good: its candidate has no score and does not join the population.
     Failed {
@@ -136,12 +165,15 @@ pub enum Event {
         message: String,
         /// Seconds until then.
         seconds: f64,
+        /// Worker that trained it, from 0; of a lost one the last.
+        worker: usize,
     },
     /// A leader was trained again with a further seed.
     Repeated {
         /// The candidate's number.
         id: u64,
         /// The training's result.
+        #[serde(serialize_with = "training::either")]
         ended: Ended,
         /// Mean score of all its trainings.
         mean: f64,
@@ -149,12 +181,17 @@ pub enum Event {
         trainings: usize,
         /// The best candidate by its mean score since.
         best: Best,
+        /// Worker that made the training, from 0; of a lost one the last.
+        worker: usize,
     },
-    /// Trained losses of an earlier run, for predictions: each formula with its score.
-    Learned(Vec<(String, f64)>),
+    /// Trained losses of an earlier run were read, for predictions.
+    Learned {
+        /// Each formula with its score.
+        losses: Vec<(String, f64)>,
+    },
     /// The search ended; the full trainings follow.
     SearchEnded {
-        /// Why.
+        /// The reason.
         end: End,
     },
     /// A stage of full trainings begins.
@@ -164,128 +201,14 @@ pub enum Event {
         /// Trainings that are still to be made.
         missing: usize,
     },
-    /// One full training at the end of the run ended.
+    /// A full training at the end of the run ended.
     Trained {
         /// Its purpose.
         stage: FinalStage,
         /// Its result.
+        #[serde(serialize_with = "training::either")]
         ended: Ended,
     },
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Started {
-                task,
-                metric,
-                seed,
-                workers,
-                so_far,
-            } => {
-                write!(
-                    f,
-                    "search on {task} for {metric}, seed {seed}, workers: {workers}"
-                )?;
-                if so_far.drawn > 0 {
-                    write!(f, ", going on after {} evaluations", so_far.evaluations)?;
-                }
-                Ok(())
-            }
-            Self::Reference(training) => write!(f, "reference {training}"),
-            Self::Drawn {
-                proposal,
-                drawn,
-                structural,
-                cached,
-            } => write!(
-                f,
-                "proposal {proposal}: {drawn} drawn, {structural} without prediction or target, {cached} known as rejected"
-            ),
-            Self::Screened {
-                candidate,
-                fate,
-                reason,
-            } => write!(f, "{candidate} {}: {reason}", fate.name()),
-            Self::Parked { id, waits_for } => {
-                write!(f, "#{id} waits for the score of #{waits_for}")
-            }
-            Self::Equivalent {
-                candidate,
-                to,
-                score,
-                ..
-            } => write!(f, "{candidate} equivalent to #{to}: {score:.4}"),
-            Self::EvaluationStarted {
-                id,
-                formula,
-                worker,
-            } => write!(f, "#{id} in training on worker {worker}: {formula}"),
-            Self::Evaluated {
-                candidate,
-                fate,
-                reason,
-                score,
-                ..
-            } => {
-                write!(f, "{candidate} {} {score:.4}", fate.name())?;
-                reason
-                    .as_ref()
-                    .map_or(Ok(()), |reason| write!(f, " ({reason})"))
-            }
-            Self::Reported { id, share, score } => {
-                write!(f, "#{id} after {:.0} %: {score:.4}", 100.0 * share)
-            }
-            Self::Pruned {
-                candidate,
-                share,
-                score,
-                ..
-            } => {
-                let fate = Fate::Pruned.name();
-                write!(
-                    f,
-                    "{candidate} {fate} after {:.0} %: {score:.4}",
-                    100.0 * share
-                )
-            }
-            Self::Lost {
-                id,
-                attempt,
-                reason,
-            } => write!(f, "#{id} lost its worker ({attempt}): {reason}"),
-            Self::Failed {
-                candidate,
-                fate,
-                message,
-                ..
-            } => write!(f, "{candidate} {}: {message}", fate.name()),
-            Self::Repeated {
-                ended: Ok(training),
-                mean,
-                trainings,
-                ..
-            } => write!(f, "again {training}, {mean:.4} in the mean of {trainings}"),
-            Self::Repeated {
-                ended: Err(failed), ..
-            } => write!(f, "again {failed}"),
-            Self::Learned(losses) => write!(f, "{} losses of an earlier run", losses.len()),
-            Self::SearchEnded { end } => write!(f, "search ended: {end}"),
-            Self::StageStarted { stage, missing } => {
-                write!(f, "{stage}: {missing} full trainings to make")
-            }
-            Self::Trained { stage, ended } => {
-                let word = match stage {
-                    FinalStage::Finalists => "finalist",
-                    FinalStage::Comparison => "compared",
-                };
-                match ended {
-                    Ok(training) => write!(f, "{word} {training}"),
-                    Err(failed) => write!(f, "{word} {failed}"),
-                }
-            }
-        }
-    }
 }
 
 impl Tally {
@@ -293,7 +216,7 @@ impl Tally {
     pub fn add(&mut self, event: &Event) {
         match event {
             Event::Started { so_far, .. } => self.clone_from(so_far),
-            Event::Reference(training) => {
+            Event::Reference { training, .. } => {
                 self.reference = Some((training.name.clone(), training.score));
             }
             Event::Drawn {
@@ -323,7 +246,7 @@ impl Tally {
             } => self.count(candidate, *fate, None),
             Event::Pruned { candidate, .. } => self.count_pruned(candidate),
             Event::Repeated { best, .. } => self.count_repeated(best),
-            Event::Learned(_)
+            Event::Learned { .. }
             | Event::Lost { .. }
             | Event::Reported { .. }
             | Event::Parked { .. }

@@ -1,9 +1,11 @@
 //! Running sums over a run: its candidates by their fates, and the best of them.
 
+use serde::Serialize;
+
 use super::candidate::{Candidate, Fate};
 
 /// The best candidate so far.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Best {
     /// Its number.
     pub id: u64,
@@ -14,7 +16,7 @@ pub struct Best {
 }
 
 /// Running sums over the events of a run.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Tally {
     /// Candidates drawn.
     pub drawn: u64,
@@ -32,19 +34,19 @@ pub struct Tally {
     pub not_chosen: u64,
     /// Trainings that ended: scored, stopped, failed, lost or ended at a rung.
     pub evaluations: u64,
-    /// Of these: ended by a value that is not finite.
+    /// Evaluations ended by a value that is not finite.
     pub stopped: u64,
-    /// Of these: failed otherwise.
+    /// Evaluations that failed otherwise.
     pub failed: u64,
-    /// Of these: ended at a rung.
+    /// Evaluations ended at a rung.
     pub pruned: u64,
-    /// Of these: without a score because their workers were lost again and again.
+    /// Evaluations without a score because their workers were lost again and again.
     pub lost: u64,
     /// Further trainings of leaders, which are no evaluations of candidates.
     pub repeated: u64,
     /// The best trained candidate; of equals the first.
     pub best: Option<Best>,
-    /// Whenever the best changed: (evaluations, its score).
+    /// Each change of the best: (evaluations, its score).
     pub progress: Vec<(u64, f64)>,
     /// Name and score of the task's usual loss under the same proxy training.
     pub reference: Option<(String, f64)>,
@@ -84,7 +86,7 @@ impl Tally {
             self.highest_g = Some(g);
         }
         match fate {
-            // One that is equivalent to such a candidate was not trained.
+            // A candidate equivalent to a pruned one was not trained.
             Fate::Pruned => {}
             Fate::Invalid => self.invalid += 1,
             Fate::Rejected => self.rejected += 1,

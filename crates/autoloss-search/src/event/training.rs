@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 use crate::task::{EvaluationSet, SEARCH_SCORE};
 
-/// One scored training with a fixed loss: the reference of a run, or one of a comparison.
-#[derive(Clone, Debug, PartialEq)]
+/// A scored training with a fixed loss: the reference of a run, or a training of a comparison.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Training {
     /// Name of the loss, such as `cross entropy` or `#12`.
     pub name: String,
@@ -19,7 +21,7 @@ pub struct Training {
     pub score: f64,
     /// Seconds.
     pub seconds: f64,
-    /// Why it was stopped.
+    /// Reason, where it was stopped.
     pub note: Option<String>,
     /// (update, loss value).
     pub curve: Vec<(usize, f64)>,
@@ -27,6 +29,7 @@ pub struct Training {
     pub metrics: Vec<(String, f64)>,
     /// Pictures of the network's work as PNG files; a store gives them apart, see
     /// [`Store::pictures`](crate::Store::pictures).
+    #[serde(skip)]
     pub pictures: Vec<Vec<u8>>,
 }
 
@@ -56,8 +59,8 @@ impl fmt::Display for Training {
     }
 }
 
-/// One training with a fixed loss that went wrong and has no score.
-#[derive(Clone, Debug, PartialEq)]
+/// A training with a fixed loss that went wrong and has no score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FailedTraining {
     /// Name of the loss.
     pub name: String,
@@ -83,11 +86,20 @@ impl fmt::Display for FailedTraining {
     }
 }
 
-/// How one training of a comparison ended.
+/// End of a training of a comparison.
 pub type Ended = Result<Training, FailedTraining>;
 
+/// Serialises a training that ended: with its `score`, or with the `message` of its failure.
+pub(super) fn either<S: Serializer>(ended: &Ended, serializer: S) -> Result<S::Ok, S::Error> {
+    match ended {
+        Ok(training) => training.serialize(serializer),
+        Err(failed) => failed.serialize(serializer),
+    }
+}
+
 /// Purpose of the full trainings at the end of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FinalStage {
     /// Choice of one of the finalists, on the search set.
     Finalists,

@@ -37,7 +37,7 @@ pub fn train_all(
     let (inbox, messages) = Inbox::new();
     std::thread::scope(|scope| {
         let mut executor = workers.executor(scope, task, entries.len(), &inbox);
-        let batch = Batch {
+        let batch = TrainingList {
             executor: &mut *executor,
             entries,
             left: (0..)
@@ -64,11 +64,11 @@ fn trial(id: TrialId, attempt: u32, entry: &Entry) -> Trial {
 }
 
 /// Trainings of a list.
-struct Batch<'a, 'b> {
+struct TrainingList<'a, 'b> {
     executor: &'a mut (dyn Executor + 'b),
     entries: &'a [Entry],
     left: VecDeque<Trial>,
-    /// Times that trials were lost.
+    /// Number of times that each trial was lost.
     lost: HashMap<TrialId, u32>,
     /// Trials in training.
     running: usize,
@@ -76,7 +76,7 @@ struct Batch<'a, 'b> {
     error: Option<SearchError>,
 }
 
-impl<'a> Batch<'a, '_> {
+impl<'a> TrainingList<'a, '_> {
     #[expect(clippy::cast_possible_truncation, reason = "an index of the entries")]
     const fn entry(&self, id: TrialId) -> &'a Entry {
         &self.entries[id as usize]

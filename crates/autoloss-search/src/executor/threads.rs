@@ -7,25 +7,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 use std::time::Instant;
 
-use super::{Executor, Inbox, Message, panic_message};
+use super::inbox::{Executor, Inbox, Message, panic_message};
 use crate::error::SearchError;
 use crate::event::Fate;
 use crate::study::{Failure, Trained, Trial, TrialId, TrialOutcome};
 use crate::task::{Evaluation, Interrupt, Outcome, Reporter, Task, TaskError, parse_loss};
 
 /// An order for a thread.
-type Order = (Trial, Arc<Interrupt>);
+type Assignment = (Trial, Arc<Interrupt>);
 
 /// Threads that end when this value is dropped.
 pub(crate) struct Threads {
     slots: usize,
-    orders: Sender<Order>,
+    orders: Sender<Assignment>,
     /// The interrupt of each trial that was begun; those of ended ones are forgotten with the next trial.
     begun: BTreeMap<TrialId, Arc<Interrupt>>,
 }
 
 impl Threads {
-    /// As many threads as slots, in the scope.
+    /// Starts a thread for each slot, in the scope.
     pub(crate) fn new<'scope>(
         scope: &'scope Scope<'scope, '_>,
         task: &'scope dyn Task,
@@ -35,7 +35,7 @@ impl Threads {
         let told = inbox.clone();
         let start = move || {
             let inbox = told.clone();
-            move |(trial, interrupt): Order| {
+            move |(trial, interrupt): Assignment| {
                 let report = |report| inbox.report(trial.id, report);
                 let outcome = train(task, &trial, &interrupt, &report);
                 inbox.done(trial.id, outcome);
@@ -84,7 +84,7 @@ impl Drop for Threads {
     }
 }
 
-/// Starts `count` threads that do what is sent to the returned channel, and end with it; `start` makes the
+/// Starts `count` threads that take orders from the returned channel, and end with it; `start` makes the
 /// work of one thread. A panic is told to the inbox.
 pub(crate) fn pool<'scope, T: Send + 'scope, W: FnMut(T) + 'scope>(
     scope: &'scope Scope<'scope, '_>,

@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(regret(&some, 3), 0.7 - 0.3);
         assert_eq!(regret(&some, 9), 0.0);
         assert_eq!(regret(&[], 3), 0.0);
-        // Of equal proxy scores the first come first.
+        // Equal proxy scores keep their order.
         assert_eq!(regret(&pairs(&[0.5, 0.5], &[0.1, 0.2]), 1), 0.2 - 0.1);
     }
 

@@ -1,6 +1,6 @@
 //! Fidelity of a proxy: agreement of the proxy's ranking of losses with that of full training.
 //!
-//! A [`panel()`] of losses is trained by both; the [`Report`] compares the two rankings and the costs.
+//! A [`panel()`] of losses is trained by both; the [`FidelityReport`] compares the two rankings and the costs.
 
 mod correlation;
 mod panel;
@@ -19,7 +19,7 @@ pub const LEAST: usize = 8;
 /// Losses with the best proxy scores among which the regret looks for the best one in full training.
 pub const CHOSEN: usize = 3;
 
-/// Why a proxy could not be measured.
+/// Reason for which a proxy could not be measured.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FidelityError {
     /// Full training does too little with too many losses.
@@ -53,7 +53,7 @@ pub struct Trainings {
 }
 
 impl Trainings {
-    /// The trainings with so many seeds of the proxy and of full training, no seed in both; more seeds begin
+    /// The trainings with numbers of seeds of the proxy and of full training, no seed in both; more seeds begin
     /// with the same ones.
     #[must_use]
     pub fn new(panel: &[PanelLoss], seed: u64, (proxy, full): (usize, usize), base: &Job) -> Self {
@@ -139,13 +139,13 @@ impl Fidelity {
 
 /// A panel with all its trainings.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct FidelityReport {
     /// The losses, the best in full training first, those without a score last.
     pub losses: Vec<Tried>,
     seed: u64,
 }
 
-impl Report {
+impl FidelityReport {
     /// Puts the trainings of a panel together; those of other losses are left out. The seed is that of the
     /// bootstrap intervals.
     #[must_use]

@@ -55,7 +55,7 @@ fn failed(name: &str, seed: u64) -> Ended {
 }
 
 /// A panel of as many losses as there are scores, each with one training of a kind.
-fn report(proxy: &[f64], full: &[f64]) -> Report {
+fn report(proxy: &[f64], full: &[f64]) -> FidelityReport {
     let panel: Vec<PanelLoss> = (0..proxy.len()).map(loss).collect();
     let trainings = |scores: &[f64]| -> Vec<Ended> {
         let numbered = scores.iter().enumerate();
@@ -63,7 +63,7 @@ fn report(proxy: &[f64], full: &[f64]) -> Report {
             .map(|(n, score)| training(&format!("l{n}"), 1, *score))
             .collect()
     };
-    Report::new(&panel, &trainings(proxy), &trainings(full), 0)
+    FidelityReport::new(&panel, &trainings(proxy), &trainings(full), 0)
 }
 
 fn line(count: u32) -> Vec<f64> {
@@ -98,7 +98,7 @@ fn stopped_trainings_score_0_and_failed_ones_nothing() {
     proxy[5] = stopped("l5", 1);
     full.push(failed("l6", 3));
     full.push(training("l2", 2, 2.1 + 1e-15));
-    let report = Report::new(&panel, &proxy, &full, 0);
+    let report = FidelityReport::new(&panel, &proxy, &full, 0);
     assert_eq!(report.pairs().len(), 10);
     assert_eq!(report.trained().count(), 10);
     let scores = |name: &str| {
@@ -213,7 +213,7 @@ fn the_toy_task_from_its_panel_to_its_report() {
         })
         .unwrap()
     };
-    let report = Report::new(&panel, &train(&trainings.proxy), &train(&trainings.full), 0);
+    let report = FidelityReport::new(&panel, &train(&trainings.proxy), &train(&trainings.full), 0);
     // The toy task refuses losses that are no tree of operators.
     let natives = panel
         .iter()

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 
-use super::Predictor;
+use super::observations::Predictor;
 use crate::screening::Signature;
 
 /// Parameters of the covariance.
@@ -95,7 +95,7 @@ impl Process {
             let neighbours = from.neighbours(several, earlier).into_iter();
             let likelihood = best.as_ref().map_or(f64::NEG_INFINITY, |b| b.likelihood);
             let better = neighbours.filter_map(fitted).max_by(|a, b| {
-                // Of equals the first.
+                // The first of equals.
                 let order = a.likelihood.total_cmp(&b.likelihood);
                 order.then(std::cmp::Ordering::Greater)
             });
@@ -138,7 +138,7 @@ impl Process {
         (mean, (1.0 - noise - explained).max(1e-12).sqrt())
     }
 
-    /// By how much a loss is expected to be better than the best so far, if it is better.
+    /// Expected improvement of a loss over the best so far.
     pub(crate) fn expected_improvement(&self, signature: &Signature) -> f64 {
         let (mean, deviation) = self.predict(signature);
         let gain = (mean - self.best) / deviation;
@@ -228,7 +228,7 @@ mod tests {
     fn nothing_is_predicted_from_nothing() {
         assert!(Predictor::default().fit(&[]).is_none());
         let one = trained(|_| 0.5, 1).fit(&[]).unwrap();
-        // What is like the only one is expected to score alike; what is not may be better.
+        // Losses like the only one are expected to score alike; others may be better.
         let alike = one.expected_improvement(&along(0.0));
         assert!(one.expected_improvement(&along(1.5)) > alike);
     }

@@ -1,4 +1,4 @@
-//! Screening of random candidates without a search: what becomes of them, and how fast.
+//! Screening of random candidates without a search: their fates, and the rate.
 
 mod report;
 #[cfg(test)]
@@ -26,7 +26,7 @@ const BATCH: u64 = 4096;
 /// Screens random candidates.
 ///
 /// Candidate n is a function of seed and n alone. The workers go through the stages of a batch
-/// of candidates together, and what is looked up is looked up in the candidates' order between two
+/// of candidates together, and earlier verdicts are looked up in the candidates' order between two
 /// stages: neither counts nor verdicts depend on the number of workers. `on_progress` is told the
 /// number screened so far.
 ///
@@ -57,7 +57,7 @@ pub fn screen_random(
     };
     let size = match what.procedure {
         Procedure::Fast => BATCH,
-        // Seconds each: what an interrupt costs is to stay small.
+        // A candidate takes seconds: the cost of an interrupt is to stay small.
         Procedure::Exact | Procedure::Compare => 256,
     };
     for first in (0..what.count).step_by(size as usize) {
@@ -78,10 +78,10 @@ pub fn screen_random(
     Ok(report)
 }
 
-/// What a batch is screened with.
+/// Space, judges and limits that a batch is screened with.
 struct Batch<'a> {
     space: &'a Space,
-    /// One for all branches, or one a branch.
+    /// A judge for all branches together, or a judge for each.
     judges: Vec<&'a Screener>,
     seed: u64,
     procedure: Procedure,
@@ -89,8 +89,8 @@ struct Batch<'a> {
     interrupt: &'a Interrupt,
 }
 
-/// How far a candidate of a batch is.
-enum State {
+/// State of a candidate between two stages of its batch.
+enum CandidateState {
     Flat(Flat),
     Pulled(Pulled),
     /// Judged here.
@@ -231,9 +231,9 @@ impl Batch<'_> {
         });
         look_up_canonical(screener, &mut states, &mut scratches[0]);
         let mut states = on_all(scratches, states, |state, scratch| match state {
-            State::Flat(flat) => match screener.pull(flat, scratch) {
-                Ok(pulled) => State::Pulled(pulled),
-                Err(verdict) => State::New(Arc::new(*verdict)),
+            CandidateState::Flat(flat) => match screener.pull(flat, scratch) {
+                Ok(pulled) => CandidateState::Pulled(pulled),
+                Err(verdict) => CandidateState::New(Arc::new(*verdict)),
             },
             other => other,
         });
@@ -243,17 +243,19 @@ impl Batch<'_> {
             progress();
             state
         });
-        let verdict = |state: &State| match state {
-            State::New(verdict) | State::Known(verdict) => Some(verdict.clone()),
-            State::As(other) => match &states[*other] {
-                State::New(verdict) | State::Known(verdict) => Some(verdict.clone()),
+        let verdict = |state: &CandidateState| match state {
+            CandidateState::New(verdict) | CandidateState::Known(verdict) => Some(verdict.clone()),
+            CandidateState::As(other) => match &states[*other] {
+                CandidateState::New(verdict) | CandidateState::Known(verdict) => {
+                    Some(verdict.clone())
+                }
                 _ => None,
             },
-            State::Flat(_) | State::Pulled(_) | State::Left => None,
+            CandidateState::Flat(_) | CandidateState::Pulled(_) | CandidateState::Left => None,
         };
-        // What is new enters in the candidates' order.
+        // New verdicts enter in the candidates' order.
         for state in &states {
-            if let State::New(verdict) = state {
+            if let CandidateState::New(verdict) = state {
                 screener.remember_shared(verdict.clone());
             }
         }
@@ -265,24 +267,29 @@ impl Batch<'_> {
         self.space.random_loss(&mut draws)
     }
 
-    fn flatten(&self, screener: &Screener, number: u64, scratch: &mut Scratch) -> State {
+    fn flatten(&self, screener: &Screener, number: u64, scratch: &mut Scratch) -> CandidateState {
         let drawing = Instant::now();
         let loss = self.loss(number);
         scratch.stages.structural.seconds += drawing.elapsed().as_secs_f64();
         match screener.flatten(&loss, scratch) {
-            Ok(flat) => State::Flat(flat),
-            Err(reason) => State::Known(Arc::new(Verdict::structural(reason))),
+            Ok(flat) => CandidateState::Flat(flat),
+            Err(reason) => CandidateState::Known(Arc::new(Verdict::structural(reason))),
         }
     }
 
-    fn judge(&self, screener: &Screener, state: State, scratch: &mut Scratch) -> State {
-        let State::Pulled(pulled) = state else {
+    fn judge(
+        &self,
+        screener: &Screener,
+        state: CandidateState,
+        scratch: &mut Scratch,
+    ) -> CandidateState {
+        let CandidateState::Pulled(pulled) = state else {
             return state;
         };
         if self.interrupt.is_set() {
-            return State::Left;
+            return CandidateState::Left;
         }
-        State::New(Arc::new(match screener.gradients(pulled, scratch) {
+        CandidateState::New(Arc::new(match screener.gradients(pulled, scratch) {
             Ok(open) => screener.optimise(open, scratch),
             Err(verdict) => *verdict,
         }))
@@ -290,14 +297,16 @@ impl Batch<'_> {
 }
 
 /// Candidates whose canonical form was judged, or comes before them.
-fn look_up_canonical(screener: &Screener, states: &mut [State], scratch: &mut Scratch) {
+fn look_up_canonical(screener: &Screener, states: &mut [CandidateState], scratch: &mut Scratch) {
     let mut here: HashMap<String, usize> = HashMap::new();
     for (place, state) in states.iter_mut().enumerate() {
-        let State::Flat(flat) = state else { continue };
+        let CandidateState::Flat(flat) = state else {
+            continue;
+        };
         if let Some(verdict) = screener.known(flat) {
-            *state = State::Known(verdict);
+            *state = CandidateState::Known(verdict);
         } else if let Some(earlier) = here.get(flat.canonical()) {
-            *state = State::As(*earlier);
+            *state = CandidateState::As(*earlier);
         } else {
             here.insert(flat.canonical().to_owned(), place);
             continue;
@@ -307,15 +316,15 @@ fn look_up_canonical(screener: &Screener, states: &mut [State], scratch: &mut Sc
 }
 
 /// Candidates whose gradients are those of one that was judged, or comes before them.
-fn look_up_gradients(screener: &Screener, states: &mut [State], scratch: &mut Scratch) {
+fn look_up_gradients(screener: &Screener, states: &mut [CandidateState], scratch: &mut Scratch) {
     let mut here = HashMap::new();
     let mut same: Vec<Option<usize>> = vec![None; states.len()];
     for (place, state) in states.iter_mut().enumerate() {
-        let State::Pulled(pulled) = state else {
+        let CandidateState::Pulled(pulled) = state else {
             continue;
         };
         if let Some(verdict) = screener.alike(pulled, scratch) {
-            *state = State::Known(verdict);
+            *state = CandidateState::Known(verdict);
         } else if let Some(fingerprint) = pulled.fingerprint()
             && let Some(earlier) = here.insert(fingerprint, place)
         {
@@ -326,15 +335,15 @@ fn look_up_gradients(screener: &Screener, states: &mut [State], scratch: &mut Sc
     }
     for (place, earlier) in same.iter().enumerate() {
         if let Some(earlier) = earlier {
-            states[place] = State::As(*earlier);
+            states[place] = CandidateState::As(*earlier);
         }
     }
-    // Those that equal one that equals another.
+    // A candidate may equal one that itself equals another.
     for place in 0..states.len() {
-        if let State::As(other) = states[place]
-            && let State::As(first) = states[other]
+        if let CandidateState::As(other) = states[place]
+            && let CandidateState::As(first) = states[other]
         {
-            states[place] = State::As(first);
+            states[place] = CandidateState::As(first);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What screening random candidates is asked for and what it tells.
+//! Parameters and results of screening random candidates.
 
 use crate::screening::{Judgement, Stages};
 
@@ -13,10 +13,10 @@ pub struct Passed {
     pub g: Option<f64>,
 }
 
-/// How candidates are judged.
+/// Procedure by which candidates are judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Procedure {
-    /// As a search does.
+    /// The fast procedure of a search.
     #[default]
     Fast,
     /// In f64, step by step, without any shortcut: seconds a candidate.
@@ -25,7 +25,7 @@ pub enum Procedure {
     Compare,
 }
 
-/// Which random candidates are screened, and how.
+/// Random candidates to screen, and the procedure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RandomScreening {
     /// Number of candidates.
@@ -34,18 +34,18 @@ pub struct RandomScreening {
     pub seed: u64,
     /// Threads.
     pub workers: usize,
-    /// How they are judged.
+    /// Procedure by which they are judged.
     pub procedure: Procedure,
 }
 
-/// How the fast and the exact verdicts agree.
+/// Agreement of the fast and the exact verdicts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Agreement {
     /// Candidates judged both ways.
     pub candidates: u64,
-    /// Of these, candidates that pass exactly.
+    /// Candidates among these that pass exactly.
     pub exact_passed: u64,
-    /// Those where one passes and the other does not.
+    /// Candidates that pass one procedure alone.
     pub disagreements: Vec<Disagreement>,
 }
 
@@ -56,7 +56,7 @@ impl Agreement {
         self.lost_ones().count()
     }
 
-    /// Of these, candidates that would pass without shortcuts. The others do not pass in single
+    /// Candidates among these that would pass without shortcuts. The others do not pass in single
     /// precision at all, in which networks are trained: its range or its digits do not do.
     #[must_use]
     pub fn lost_by_shortcuts(&self) -> usize {
@@ -78,7 +78,7 @@ pub struct Disagreement {
     pub formula: String,
     /// The fast judgement.
     pub fast: Judgement,
-    /// Why it did not pass the fast way.
+    /// Reason of the fast procedure, where the candidate did not pass it.
     pub reason: Option<String>,
     /// g by the fast computation without shortcuts; `None` where a value or gradient is not finite.
     pub fast_g: Option<f64>,
@@ -90,7 +90,7 @@ pub struct Disagreement {
     pub exact_g: Option<f64>,
 }
 
-/// What became of some random candidates.
+/// Fates of random candidates, and the cost of their screening.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScreenReport {
     /// Candidates drawn; fewer than asked for after an interrupt.
@@ -107,9 +107,9 @@ pub struct ScreenReport {
     pub seconds: f64,
     /// Counts and seconds of the stages, summed over the workers.
     pub stages: Stages,
-    /// Those that passed, the highest g first, of equal ones the first drawn.
+    /// Candidates that passed, the highest g first, of equal ones the first drawn.
     pub best: Vec<Passed>,
-    /// How both ways agree, if candidates were judged both ways.
+    /// Agreement of both procedures, if candidates were judged by both.
     pub agreement: Option<Agreement>,
 }
 

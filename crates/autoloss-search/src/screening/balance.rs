@@ -130,7 +130,7 @@ mod tests {
         let balanced = balance.balanced(&small, &screening, &mut scratch);
         let after = screening.branch_norms(&balanced, &mut scratch)[0].unwrap();
         assert!((after / wanted - 1.0).abs() < 0.01, "{balanced}");
-        // It is trained as it is printed.
+        // The loss is trained as it is printed.
         assert_eq!(loss(&balanced.to_string()), balanced);
         assert_eq!(unbalanced(&balanced), loss("tanh(square(yhat - y))"));
         let without = loss("y * y");

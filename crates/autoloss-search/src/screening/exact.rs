@@ -1,5 +1,5 @@
-//! The verdict as the method defines it: in f64, step by step, every sample to the end, no look at
-//! other candidates. It takes seconds a candidate, and is what the shortcuts are measured by.
+//! The verdict as the method defines it: in f64, step by step, every sample to the end, without comparison to
+//! other candidates. A candidate takes seconds; the shortcuts are measured by this computation.
 
 use autoloss_expr::{Adam, Exact, Loss, NotFinite, Program};
 
@@ -18,7 +18,7 @@ struct ExactBranch<'a> {
     stored: &'a BranchSample,
     exact: Exact<'a>,
     fields: Vec<Vec<f64>>,
-    /// What the derived inputs follow by, if the program uses one.
+    /// Computation of the derived inputs, if the program uses one.
     derived: Option<&'a dyn Derived>,
 }
 

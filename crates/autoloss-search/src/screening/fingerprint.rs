@@ -1,7 +1,7 @@
-//! Which way a loss pulls the stored predictions: equal for losses that pull the same way.
+//! Fingerprints of the direction in which a loss pulls the stored predictions: equal for losses that pull the same way.
 //!
 //! The gradient equivalence of the paper compares norms, which cannot tell a loss from its negative
-//! and depend on its scale. What optimising with Adam depends on is the direction, sign included,
+//! and depend on its scale. Optimising with Adam depends on the direction, sign included,
 //! and not the scale. The direction is told by a few pseudo-random projections.
 
 /// Projections compared.

@@ -1,4 +1,4 @@
-//! g(L; ξ): by how much optimising the stored predictions raises the metric.
+//! g(L; ξ): the gain of the metric by optimising the stored predictions.
 
 use autoloss_expr::{Adam, NotFinite, Program};
 
@@ -40,7 +40,7 @@ impl Screener {
         Gain::Known(sum / count)
     }
 
-    /// What a sample gained by a score, in the terms of the threshold.
+    /// Gain of a sample by a score, in the terms of the threshold.
     pub(super) fn gained(&self, b: usize, score: f64) -> f64 {
         let gain = score - self.before[b];
         match 1.0 - self.before[b] {
@@ -49,7 +49,7 @@ impl Screener {
         }
     }
 
-    /// What a few steps on the first sample tell of most of the hopeless: see
+    /// Gain after a few steps on the first sample, which tells most hopeless losses: see
     /// `screening.early_share`. `None` where nothing is clear by then.
     pub(super) fn early_gain(&self, programs: &[Program], scratch: &mut Scratch) -> Option<Gain> {
         let steps = (self.settings.early_share * self.settings.steps as f64).round() as usize;
@@ -64,7 +64,7 @@ impl Screener {
         (gain < self.settings.early_gain * possible).then_some(Gain::Early(gain, steps))
     }
 
-    /// How a branch's predictions are optimised.
+    /// Adam as a branch's predictions are optimised by it.
     pub(super) fn adam(&self, spec: &BranchSpec, steps: usize) -> Adam {
         let bounded = self.settings.predictions == Predictions::Bounded
             && spec.inputs[spec.prediction()].is_softmax();
@@ -82,7 +82,7 @@ impl Screener {
         }
     }
 
-    /// ξ(ŷ*_b, y_b): the metric of a sample's predictions after so many steps.
+    /// ξ(ŷ*_b, y_b): the metric of a sample's predictions after `steps` steps.
     pub(super) fn optimised_score(
         &self,
         b: usize,
@@ -151,18 +151,18 @@ fn optimise(
     Ok(())
 }
 
-/// What is known of g.
+/// Knowledge of g.
 pub(super) enum Gain {
     Known(f64),
-    /// An upper bound below the threshold, and after how many samples.
+    /// An upper bound below the threshold, and the number of samples that it is known after.
     AtMost(f64, usize),
-    /// The first sample's gain after so few steps that it will not do.
+    /// A gain of the first sample that is too small after the first steps, and their number.
     Early(f64, usize),
     Invalid(String),
 }
 
 impl Gain {
-    /// The judgement, why it is none better, and g.
+    /// The judgement, the reason where the candidate does not pass, and g.
     pub(super) fn judged(
         self,
         threshold: f64,

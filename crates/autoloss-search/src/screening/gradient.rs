@@ -73,7 +73,7 @@ impl Screener {
         }
     }
 
-    /// The verdict over what is not to be judged: it passes, with its gradients' norms.
+    /// The verdict over a loss that is not to be judged: it passes, with its gradients' norms.
     pub(super) fn measure(&self, loss: &Loss, scratch: &mut Scratch) -> Verdict {
         let mut verdict = Verdict::unasked(String::new());
         // A native loss has no program; held fixed, it does not tell candidates apart either.
@@ -126,7 +126,7 @@ pub(super) fn gradient_at<'a>(
     (value, &scratch.gradients[spec.prediction()])
 }
 
-/// What is wrong with the value or the gradient of a sample, if something is.
+/// Fault of the value or the gradient of a sample; `None` where both are finite.
 fn wrong(sample: usize, value: f64, direction: &Direction) -> Option<String> {
     if !value.is_finite() {
         return Some(format!("the loss value of sample {sample} is {value}"));

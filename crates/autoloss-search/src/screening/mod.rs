@@ -1,9 +1,9 @@
-//! Screening (the paper's loss rejection): is a candidate worth a proxy training?
+//! Screening (the paper's loss rejection): the choice of the candidates that are worth a proxy training.
 //!
 //! No network is involved: the stored predictions of a few samples are optimised themselves, and a
 //! candidate that does not bring them near their targets, by the task's metric, is rejected. The
-//! stages run from the cheapest to the dearest, and each is a function of the loss and of what
-//! was judged before it in a fixed order, so it does not matter which worker computes it:
+//! stages run from the cheapest to the dearest, and each is a function of the loss and of the verdicts
+//! before it in a fixed order, whichever worker computes it:
 //!
 //! 1. structural: a branch without prediction or without target is hopeless;
 //! 2. cached: a canonical form that was judged has its verdict;
@@ -14,12 +14,13 @@
 //!    (`screening.early_share`).
 
 mod balance;
+mod cache;
 mod exact;
 mod fingerprint;
 mod gain;
 mod gradient;
-mod known;
 mod logits;
+mod on_the_way;
 mod optimisation;
 mod pending;
 mod samples;
@@ -43,5 +44,5 @@ pub(crate) use signature::Signature;
 pub use stages::{Stage, Stages};
 pub(crate) use verdict::Past;
 pub use verdict::{Judgement, Verdict};
-pub(crate) use whole::Looked;
+pub(crate) use whole::Prescreened;
 pub use whole::{Screened, Screening};

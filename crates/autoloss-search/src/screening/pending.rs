@@ -1,4 +1,4 @@
-//! Candidates between the stages: what is known of them before there is a verdict.
+//! Candidates between the stages, before there is a verdict.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Open {
     }
 }
 
-/// What the stages before the optimisation give.
+/// Result of the stages before the optimisation.
 pub enum Prepared {
     /// Hopeless by its inputs alone; the reason.
     Structural(String),
@@ -78,7 +78,7 @@ impl Verdict {
         }
     }
 
-    /// The same for a candidate with the same gradients.
+    /// The verdict for another candidate with the same gradients.
     pub(super) fn of_another(&self, pulled: Pulled) -> Self {
         Self {
             judgement: self.judgement,

@@ -51,7 +51,7 @@ pub(super) fn scores(
     samples.iter().enumerate().map(score).collect()
 }
 
-/// One list of samples for each branch by itself, scored by the branch's own metric.
+/// A list of samples for each branch by itself, scored by the branch's own metric.
 pub(super) fn by_branch(
     task: &dyn Task,
     samples: Vec<Sample>,

@@ -4,7 +4,7 @@ use autoloss_expr::Workspace;
 
 use super::stages::Stages;
 
-/// What one worker needs to screen, reused from candidate to candidate.
+/// Memory of one worker for screening, reused from candidate to candidate.
 #[derive(Default)]
 pub struct Scratch {
     pub(super) workspace: Workspace,

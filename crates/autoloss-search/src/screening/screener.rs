@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use autoloss_expr::{Branch, Loss};
 
-use super::known::Known;
+use super::cache::VerdictCache;
+use super::on_the_way::OnTheWay;
 use super::pending::{Flat, Open, Prepared, Pulled};
 use super::scratch::Scratch;
-use super::signature::OnTheWay;
 use super::verdict::{Judgement, Past, Verdict};
 use super::{logits, samples};
 use crate::error::SearchError;
@@ -19,15 +19,15 @@ use crate::task::{BranchSpec, Sample, Task};
 pub struct Screener {
     pub(super) settings: ScreeningSettings,
     pub(super) branches: Vec<BranchSpec>,
-    /// The first of them among the task's.
+    /// Position of the first of them among the task's.
     first: usize,
     /// Number of branches of the task.
     pub(super) of: usize,
     pub(super) samples: Vec<Sample>,
     /// ξ(ŷ_b, y_b) of the stored predictions.
     pub(super) before: Vec<f64>,
-    known: Mutex<Known>,
-    /// What signatures are taken at.
+    known: Mutex<VerdictCache>,
+    /// Inputs that signatures are taken at, computed when the first one is.
     pub(super) on_the_way: OnceLock<OnTheWay>,
 }
 
@@ -109,7 +109,7 @@ impl Screener {
         if let Some(verdict) = &alike
             && verdict.judgement != Judgement::Passed
         {
-            // Not kept: a later look finds the same.
+            // Not kept: a later comparison of gradients finds the same.
             return Prepared::Known(Arc::new(verdict.of_another(pulled)));
         }
         match (self.gradients(pulled, scratch), alike) {
@@ -131,8 +131,8 @@ impl Screener {
         self.remember(self.optimise(open, scratch))
     }
 
-    /// The stages up to the first steps of the last one: what is open then is likely to pass.
-    pub(crate) fn look(&self, loss: &Loss, scratch: &mut Scratch) -> Prepared {
+    /// The stages up to the first steps of the last one: a candidate that is open then is likely to pass.
+    pub(crate) fn prescreen(&self, loss: &Loss, scratch: &mut Scratch) -> Prepared {
         match self.prepare(loss, scratch) {
             Prepared::Open(open) => match self.early(open, scratch) {
                 Ok(open) => Prepared::Open(open),
@@ -142,7 +142,7 @@ impl Screener {
         }
     }
 
-    /// What [`Screener::look`] left open.
+    /// The verdict over a candidate that [`Screener::prescreen`] left open.
     pub(crate) fn finish(&self, open: &Open, scratch: &mut Scratch) -> Arc<Verdict> {
         self.remember(self.late(open, scratch))
     }
@@ -166,7 +166,7 @@ impl Screener {
         self.remember_shared(Arc::new(verdict))
     }
 
-    /// The same for a verdict that is shared already.
+    /// Keeps a verdict that is shared already; the first over a canonical form stays.
     pub fn remember_shared(&self, verdict: Arc<Verdict>) -> Arc<Verdict> {
         self.lock().remember(verdict)
     }
@@ -197,7 +197,7 @@ impl Screener {
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VerdictCache> {
         // A map whose every change is a whole insertion stays sound when a holder panics.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

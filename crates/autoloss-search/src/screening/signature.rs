@@ -1,4 +1,4 @@
-//! Which way a loss pulls predictions on their way to the targets, in a few numbers: losses alike in
+//! Direction in which a loss pulls predictions on their way to the targets, in a few numbers: losses alike in
 //! this train networks alike, whatever their formulas, and so their scores can be predicted from
 //! each other. (ours)
 //!
@@ -10,14 +10,11 @@ use autoloss_expr::Loss;
 
 use super::fingerprint::mixed;
 use super::gradient::gradient_at;
+use super::on_the_way::{OnTheWay, PLACES, towards_target};
 use super::scratch::Scratch;
 use super::screener::Screener;
 use super::whole::Screening;
-use crate::branch::{double, single};
-use crate::task::{BranchSample, BranchSpec};
-
-/// How far predictions are on their way to the targets where gradients are taken.
-const PLACES: [f32; 3] = [0.0, 0.5, 0.9];
+use crate::task::BranchSpec;
 
 /// Numbers of a sketch.
 const SKETCH: usize = 512;
@@ -45,7 +42,7 @@ impl Signature {
         })
     }
 
-    /// How many branches it tells of.
+    /// Number of branches.
     pub(crate) fn branches(&self) -> usize {
         self.0.len() / PLACES.len()
     }
@@ -122,11 +119,8 @@ impl Screening {
     }
 }
 
-/// The inputs of each branch at each place for each sample.
-pub(super) type OnTheWay = Vec<[Vec<Vec<Vec<f32>>>; PLACES.len()]>;
-
 impl Screener {
-    /// One sketch a branch and place.
+    /// A sketch for each branch and place.
     fn sketches(&self, loss: &Loss, scratch: &mut Scratch) -> Vec<[f32; SKETCH]> {
         let Ok(flat) = self.programs(loss) else {
             return vec![[0.0; SKETCH]; PLACES.len() * self.branches.len()];
@@ -159,23 +153,6 @@ impl Screener {
         };
         self.branches.iter().enumerate().map(of_branch).collect()
     }
-}
-
-/// The inputs of a branch with the prediction that much nearer to the target.
-fn towards_target(branch: &BranchSample, spec: &BranchSpec, share: f32) -> Vec<Vec<f32>> {
-    let mut inputs = branch.inputs.clone();
-    let target = &branch.inputs[spec.target()];
-    let place = spec.prediction();
-    for (prediction, target) in inputs[place].iter_mut().zip(target) {
-        *prediction += share * (target - *prediction);
-    }
-    if let Some(derived) = &branch.derived {
-        let values = derived.values(&double(&inputs[place]));
-        for (place, values) in spec.derived().zip(values) {
-            inputs[place] = single(&values);
-        }
-    }
-    inputs
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The screening of CSE-AutoLoss (Liu et al. 2021, arXiv 2102.04700), in its manner: a loss must show on
 //! made-up predictions that minimising it leads them to their targets. Neither the network nor the
-//! metric is asked, which is what sets it apart from AutoLoss-Zero's loss rejection.
+//! metric is asked, unlike in AutoLoss-Zero's loss rejection.
 
 use autoloss_expr::Shape;
 use rand::RngExt;
@@ -10,8 +10,8 @@ use crate::branch::{double, single};
 use crate::seed::{Stream, generator};
 use crate::task::{BranchSample, BranchScorer, BranchSpec, Role, Sample, Scorer};
 
-/// Replaces the stored predictions by made-up ones, and the metrics by how near to the targets they
-/// are.
+/// Replaces the stored predictions by made-up ones, and the metrics by their nearness to the
+/// targets.
 pub(super) fn simulate(samples: &mut [Sample], specs: &[BranchSpec], seed: u64) {
     for (number, sample) in samples.iter_mut().enumerate() {
         let mut rng = generator(seed, Stream::Simulation, number as u64);
@@ -61,7 +61,7 @@ fn to_probabilities(numbers: &mut [f32], branch: &BranchSample) {
     }
 }
 
-/// How near a prediction is to its target: 1 there, 0 where it was made up. Probabilities are compared by
+/// Nearness of a prediction to its target: 1 there, 0 where it was made up. Probabilities are compared by
 /// their class, since a loss may move that of the right class alone.
 fn scorer((branch, spec): (&BranchSample, &BranchSpec)) -> BranchScorer {
     let target = branch.inputs[spec.target()].clone();

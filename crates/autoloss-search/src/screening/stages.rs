@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-/// How often a stage ran and how long it took.
+/// Number of runs of a stage, and their duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stage {
     /// Candidates that reached the stage.
     pub count: u64,
-    /// Of these, candidates whose verdict fell there.
+    /// Candidates among these whose verdict fell there.
     pub decided: u64,
     /// Seconds, summed over the workers.
     pub seconds: f64,
@@ -16,7 +16,7 @@ pub struct Stage {
 /// The stages of screening.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stages {
-    /// Drawing the candidate and looking at its inputs.
+    /// Drawing the candidate and checking its inputs.
     pub structural: Stage,
     /// Flattening the candidate and looking its canonical form up.
     pub cached: Stage,

@@ -13,7 +13,7 @@ impl Screener {
     /// The first two stages, without the look-up.
     ///
     /// # Errors
-    /// Why the loss is hopeless by its inputs alone.
+    /// The reason for which the loss is hopeless by its inputs alone.
     pub fn flatten(&self, loss: &Loss, scratch: &mut Scratch) -> Result<Flat, String> {
         let stage = &mut scratch.stages.structural;
         let structural = stage.timed(|| self.structural(loss));
@@ -24,7 +24,7 @@ impl Screener {
         scratch.stages.cached.timed(|| self.programs(loss))
     }
 
-    /// Why a loss is hopeless whatever it computes, if it is.
+    /// Reason for which a loss is hopeless whatever it computes; `None` if it is not.
     pub(super) fn structural(&self, loss: &Loss) -> Option<String> {
         for (spec, branch) in self.branches.iter().zip(self.mine(loss)) {
             let uses = |wanted: &dyn Fn(&InputSpec) -> bool| {

@@ -2,7 +2,7 @@
 
 use super::fingerprint::Fingerprint;
 
-/// What screening makes of a candidate.
+/// Judgement of screening about a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
     /// A branch uses no differentiable input, or none that knows the target: nothing was computed.
@@ -15,12 +15,25 @@ pub enum Judgement {
     Passed,
 }
 
+impl Judgement {
+    /// The judgement as results name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Structural => "structural",
+            Self::Invalid => "invalid",
+            Self::Rejected => "rejected",
+            Self::Passed => "passed",
+        }
+    }
+}
+
 /// The verdict over one candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
-    /// What became of it.
+    /// The judgement.
     pub judgement: Judgement,
-    /// Why, where it did not pass.
+    /// Reason, where the candidate did not pass.
     pub reason: Option<String>,
     /// g(L; ξ), the mean gain of the metric; `None` where it was not needed to the end.
     pub g: Option<f64>,
@@ -59,9 +72,9 @@ impl Verdict {
 
 /// The verdict of an earlier part of a run over a loss.
 pub struct Past {
-    /// What became of it.
+    /// The judgement.
     pub judgement: Judgement,
-    /// Why, where it did not pass.
+    /// Reason, where the candidate did not pass.
     pub reason: Option<String>,
     /// g(L; ξ).
     pub g: Option<f64>,

@@ -27,17 +27,17 @@ struct Part {
     fixed: bool,
 }
 
-/// What screening makes of a whole candidate.
+/// Result of screening a whole candidate.
 pub enum Screened {
     /// Hopeless by its inputs.
     Structural,
     /// Rejected before.
     Known,
-    /// It passed, or was rejected just now.
+    /// Passed, or rejected just now.
     Judged(Arc<Verdict>),
 }
 
-/// Where the verdict over a branch comes from.
+/// Source of the verdict over a branch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// The inputs of its formula alone.
@@ -48,11 +48,11 @@ enum Source {
     New,
 }
 
-/// What a look at a candidate makes of it.
-pub(crate) enum Looked {
-    /// It is settled.
+/// Result of screening a candidate without the costly end.
+pub(crate) enum Prescreened {
+    /// Settled.
     Screened(Screened),
-    /// It is likely to pass; [`Screening::finish`] tells.
+    /// Likely to pass; [`Screening::finish`] gives the verdict.
     Open(Box<Open>),
 }
 
@@ -75,7 +75,7 @@ impl Screening {
             });
         }
         let space = Space::new(&settings.search, specs)?;
-        // The branches' own metrics start at different heights: what counts is how much of the rest
+        // The branches' own metrics start at different heights: the share counts by which the rest
         // is gained.
         let mut settings = settings.clone();
         settings.screening.normalise = true;
@@ -105,7 +105,7 @@ impl Screening {
         self.parts.iter().map(|part| (&part.screener, part.fixed))
     }
 
-    /// The verdict over a candidate, and how many of its branches passed before it fell. A candidate that
+    /// The verdict over a candidate, and the number of its branches that passed before it fell. A candidate that
     /// falls by its inputs or by an earlier verdict is still [`Screened::Judged`] if an earlier branch of it
     /// was judged just now: a run that records the candidate knows that branch after a resume, too.
     pub fn screen(&self, loss: &Loss, scratch: &mut Scratch) -> (Screened, usize) {
@@ -131,27 +131,27 @@ impl Screening {
         (Screened::Judged(verdict), self.parts.len())
     }
 
-    /// The verdict over a candidate, and how many of its branches passed before it fell; the costly
+    /// The verdict over a candidate, and the number of its branches that passed before it fell; the costly
     /// end of screening is left out, where all branches are screened together.
-    pub(crate) fn look(&self, loss: &Loss, scratch: &mut Scratch) -> (Looked, usize) {
+    pub(crate) fn prescreen(&self, loss: &Loss, scratch: &mut Scratch) -> (Prescreened, usize) {
         let [one] = self.parts.as_slice() else {
             let (screened, passed) = self.screen(loss, scratch);
-            return (Looked::Screened(screened), passed);
+            return (Prescreened::Screened(screened), passed);
         };
-        let looked = match one.screener.look(loss, scratch) {
-            Prepared::Structural(_) => Looked::Screened(Screened::Structural),
+        let prescreened = match one.screener.prescreen(loss, scratch) {
+            Prepared::Structural(_) => Prescreened::Screened(Screened::Structural),
             Prepared::Known(verdict) if verdict.judgement != Judgement::Passed => {
-                Looked::Screened(Screened::Known)
+                Prescreened::Screened(Screened::Known)
             }
             Prepared::Known(verdict) | Prepared::Settled(verdict) => {
-                Looked::Screened(Screened::Judged(verdict))
+                Prescreened::Screened(Screened::Judged(verdict))
             }
-            Prepared::Open(open) => Looked::Open(Box::new(open)),
+            Prepared::Open(open) => Prescreened::Open(Box::new(open)),
         };
-        (looked, 0)
+        (prescreened, 0)
     }
 
-    /// The verdict over what a look left open.
+    /// The verdict over a candidate that [`Screening::prescreen`] left open.
     pub(crate) fn finish(&self, open: &Open, scratch: &mut Scratch) -> Arc<Verdict> {
         self.parts[0].screener.finish(open, scratch)
     }

@@ -3,13 +3,25 @@
 use super::error::{SettingsError, check};
 use super::screening::ScreeningSettings;
 use super::search::{Place, SearchSettings, Strategy};
-use crate::random::MAX_DEPTH;
+
+/// Largest depth of random trees that settings may ask for; complete trees of this depth stay below
+/// [`MAX_NODES`](crate::MAX_NODES).
+pub const MAX_DEPTH: usize = 7;
+
+const SHARE: &str = "a number from 0 to 1";
+const AT_LEAST_ONE: &str = "at least 1";
 
 impl SearchSettings {
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
-        let share = |value: f64| (0.0..=1.0).contains(&value);
-        const SHARE: &str = "a number from 0 to 1";
-        const AT_LEAST_ONE: &str = "at least 1";
+        self.validate_run()?;
+        self.validate_evolution()?;
+        self.validate_proposals()?;
+        self.validate_trainings()?;
+        self.operators().map(|_| ())
+    }
+
+    /// Seed, budget and workers.
+    fn validate_run(&self) -> Result<(), SettingsError> {
         check(
             i64::try_from(self.seed).is_ok(),
             "search.seed",
@@ -45,7 +57,11 @@ impl SearchSettings {
             "search.trial_time",
             self.trial_time.unwrap_or_default(),
             "seconds above 0 and at most 1e9, or no such key for no limit",
-        )?;
+        )
+    }
+
+    /// Population and offspring.
+    fn validate_evolution(&self) -> Result<(), SettingsError> {
         check(
             self.population >= 1,
             "search.population",
@@ -58,27 +74,21 @@ impl SearchSettings {
             self.initial,
             "at least 1 and at most `search.population`",
         )?;
-        check(
-            share(self.tournament),
-            "search.tournament",
-            self.tournament,
-            SHARE,
-        )?;
-        check(share(self.copy), "search.copy", self.copy, SHARE)?;
-        check(share(self.restart), "search.restart", self.restart, SHARE)?;
-        check(
-            share(self.crossover),
-            "search.crossover",
-            self.crossover,
-            SHARE,
-        )?;
-        check(
-            share(self.constants),
-            "search.constants",
-            self.constants,
-            SHARE,
-        )?;
-        check(share(self.tuning), "search.tuning", self.tuning, SHARE)?;
+        for (key, value) in [
+            ("search.tournament", self.tournament),
+            ("search.copy", self.copy),
+            ("search.restart", self.restart),
+            ("search.crossover", self.crossover),
+            ("search.constants", self.constants),
+            ("search.tuning", self.tuning),
+        ] {
+            check((0.0..=1.0).contains(&value), key, value, SHARE)?;
+        }
+        Ok(())
+    }
+
+    /// Random losses, choices and draws.
+    fn validate_proposals(&self) -> Result<(), SettingsError> {
         check(
             (1..=MAX_DEPTH).contains(&self.depth),
             "search.depth",
@@ -108,7 +118,11 @@ impl SearchSettings {
             "search.policy_samples",
             self.policy_samples,
             "from 2 to 10000",
-        )?;
+        )
+    }
+
+    /// Rungs, further trainings of leaders, and the full trainings at the end.
+    fn validate_trainings(&self) -> Result<(), SettingsError> {
         let rising = self.rungs.windows(2).all(|pair| pair[0] < pair[1]);
         let inside = |rung: &f64| *rung > 0.0 && *rung < 1.0;
         check(
@@ -129,25 +143,14 @@ impl SearchSettings {
             self.leader_trainings,
             "from 1 to 100",
         )?;
-        check(
-            self.final_seeds <= 1000,
-            "search.final_seeds",
-            self.final_seeds,
-            "at most 1000",
-        )?;
-        check(
-            self.finalist_seeds <= 1000,
-            "search.finalist_seeds",
-            self.finalist_seeds,
-            "at most 1000",
-        )?;
-        check(
-            self.final_losses <= 1000,
-            "search.final_losses",
-            self.final_losses,
-            "at most 1000",
-        )?;
-        self.operators().map(|_| ())
+        for (key, value) in [
+            ("search.final_seeds", self.final_seeds),
+            ("search.finalist_seeds", self.finalist_seeds),
+            ("search.final_losses", self.final_losses),
+        ] {
+            check(value <= 1000, key, value, "at most 1000")?;
+        }
+        Ok(())
     }
 }
 
@@ -181,12 +184,7 @@ impl ScreeningSettings {
             ("screening.early_share", self.early_share),
             ("screening.early_gain", self.early_gain),
         ] {
-            check(
-                (0.0..=1.0).contains(&value),
-                key,
-                value,
-                "a number from 0 to 1",
-            )?;
+            check((0.0..=1.0).contains(&value), key, value, SHARE)?;
         }
         Ok(())
     }

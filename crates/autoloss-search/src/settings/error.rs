@@ -13,9 +13,9 @@ pub enum SettingsError {
     Range {
         /// The key with its section.
         key: &'static str,
-        /// What was given.
+        /// Value that was given.
         value: String,
-        /// What is allowed.
+        /// Values that are allowed.
         expected: &'static str,
     },
     /// A formula that a branch is to be held fixed to.
@@ -23,7 +23,7 @@ pub enum SettingsError {
     Fixed {
         /// The branch named.
         branch: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// A loss that the population is to begin with.
@@ -31,7 +31,7 @@ pub enum SettingsError {
     Start {
         /// The loss as it was given.
         text: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// An operator that does not exist.

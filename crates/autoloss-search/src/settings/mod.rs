@@ -13,6 +13,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::MAX_DEPTH;
 pub use error::SettingsError;
 pub use screening::{Branches, Predictions, ScreeningSettings};
 pub(crate) use search::RestartBranches;
@@ -25,7 +26,7 @@ pub use text::{add_defaults, key_value, parse_toml, read_table, set_key};
 pub struct Settings {
     /// Proposals, trainings and the end of a search.
     pub search: SearchSettings,
-    /// Which candidates are worth an evaluation.
+    /// Choice of the candidates that are worth an evaluation.
     pub screening: ScreeningSettings,
 }
 
@@ -72,7 +73,7 @@ impl Settings {
     /// Checks every value's range.
     ///
     /// # Errors
-    /// Names the first key that is out of range and what was expected.
+    /// Names the first key that is out of range, and its range.
     pub fn validate(&self) -> Result<(), SettingsError> {
         self.search.validate()?;
         self.screening.validate()

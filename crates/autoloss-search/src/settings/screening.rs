@@ -1,4 +1,4 @@
-//! The `[screening]` section: which candidates are worth an evaluation.
+//! The `[screening]` section: the choice of the candidates that are worth an evaluation.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,25 +23,25 @@ pub struct ScreeningSettings {
     pub early_gain: f64,
 }
 
-/// How the branches of a task are screened.
+/// Procedure for the branches of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Branches {
-    /// Each by itself, by a metric of its own.
+    /// Each branch by itself, by a metric of its own.
     Apart,
-    /// All together, by the task's metric.
+    /// All branches together, by the task's metric.
     Together,
 }
 
-/// How the stored predictions are moved in screening.
+/// Optimisation of the stored predictions in screening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Predictions {
-    /// Themselves; class probabilities are put back into [0, 1] after each step.
+    /// Predictions themselves; class probabilities are put back into [0, 1] after each step.
     Bounded,
-    /// Themselves, wherever that leads.
+    /// Predictions themselves, without bounds.
     Free,
-    /// By way of their logits, where they are class probabilities.
+    /// Through their logits, where they are class probabilities.
     Logits,
 }
 

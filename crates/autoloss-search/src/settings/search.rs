@@ -1,4 +1,4 @@
-//! The `[search]` section: how candidates are proposed and evaluated.
+//! The `[search]` section: proposals and evaluations of candidates.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{SettingsError, check};
 
-/// Where candidates come from.
+/// Source of candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
@@ -31,7 +31,7 @@ impl Strategy {
     }
 }
 
-/// Where the trainings of a search run.
+/// Place of the trainings of a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
@@ -42,12 +42,12 @@ pub enum Place {
     Processes,
 }
 
-/// What a restart in the course of evolution makes anew. The paper speaks of a fresh random tree and
+/// Branches that a restart in the course of evolution makes anew. The paper speaks of a fresh random tree and
 /// is silent about losses of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestartBranches {
-    /// One branch of the parent, drawn uniformly from those that are searched.
+    /// A single branch of the parent, drawn uniformly from those that are searched.
     One,
     /// All branches that are searched: nothing of the parent is left.
     All,

@@ -1,5 +1,5 @@
 //! Settings as people write them: TOML, and single ones as `KEY=VALUE`. Faults are told by place or key,
-//! in words of this program.
+//! in the terms of this program.
 
 use autoloss_expr::nearest;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ const SHOWN: usize = 60;
 /// Reads TOML.
 ///
 /// # Errors
-/// Line, column and what is wrong there.
+/// Line, column and fault.
 pub fn parse_toml(text: &str) -> Result<Table, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(line) = text.lines().position(is_too_deep) {
@@ -69,7 +69,7 @@ pub fn add_defaults(table: &mut Table, mut defaults: Table) {
 /// Settings from a table; `root` is the name of the table with a point, or empty.
 ///
 /// # Errors
-/// The key, the value found and what was expected.
+/// The key, the value found and the values expected.
 pub fn read_table<T: DeserializeOwned>(table: Table, root: &str) -> Result<T, String> {
     table.try_into().map_err(|error: toml::de::Error| {
         let whole = error.to_string();
@@ -80,7 +80,7 @@ pub fn read_table<T: DeserializeOwned>(table: Table, root: &str) -> Result<T, St
     })
 }
 
-/// A message of the library about the value of a key in words of ours.
+/// A message of the library about the value of a key, in the terms of this program.
 fn in_words(message: &str, key: &str) -> String {
     let quoted = |text: &str| -> Vec<String> {
         let parts = text.split('`').skip(1).step_by(2);

@@ -18,16 +18,16 @@ pub enum FolderError {
     /// Another process has claimed it.
     #[error("{} is in use by another process; wait until it has ended, or stop it", .0.display())]
     InUse(PathBuf),
-    /// It was to be new.
+    /// The folder exists, but was to be new.
     #[error("{} exists already", .0.display())]
     Exists(PathBuf),
-    /// It was deleted or replaced while this process wrote to it.
+    /// The folder was deleted or replaced while this process wrote to it.
     #[error(
         "{} was deleted or replaced by another process while it was written to; its results are lost",
         .0.display()
     )]
     Gone(PathBuf),
-    /// It may not be written to.
+    /// The folder may not be written to.
     #[error(
         "{}: the folder cannot be written to ({reason}); choose another one, or copy it first",
         path.display()
@@ -76,7 +76,7 @@ impl Folder {
     /// once, one gets it.
     ///
     /// # Errors
-    /// As [`Folder::claim`], and if there is something of that name.
+    /// The errors of [`Folder::claim`], and a file or folder of that name.
     pub fn claim_new(path: &Path) -> Result<Self, FolderError> {
         if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent).map_err(|error| refused(parent, error))?;
@@ -90,7 +90,7 @@ impl Folder {
         }
     }
 
-    /// One try; `None` where the folder or its lock went away meanwhile.
+    /// A single try; `None` where the folder or its lock went away meanwhile.
     fn try_claim(path: &Path) -> Result<Option<Self>, FolderError> {
         let mut options = File::options();
         options.create(true).truncate(false).write(true);

@@ -1,10 +1,10 @@
-//! The tables of a run, and what runs of earlier minor versions lack of them.
+//! The tables of a run, and those that runs of earlier minor versions lack.
 
 use rusqlite::Connection;
 
 /// Version of the tables: a reader understands its own major version, any minor one.
 ///
-/// Runs before 1.6 do not say what their branches predict. Runs before 1.5 have no further trainings of leaders, no
+/// Runs before 1.6 hold neither the branches of their task nor the workers of their trials. Runs before 1.5 have no further trainings of leaders, no
 /// losses of earlier runs, and no origins `crossover` and `scaling`. Runs before 1.4 have no scores of trainings on the
 /// way. Runs before 1.3 end with a comparison by the proxy, without full training. Runs before 1.2 have no search set:
 /// their candidates were scored on the validation set; they give failed trainings a score of 0.
@@ -108,12 +108,20 @@ CREATE TABLE report (
 );
 ";
 
-/// The table that runs before format 1.6 do not have: the task's branches.
+/// The tables that runs before format 1.6 do not have: the task's branches, and trials that ended, with the worker of each.
+/// The reference has the number 0.
 pub(super) const SINCE_1_6: &str = "
 CREATE TABLE branch (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
     activation TEXT NOT NULL
+);
+CREATE TABLE trial (
+    candidate INTEGER NOT NULL,
+    worker INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    elapsed REAL NOT NULL,
+    lost INTEGER NOT NULL
 );
 ";
 

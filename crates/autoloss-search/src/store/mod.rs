@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 pub use folder::{Folder, FolderError};
 pub use format::FORMAT;
-pub use query::{CandidateRow, RunBranch, RunInfo};
+pub use query::{CandidateRow, RunBranch, RunInfo, WorkerSummary};
 pub use record::{NewRun, Recorder};
 
 use crate::settings::SettingsError;
@@ -33,7 +33,7 @@ const FIRST_WITH_FULL_TRAINING: u32 = 3;
 /// Minor version of the first format with scores of trainings on the way.
 const FIRST_WITH_REPORTS: u32 = 4;
 
-/// Minor version of the first format with the task's branches.
+/// Minor version of the first format with the task's branches and the workers of its trials.
 const FIRST_WITH_BRANCHES: u32 = 6;
 
 /// Marks the database as a run of this program.
@@ -51,7 +51,7 @@ const EARLIER: &str = "earlier";
 const SOFTMAX: &str = "softmax";
 const NONE: &str = "none";
 
-/// What is wrong with a run on disk.
+/// Error of a run on disk.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is a run already.
@@ -68,7 +68,7 @@ pub enum StoreError {
     NotARun {
         /// The file.
         path: PathBuf,
-        /// What it is instead.
+        /// Its real nature.
         reason: String,
     },
     /// Written by a version whose tables differ.
@@ -99,7 +99,7 @@ pub enum StoreError {
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What it said.
+        /// The refusal.
         source: std::io::Error,
     },
     /// `SQLite` refused.
@@ -107,7 +107,7 @@ pub enum StoreError {
     Sql {
         /// The file.
         path: PathBuf,
-        /// What it said.
+        /// The refusal.
         source: rusqlite::Error,
     },
     /// The stored settings cannot be used.
@@ -115,7 +115,7 @@ pub enum StoreError {
     Settings {
         /// The file.
         path: PathBuf,
-        /// What is wrong with them.
+        /// Their fault.
         source: SettingsError,
     },
     /// A stored value is none that this program writes.
@@ -126,10 +126,10 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where, which value, and what was expected.
+        /// Place and value, and the expected one.
         what: String,
     },
-    /// The same in a run of a later minor version.
+    /// A stored value of a run of a later minor version is none that this program writes.
     #[error(
         "{} was written by a newer version (run format {}.{minor}, this program knows {}.{}) and holds \
          something unknown: {what}; use the version that wrote it",
@@ -140,7 +140,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Minor version of its format.
         minor: u32,
-        /// Where, which value, and what was expected.
+        /// Place and value, and the expected one.
         what: String,
     },
     /// Reading it needs a file beside it that cannot be written.

@@ -14,12 +14,12 @@ const LONGEST: f64 = 1e10;
 /// Characters of a stored text that an error shows.
 const SHOWN: usize = 40;
 
-/// Why a row cannot be read.
+/// Reason for which a row cannot be read.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// `SQLite` refused.
     Sql(rusqlite::Error),
-    /// A value is none that this program writes: where, which, and what was expected.
+    /// A value is none that this program writes: place and value, and the expected one.
     Damage(String),
 }
 
@@ -79,7 +79,7 @@ impl<'a> Cells<'a> {
         self.read(column, "text in UTF-8", text)
     }
 
-    /// One of the words that `known` knows.
+    /// A word that `known` knows.
     pub(super) fn word<T>(
         &self,
         column: &str,
@@ -126,7 +126,7 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// The same where there is a value.
+    /// A value as `read` reads it, where there is one.
     pub(super) fn optional<T>(
         &self,
         column: &str,

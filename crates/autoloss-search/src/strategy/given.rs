@@ -3,7 +3,7 @@
 use autoloss_expr::Loss;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Sampler, Start};
+use super::start::{Sampler, Start};
 use crate::error::SearchError;
 use crate::event::Origin;
 use crate::hand_written::hand_written_losses;

@@ -2,7 +2,7 @@
 //! parametrised curves, and their parameters are searched by a policy.
 //!
 //! The policy is a normal distribution of each parameter, cut to [0, 1], with a fixed deviation; its
-//! means are moved after every so many evaluations by the clipped objective of PPO, a score's advantage
+//! means are moved after each round of evaluations by the clipped objective of PPO, a score's advantage
 //! being its distance from the mean score.
 
 use autoloss_expr::{Adam, CURVE_PARAMETERS, Loss, NativeLoss, Tree};
@@ -10,7 +10,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use statrs::distribution::{Continuous, ContinuousCDF, Normal};
 
-use super::{Sampler, Start};
+use super::start::{Sampler, Start};
 use crate::error::SearchError;
 use crate::event::Origin;
 use crate::population::Member;
@@ -58,7 +58,7 @@ impl SurrogatePolicy {
         })
     }
 
-    /// Moves the means by what the round has shown.
+    /// Moves the means by the scores of the round.
     fn update(&mut self) {
         let mean = self.round.iter().map(|r| r.1).sum::<f64>() / self.round.len() as f64;
         let before = self.means.clone();
@@ -124,7 +124,7 @@ fn normal() -> Normal {
     Normal::standard()
 }
 
-/// What of the distribution with this mean lies below 0 and below 1.
+/// Shares of the distribution with this mean that lie below 0 and below 1.
 fn cut(mean: f64) -> [f64; 2] {
     [0.0, 1.0].map(|end| normal().cdf((end - mean) / DEVIATION))
 }
@@ -133,7 +133,7 @@ fn cut(mean: f64) -> [f64; 2] {
 fn sample(mean: f64, u: f64) -> f64 {
     let [low, high] = cut(mean);
     let z = normal().inverse_cdf(low + u * (high - low));
-    // Six digits: what is printed is what is trained.
+    // Six digits: the loss is trained as it is printed.
     ((mean + DEVIATION * z).clamp(0.0, 1.0) * 1e6).round() / 1e6
 }
 

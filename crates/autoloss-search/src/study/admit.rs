@@ -1,7 +1,8 @@
 //! Findings: candidates that were drawn and screened, and the choice among them.
 
 use super::choose::Prospects;
-use super::find::{Contender, Draws, Finder, Finding, Rejected, Step};
+use super::contender::{Contender, Rejected};
+use super::find::{Draws, Finder, Finding, Step};
 use super::ledger::Known;
 use super::trial::TrialId;
 use super::{Running, Study, Subject};
@@ -54,7 +55,7 @@ impl Study {
         Ok(())
     }
 
-    /// A candidate that is to be chosen from: one with another's score is none, others are given a signature.
+    /// Takes a candidate to choose from: one that has another's score is rejected, others are given a signature.
     fn consider(&mut self, mut finder: Finder, contender: Box<Contender>) {
         finder.round.count();
         match self.ledger.known(&contender.candidate.norms).candidate() {
@@ -94,7 +95,7 @@ impl Study {
         self.finders.push_front(finder);
     }
 
-    /// A proposal without a candidate that passes: losses that were found are compared rather than thrown
+    /// Ends a proposal without a candidate that passes: losses that were found are compared rather than thrown
     /// away.
     fn give_up(&mut self) -> Result<(), SearchError> {
         if self.tally.evaluations > 0 {
@@ -110,7 +111,7 @@ impl Study {
         })
     }
 
-    /// A candidate that passed: it joins with another one's score, waits for that, or is to be trained.
+    /// Takes a candidate that passed: it joins with another one's score, waits for that, or is to be trained.
     pub(super) fn settle(&mut self, mut contender: Contender, elapsed: f64) {
         let known = self.ledger.known(&contender.candidate.norms);
         if known == Known::New
@@ -155,6 +156,7 @@ impl Study {
             subject,
             attempt: 0,
             since: 0.0,
+            worker: 0,
             pruned: None,
         };
         self.running.insert(id, running);

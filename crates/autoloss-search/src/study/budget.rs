@@ -47,7 +47,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Expected durations count as so many trainings: the first ones, which share the machine with whatever
+    /// Trainings that an expected duration counts as: the first real ones, which share the machine with whatever
     /// else begins, do not decide alone how much time is kept.
     const PRIOR: f64 = 10.0;
 
@@ -76,7 +76,7 @@ impl Plan {
         made.mean().or(self.proxy).unwrap_or(0.0)
     }
 
-    /// The expected cost of a run with these settings, so many trainings side by side.
+    /// The expected cost of a run with these settings, `workers` trainings side by side.
     ///
     /// # Errors
     /// If the task cannot make a training.
@@ -107,8 +107,8 @@ impl Plan {
         self.finalists + self.comparison
     }
 
-    /// Expected seconds of all full trainings. Proxy trainings that were made correct the expectation by what
-    /// it was wrong for them.
+    /// Expected seconds of all full trainings. Proxy trainings that were made correct the expectation by their ratio
+    /// to it.
     #[must_use]
     pub fn final_seconds(&self, made: &Measured) -> f64 {
         let full = match (self.full, self.proxy, made.mean()) {
@@ -192,7 +192,7 @@ impl Budget {
         }
     }
 
-    /// Why no further training may begin, if so.
+    /// Reason for which no further training may begin, if there is one.
     pub(super) fn used_up(&self, elapsed: f64) -> Option<End> {
         if self.evaluations.is_some_and(|n| self.begun >= n) {
             return Some(End::Evaluations);
@@ -219,7 +219,7 @@ impl Budget {
         self.time.is_some_and(|limit| elapsed + needed > limit)
     }
 
-    /// Whether so many more trainings are all that may begin.
+    /// Whether no training may begin beyond a number of further ones.
     pub(super) fn is_last(&self, more: usize) -> bool {
         self.evaluations
             .is_some_and(|n| self.begun + more as u64 >= n)
@@ -271,7 +271,7 @@ mod tests {
             budget.used_share(elapsed)
         };
         assert_eq!(share(Some(20), None, 7.0), 0.25);
-        // Of 540 s the end takes 440.
+        // The end takes 440 of 540 s.
         assert_eq!(share(None, Some(540.0), 50.0), 0.5);
         assert_eq!(share(Some(20), Some(540.0), 50.0), 0.5);
         assert_eq!(share(None, None, 50.0), 0.0);

@@ -1,15 +1,16 @@
-//! Choice of the candidate to train: of several that are likely to pass screening the one whose score is
+//! Choice of the candidate to train: among several that are likely to pass screening, the one whose score is
 //! expected to improve on the best the most, see `search.choices`.
 
 use std::sync::Arc;
 
-use super::find::{Contender, Context, Rejected};
+use super::contender::{Contender, Rejected};
+use super::context::Context;
 use crate::event::Fate;
 use crate::predictor::Predictor;
 use crate::screening::{Judgement, Scratch, Signature};
 use crate::task::Interrupt;
 
-/// Losses nearer to each other than this train alike: they differ in scale and rounding.
+/// Distance of signatures below which losses train alike: they differ in scale and rounding.
 const ALIKE: f64 = 1e-5;
 
 /// The candidates that a proposal has found.
@@ -60,7 +61,7 @@ pub(crate) struct Prospects {
 }
 
 impl Prospects {
-    /// The candidates of a round, the most promising first; of equals the first.
+    /// The candidates of a round, the most promising first; equal ones keep their order.
     fn sorted(self, contenders: Vec<Contender>) -> Vec<Contender> {
         let Some(process) = self.predictor.fit(&self.in_training) else {
             return contenders;

@@ -3,121 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use autoloss_expr::Loss;
-
 use super::choose::{Prospects, Round, choose};
+use super::contender::{Contender, Rejected};
+use super::context::Context;
 use super::proposal::{Offspring, Proposal};
-use crate::error::SearchError;
 use crate::event::{Candidate, Fate, Origin};
-use crate::random::Space;
-use crate::screening::{
-    Balance, Judgement, Looked, Open, Scratch, Screened, Screening, Signature, Verdict, unbalanced,
-};
-use crate::settings::{SearchSettings, Settings};
-use crate::task::{Interrupt, Task};
+use crate::screening::{Judgement, Prescreened, Scratch, Screened, Verdict};
+use crate::task::Interrupt;
 
-/// Among candidates to choose from, another parent is tried after so many draws, as some have no offspring
+/// Draws after which another parent is tried among candidates to choose from, as some have no offspring
 /// that passes.
 const RETRIES: u64 = 1000;
 
 /// Draws after which a finder returns at the latest.
 const DRAWS: u64 = 256;
-
-/// Surroundings of all finders of a search.
-pub struct Context {
-    pub(crate) search: SearchSettings,
-    pub(crate) space: Space,
-    pub(crate) screening: Screening,
-    /// Of the task's usual loss, where branches are to be balanced.
-    balance: Option<Balance>,
-}
-
-impl Context {
-    /// The space of losses and the screening of a task.
-    ///
-    /// # Errors
-    /// If the settings do not fit the task, or it has no screening samples.
-    pub fn new(task: &dyn Task, settings: &Settings) -> Result<Self, SearchError> {
-        let screening = Screening::new(task, settings)?;
-        let usual = task.baselines().into_iter().next();
-        let usual = usual.filter(|_| settings.search.balance);
-        Ok(Self {
-            search: settings.search.clone(),
-            space: Space::new(&settings.search, task.branches())?,
-            balance: usual.map(|(_, loss)| Balance::of(&loss, &screening, &mut Scratch::default())),
-            screening,
-        })
-    }
-
-    /// The formula that a loss is trained by.
-    fn formula(&self, loss: &Loss, scratch: &mut Scratch) -> String {
-        match &self.balance {
-            Some(balance) => balance.balanced(loss, &self.screening, scratch).to_string(),
-            None => loss.to_string(),
-        }
-    }
-
-    /// The loss of such a formula.
-    pub(crate) fn loss_of(&self, trained: Loss) -> Loss {
-        match &self.balance {
-            Some(_) => unbalanced(&trained),
-            None => trained,
-        }
-    }
-
-    /// Whether scores are predicted from earlier ones.
-    pub(crate) fn predicts(&self) -> bool {
-        self.search.choices > 1
-    }
-}
-
-/// A candidate that passed screening, or is likely to.
-pub(crate) struct Contender {
-    pub(crate) candidate: Candidate,
-    /// Without the factors that balance its branches, which the candidate's formula has.
-    pub(crate) loss: Loss,
-    /// For predictions from its score, where any are made.
-    pub(crate) signature: Option<Arc<Signature>>,
-    /// Where it is not screened to the end.
-    pub(crate) open: Option<Box<Open>>,
-}
-
-impl Contender {
-    pub(crate) const fn new(candidate: Candidate, loss: Loss) -> Self {
-        Self {
-            candidate,
-            loss,
-            signature: None,
-            open: None,
-        }
-    }
-}
-
-/// A candidate that is not trained.
-pub(crate) struct Rejected {
-    pub(crate) candidate: Candidate,
-    pub(crate) fate: Fate,
-    pub(crate) reason: String,
-}
-
-impl Rejected {
-    pub(crate) const fn new(candidate: Candidate, fate: Fate, reason: String) -> Self {
-        Self {
-            candidate,
-            fate,
-            reason,
-        }
-    }
-
-    /// By a verdict.
-    pub(crate) fn judged(candidate: Candidate, verdict: &Verdict) -> Self {
-        let fate = match verdict.judgement {
-            Judgement::Invalid => Fate::Invalid,
-            _ => Fate::Rejected,
-        };
-        Self::new(candidate, fate, verdict.reason.clone().unwrap_or_default())
-    }
-}
 
 /// Draws of a proposal that the study was not told of yet.
 #[derive(Clone, Copy, Default)]
@@ -155,7 +54,7 @@ pub struct Finder {
     work: Work,
 }
 
-/// Why a finder returned.
+/// Reason for which a finder returned.
 pub(crate) enum Step {
     /// Many draws were made.
     Counted,
@@ -292,13 +191,13 @@ impl Finder {
             return Some(Contender::new(candidate, offspring.loss));
         }
         offspring.loss = context.loss_of(offspring.loss);
-        let (looked, passed) = self.look(&offspring, context, scratch);
-        let (verdict, open) = match looked {
-            Some(Looked::Screened(Screened::Judged(verdict))) => (verdict, None),
-            Some(Looked::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
-            looked => {
+        let (result, passed) = self.screen(&offspring, context, scratch);
+        let (verdict, open) = match result {
+            Some(Prescreened::Screened(Screened::Judged(verdict))) => (verdict, None),
+            Some(Prescreened::Open(open)) => (Arc::new(open.unjudged()), Some(open)),
+            result => {
                 if offspring.origin == Origin::Given {
-                    rejected.push(self.hopeless(&offspring, looked.as_ref(), start));
+                    rejected.push(self.hopeless(&offspring, result.as_ref(), start));
                 }
                 self.proposal.keep(offspring, passed);
                 return None;
@@ -320,32 +219,37 @@ impl Finder {
         })
     }
 
-    /// Screens an offspring: `None` where it is hopeless or known as rejected; and how many of its branches
+    /// Screens an offspring: `None` where it is hopeless or known as rejected; and the number of its branches that
     /// passed. One that is to be chosen from is not screened to the end.
-    fn look(
+    fn screen(
         &mut self,
         offspring: &Offspring,
         context: &Context,
         scratch: &mut Scratch,
-    ) -> (Option<Looked>, usize) {
+    ) -> (Option<Prescreened>, usize) {
         self.untold.drawn += 1;
-        let (looked, passed) = if self.chooses {
-            context.screening.look(&offspring.loss, scratch)
+        let (result, passed) = if self.chooses {
+            context.screening.prescreen(&offspring.loss, scratch)
         } else {
             let (screened, passed) = context.screening.screen(&offspring.loss, scratch);
-            (Looked::Screened(screened), passed)
+            (Prescreened::Screened(screened), passed)
         };
-        match looked {
-            Looked::Screened(Screened::Structural) => self.untold.structural += 1,
-            Looked::Screened(Screened::Known) => self.untold.cached += 1,
+        match result {
+            Prescreened::Screened(Screened::Structural) => self.untold.structural += 1,
+            Prescreened::Screened(Screened::Known) => self.untold.cached += 1,
             other => return (Some(other), passed),
         }
         (None, passed)
     }
 
-    /// A given loss that was not screened: the user is told of it, as of no other one.
-    fn hopeless(&self, offspring: &Offspring, looked: Option<&Looked>, start: Instant) -> Rejected {
-        let reason = match looked {
+    /// The rejection of a given loss that was not screened, which alone is told to the user.
+    fn hopeless(
+        &self,
+        offspring: &Offspring,
+        result: Option<&Prescreened>,
+        start: Instant,
+    ) -> Rejected {
+        let reason = match result {
             Some(_) => "its screening was broken off",
             None => "it computes what a rejected loss computes, or uses no prediction or no target",
         };

@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 
-use super::find::Contender;
+use super::contender::Contender;
 use crate::equivalence::Key;
 
 /// Knowledge of candidates with the same gradient norms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Known {
-    /// There is none.
+    /// No candidate has these norms.
     New,
-    /// One of them, by its number, has a score.
+    /// A candidate with these norms, by its number, has a score.
     Scored(u64, f64),
-    /// One of them is in training.
+    /// A candidate with these norms is in training.
     InTraining(u64),
-    /// The training of one of them was ended early.
+    /// The training of a candidate with these norms was ended early.
     Pruned(u64),
 }
 

@@ -8,7 +8,9 @@
 mod admit;
 mod budget;
 mod choose;
-pub(crate) mod find;
+mod contender;
+mod context;
+mod find;
 mod ledger;
 mod proposal;
 mod race;
@@ -24,15 +26,15 @@ use std::sync::Arc;
 
 use autoloss_expr::Loss;
 
-pub use crate::executor::train;
 pub use budget::{Measured, Plan, expected_seconds};
-pub use find::{Context, Finder, Finding};
+pub use context::Context;
+pub use find::{Finder, Finding};
 pub use restore::Record;
-pub use rungs::Verdict;
+pub use rungs::Decision;
 pub use trial::{ATTEMPTS, Failure, Told, Trained, Trial, TrialId, TrialOutcome};
 
 use self::budget::Budget;
-use self::find::Contender;
+use self::contender::Contender;
 use self::ledger::Ledger;
 use self::proposal::Proposal;
 use self::race::{Race, Repeat};
@@ -66,8 +68,10 @@ struct Running {
     subject: Subject,
     /// Times that it was given out and lost.
     attempt: u32,
-    /// When it was given out, in seconds into the search.
+    /// Time at which it was given out, in seconds into the search.
     since: f64,
+    /// Worker that it was given to.
+    worker: usize,
     /// The rung at which it is being ended: share of the updates, and score.
     pruned: Option<(f64, f64)>,
 }
@@ -105,7 +109,7 @@ pub struct Study {
     /// The task's usual loss, where it is still to be trained.
     reference: Option<(String, Loss)>,
     running: BTreeMap<TrialId, Running>,
-    /// Of these, trials that were not given out yet.
+    /// Running trials that were not given out yet.
     queued: VecDeque<TrialId>,
     /// Finders that go on.
     finders: VecDeque<Finder>,
@@ -123,7 +127,7 @@ pub struct Study {
 }
 
 impl Study {
-    /// A search that has not begun. The plan says for what time is kept.
+    /// A search that has not begun. The plan tells the time that is kept for full trainings.
     ///
     /// # Errors
     /// If the strategy does not fit the task.
@@ -160,7 +164,7 @@ impl Study {
         &self.tally
     }
 
-    /// Why the search ends, as soon as that is certain; trials may still be in training.
+    /// Reason for which the search ends, as soon as that is certain; trials may still be in training.
     #[must_use]
     pub const fn end(&self) -> Option<End> {
         self.end
@@ -188,7 +192,7 @@ impl Study {
         self.done().map_or(Next::Wait, Next::Done)
     }
 
-    /// Why the search has ended, once nothing is found or trained any more.
+    /// Reason for which the search has ended, once nothing is found or trained any more.
     #[must_use]
     pub fn done(&self) -> Option<End> {
         self.end
@@ -216,7 +220,8 @@ impl Study {
             self.race_on(elapsed);
         }
         let id = self.queued.pop_front()?;
-        self.running.get_mut(&id)?.since = elapsed;
+        let running = self.running.get_mut(&id)?;
+        (running.since, running.worker) = (elapsed, worker);
         let Running {
             subject, attempt, ..
         } = self.running.get(&id)?;

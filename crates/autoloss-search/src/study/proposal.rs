@@ -180,7 +180,7 @@ impl Proposal {
         matches!(self.start, Start::Loss(..))
     }
 
-    /// Keeps the branches of a rejected fresh random loss that passed: of the next one only the
+    /// Keeps the branches of a rejected fresh random loss that passed: in the next one only the
     /// others are drawn. Chance alone would hardly ever make all branches of one draw pass. (ours)
     pub(crate) fn keep(&mut self, offspring: Offspring, passed: usize) {
         if offspring.origin == Origin::Random && offspring.parent.is_none() {

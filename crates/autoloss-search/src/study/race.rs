@@ -34,7 +34,7 @@ impl Entrant {
     }
 }
 
-/// A further training that is wanted.
+/// A further training of a leader to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Repeat {
     /// Number of the candidate.
@@ -157,7 +157,7 @@ impl Race {
         ranking.map(member).collect()
     }
 
-    /// The candidates, the best first; of equals the earlier one.
+    /// The candidates, the best first; the earlier one of equals.
     fn ranking(&self) -> Vec<u64> {
         let means = self.entrants.iter().map(|(id, e)| (*id, e.mean()));
         let mut ranking: Vec<(u64, f64)> = means.collect();
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(next(&mut race), Some((3, 0)));
         assert_eq!(next(&mut race), None);
         assert_eq!(race.finish(2, 0.1), Some((0.3, 2)));
-        // It leads no more, but is second still.
+        // The candidate leads no more, but is second still.
         assert_eq!(next(&mut race), Some((2, 1)));
         assert_eq!(race.finish(3, 0.4), Some((0.4, 2)));
         assert_eq!(race.best().unwrap().id, 3);

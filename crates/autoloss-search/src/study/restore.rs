@@ -7,7 +7,7 @@ use autoloss_expr::Loss;
 
 use super::Study;
 use super::budget::{Measured, Plan};
-use super::find::Context;
+use super::context::Context;
 use crate::conclusion::candidate_id;
 use crate::error::SearchError;
 use crate::event::{Ended, Fate, Tally};
@@ -190,7 +190,7 @@ fn restore_verdicts(context: &Context, rows: &[(CandidateRow, Loss)], scratch: &
         };
         let passed = judgement == Judgement::Passed;
         if passed && row.candidate.g.is_none() {
-            // It was not screened to the end.
+            // The candidate was not screened to the end.
             continue;
         }
         let verdict = Past {

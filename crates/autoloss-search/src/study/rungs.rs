@@ -8,10 +8,10 @@ use crate::settings::SearchSettings;
 
 /// Decision about a training that has reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It goes on.
+pub enum Decision {
+    /// The training goes on.
     Continue,
-    /// It is to be ended: [`Study::tell`](super::Study::tell) then takes whatever its outcome is.
+    /// The training is to be ended: [`Study::tell`](super::Study::tell) then takes whatever its outcome is.
     Prune,
 }
 
@@ -45,14 +45,14 @@ impl Rungs {
     }
 
     /// Takes a report; `None` where it is none of a rung, or was made before.
-    pub(super) fn report(&mut self, id: TrialId, share: f64, score: f64) -> Option<Verdict> {
+    pub(super) fn report(&mut self, id: TrialId, share: f64, score: f64) -> Option<Decision> {
         let rung = self.enter(id, share, score)?;
         let scores = &self.scores[rung];
         let better = scores.values().filter(|other| **other > score).count();
         let go_on = (scores.len() as f64 * self.kept).ceil();
         Some(match scores.len() >= self.least && better as f64 >= go_on {
-            true => Verdict::Prune,
-            false => Verdict::Continue,
+            true => Decision::Prune,
+            false => Decision::Continue,
         })
     }
 
@@ -66,7 +66,7 @@ impl Rungs {
             .then_some(rung)
     }
 
-    /// A trial came to its end.
+    /// Enters the final score of a trial.
     pub(super) fn finish(&mut self, id: TrialId, score: f64) {
         if !self.shares.is_empty() {
             self.finals.insert(id, score);
@@ -112,14 +112,14 @@ mod tests {
         let mut rungs = rungs(4, 0.5);
         // Too few reports to end any.
         for (id, score) in [(1, 0.4), (2, 0.3), (3, 0.2)] {
-            assert_eq!(rungs.report(id, 0.25, score), Some(Verdict::Continue));
+            assert_eq!(rungs.report(id, 0.25, score), Some(Decision::Continue));
         }
         // Of four the third, of five the third, of six the fourth.
-        assert_eq!(rungs.report(4, 0.25, 0.25), Some(Verdict::Prune));
-        assert_eq!(rungs.report(5, 0.25, 0.35), Some(Verdict::Continue));
-        assert_eq!(rungs.report(6, 0.25, 0.28), Some(Verdict::Prune));
+        assert_eq!(rungs.report(4, 0.25, 0.25), Some(Decision::Prune));
+        assert_eq!(rungs.report(5, 0.25, 0.35), Some(Decision::Continue));
+        assert_eq!(rungs.report(6, 0.25, 0.28), Some(Decision::Prune));
         // Each rung by itself; a report twice, or of no rung, changes nothing.
-        assert_eq!(rungs.report(1, 0.5, 0.1), Some(Verdict::Continue));
+        assert_eq!(rungs.report(1, 0.5, 0.1), Some(Decision::Continue));
         assert_eq!(rungs.report(1, 0.5, 0.9), None);
         assert_eq!(rungs.report(1, 0.3, 0.1), None);
         assert_eq!(
@@ -132,9 +132,9 @@ mod tests {
     fn equal_scores_go_on_together() {
         let mut rungs = rungs(1, 0.25);
         for id in 0..20 {
-            assert_eq!(rungs.report(id, 0.5, 0.5), Some(Verdict::Continue));
+            assert_eq!(rungs.report(id, 0.5, 0.5), Some(Decision::Continue));
         }
-        assert_eq!(rungs.report(20, 0.5, 0.4), Some(Verdict::Prune));
+        assert_eq!(rungs.report(20, 0.5, 0.4), Some(Decision::Prune));
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::find::Contender;
+use super::contender::Contender;
 use super::race::Repeat;
-use super::rungs::Verdict;
+use super::rungs::Decision;
 use super::trial::{ATTEMPTS, Failure, Told, Trained, TrialId, TrialOutcome};
 use super::{Running, Study, Subject};
 use crate::error::SearchError;
@@ -31,11 +31,12 @@ impl Study {
         let Some(mut running) = self.running.remove(&id) else {
             return Ok(Told::Unknown);
         };
+        let (worker, seconds) = (running.worker, elapsed - running.since);
         if let Some(at) = running.pruned
             && let Subject::Candidate(contender) = running.subject
         {
             // Whatever became of it: it may have come to its end before it was stopped.
-            self.end_early(contender, at, elapsed - running.since);
+            self.end_early(contender, at, (worker, seconds));
             return Ok(Told::Counted);
         }
         if let TrialOutcome::Lost(reason) = outcome {
@@ -48,6 +49,8 @@ impl Study {
                 id: candidate,
                 attempt: running.attempt,
                 reason: reason.clone(),
+                worker,
+                seconds,
             });
             if running.attempt < ATTEMPTS {
                 self.running.insert(id, running);
@@ -55,26 +58,26 @@ impl Study {
                 return Ok(Told::Counted);
             }
             let failure = Failure::lost(&reason);
-            return self.without_score(running.subject, Fate::Lost, failure, elapsed);
+            return self.without_score(running.subject, Fate::Lost, failure, (worker, elapsed));
         }
         match (running.subject, outcome) {
             (Subject::Reference(name, loss), TrialOutcome::Trained(trained)) => {
                 self.budget.trained(&trained);
                 let training = trained.into_training(&name, loss.to_string(), &self.job());
-                self.emit(Event::Reference(training));
+                self.emit(Event::Reference { training, worker });
             }
             (Subject::Reference(name, loss), TrialOutcome::Interrupted) => {
                 self.reference = Some((name, loss));
             }
             (Subject::Candidate(contender), TrialOutcome::Trained(trained)) => {
-                self.evaluated(contender, trained);
+                self.evaluated(contender, trained, worker);
             }
             (Subject::Leader(repeat), TrialOutcome::Trained(trained)) => {
-                self.repeated(&repeat, trained);
+                self.repeated(&repeat, trained, worker);
             }
             (Subject::Leader(repeat), TrialOutcome::Interrupted) => self.withdraw_repeat(&repeat),
             (subject, TrialOutcome::Failed(failure)) => {
-                return self.without_score(subject, Fate::Failed, failure, elapsed);
+                return self.without_score(subject, Fate::Failed, failure, (worker, elapsed));
             }
             (Subject::Candidate(contender), TrialOutcome::Interrupted) => {
                 self.withdraw(&contender);
@@ -95,8 +98,8 @@ impl Study {
         }
     }
 
-    /// A leader was trained again: its mean score counts from here on.
-    fn repeated(&mut self, repeat: &Repeat, trained: Trained) {
+    /// Takes a further training of a leader, whose mean score counts from here on.
+    fn repeated(&mut self, repeat: &Repeat, trained: Trained, worker: usize) {
         let id = repeat.candidate;
         let Some((mean, trainings)) = self.race.finish(id, trained.score) else {
             return;
@@ -112,6 +115,7 @@ impl Study {
             mean,
             trainings,
             best,
+            worker,
         });
     }
 
@@ -122,8 +126,8 @@ impl Study {
         Arc::make_mut(&mut self.predictor).correct(id, mean, trainings as f64);
     }
 
-    /// A further training failed for good; its candidate keeps the score that it has.
-    fn repeat_failed(&mut self, repeat: &Repeat, failure: Failure) {
+    /// Takes a further training that failed for good; its candidate keeps the score that it has.
+    fn repeat_failed(&mut self, repeat: &Repeat, failure: Failure, worker: usize) {
         let id = repeat.candidate;
         self.race.close(id);
         let standing = self.race.standing(id).zip(self.race.best());
@@ -143,30 +147,31 @@ impl Study {
             mean,
             trainings,
             best,
+            worker,
         });
     }
 
-    /// A further training is not made after all.
+    /// Withdraws a further training that is not made after all.
     pub(super) fn withdraw_repeat(&mut self, repeat: &Repeat) {
         self.budget.withdraw();
         self.race.interrupt(repeat.candidate);
     }
 
     /// Takes the score on the search set that a trial in training has after a share of its updates.
-    pub fn report(&mut self, id: TrialId, share: f64, score: f64) -> Verdict {
+    pub fn report(&mut self, id: TrialId, share: f64, score: f64) -> Decision {
         let Some(Running {
             subject: Subject::Candidate(_),
             pruned: None,
             ..
         }) = self.running.get(&id)
         else {
-            return Verdict::Continue;
+            return Decision::Continue;
         };
         let Some(verdict) = self.rungs.report(id, share, score) else {
-            return Verdict::Continue;
+            return Decision::Continue;
         };
         self.emit(Event::Reported { id, share, score });
-        if verdict == Verdict::Prune
+        if verdict == Decision::Prune
             && let Some(running) = self.running.get_mut(&id)
         {
             running.pruned = Some((share, score));
@@ -174,9 +179,14 @@ impl Study {
         verdict
     }
 
-    /// A training was ended at a rung. Its candidate and those that waited for it have no score; predictions
-    /// take it for what trainings like it came to.
-    fn end_early(&mut self, contender: Contender, (share, score): (f64, f64), seconds: f64) {
+    /// Takes a training that was ended at a rung. Its candidate and those that waited for it have no score; predictions
+    /// take the final score of trainings like it.
+    fn end_early(
+        &mut self,
+        contender: Contender,
+        (share, score): (f64, f64),
+        (worker, seconds): (usize, f64),
+    ) {
         let Contender {
             candidate,
             signature,
@@ -194,13 +204,14 @@ impl Study {
             share,
             score,
             seconds,
+            worker,
         });
         for waiting in waiting {
             self.pruned_as(waiting, id);
         }
     }
 
-    /// A candidate is equivalent to one whose training was ended early: it is not trained.
+    /// Rejects a candidate that is equivalent to one whose training was ended early.
     pub(super) fn pruned_as(&mut self, contender: Contender, to: u64) {
         self.unproductive += 1;
         self.emit(Event::Screened {
@@ -210,13 +221,13 @@ impl Study {
         });
     }
 
-    /// A training ended for good without a score.
+    /// Takes a training that ended for good without a score.
     fn without_score(
         &mut self,
         subject: Subject,
         fate: Fate,
         failure: Failure,
-        elapsed: f64,
+        (worker, elapsed): (usize, f64),
     ) -> Result<Told, SearchError> {
         match subject {
             Subject::Reference(name, _) => Err(SearchError::Baseline {
@@ -224,18 +235,18 @@ impl Study {
                 message: failure.message,
             }),
             Subject::Candidate(contender) => {
-                self.failed(contender, fate, failure, elapsed)?;
+                self.failed(contender, fate, failure, (worker, elapsed))?;
                 Ok(Told::Counted)
             }
             Subject::Leader(repeat) => {
-                self.repeat_failed(&repeat, failure);
+                self.repeat_failed(&repeat, failure, worker);
                 Ok(Told::Counted)
             }
         }
     }
 
-    /// A training gave a score.
-    fn evaluated(&mut self, contender: Contender, trained: Trained) {
+    /// Takes a training with a score.
+    fn evaluated(&mut self, contender: Contender, trained: Trained, worker: usize) {
         let Contender {
             candidate,
             loss,
@@ -269,20 +280,21 @@ impl Study {
             curve: trained.curve,
             metrics: trained.metrics,
             joined,
+            worker: Some(worker),
         });
         for waiting in waiting {
             self.take_over(waiting, id, score);
         }
     }
 
-    /// A training failed: nothing is known of its candidate's score, and each candidate that waited for it is
+    /// Takes a training that failed: its candidate has no score, and each candidate that waited for it is
     /// settled by itself.
     fn failed(
         &mut self,
         contender: Contender,
         fate: Fate,
         failure: Failure,
-        elapsed: f64,
+        (worker, elapsed): (usize, f64),
     ) -> Result<(), SearchError> {
         let Contender { candidate, .. } = contender;
         let Failure { message, seconds } = failure;
@@ -292,6 +304,7 @@ impl Study {
             fate,
             message: message.clone(),
             seconds,
+            worker,
         });
         let Tally {
             evaluations,
@@ -309,13 +322,13 @@ impl Study {
         Ok(())
     }
 
-    /// A candidate is not trained after all; those that waited for it are proposed again after a resume.
+    /// Withdraws a candidate that is not trained after all; those that waited for it are proposed again after a resume.
     pub(super) fn withdraw(&mut self, contender: &Contender) {
         self.budget.withdraw();
         self.ledger.end(&contender.candidate.norms);
     }
 
-    /// An equivalent candidate joins with the score of `to`.
+    /// Lets an equivalent candidate join with the score of `to`.
     pub(super) fn take_over(&mut self, contender: Contender, to: u64, score: f64) {
         let Contender {
             candidate, loss, ..

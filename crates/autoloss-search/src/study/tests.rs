@@ -57,7 +57,7 @@ fn outcome(trial: &Trial) -> TrialOutcome {
 
 /// The record of a run, as a store keeps it.
 #[derive(Default)]
-struct Kept {
+struct Log {
     rows: BTreeMap<u64, CandidateRow>,
     drawn: BTreeMap<u64, u64>,
     reference: Option<(String, f64)>,
@@ -69,7 +69,7 @@ struct Kept {
     repeats: Vec<Ended>,
 }
 
-impl Kept {
+impl Log {
     fn add(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
@@ -90,7 +90,7 @@ impl Kept {
                     ..
                 } => self.row(candidate, fate, Some(score), Some(joined)),
                 Event::Failed { candidate, .. } => self.row(candidate, Fate::Failed, None, None),
-                Event::Reference(training) => {
+                Event::Reference { training, .. } => {
                     self.reference = Some((training.name, training.score));
                 }
                 Event::Drawn {
@@ -206,14 +206,14 @@ impl Kept {
     }
 }
 
-/// Drives a study to its end with so many workers. Of the work that is out, `pick` says which is done next,
+/// Drives a study to its end with a number of workers. Of the work that is out, `pick` says which is done next,
 /// and now and then that the run is cut there and taken up again.
-fn drive(settings: &Settings, workers: usize, pick: &mut dyn FnMut() -> u16, cuts: bool) -> Kept {
+fn drive(settings: &Settings, workers: usize, pick: &mut dyn FnMut() -> u16, cuts: bool) -> Log {
     let task = Toy::new();
     let mut context = Context::new(&task, settings).unwrap();
     let mut study = Study::new(&task, settings, plan()).unwrap();
     let (mut scratch, interrupt) = (Scratch::default(), Interrupt::default());
-    let mut record = Kept::default();
+    let mut record = Log::default();
     let mut out: Vec<Next> = Vec::new();
     // Cuts that are left: a run that is cut again and again comes to no end.
     let mut cuts = if cuts { 10 } else { 0 };

@@ -1,4 +1,4 @@
-//! Trials: the trainings that a study asks for, and how they end.
+//! Trials: the trainings that a study asks for, and their outcomes.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub struct Trained {
     pub fate: Fate,
     /// The task's metric; 0 where the training was stopped.
     pub score: f64,
-    /// Why it was stopped.
+    /// Reason, where it was stopped.
     #[serde(default)]
     pub reason: Option<String>,
     /// Seconds; 0 where a worker leaves it to the search to measure them.
@@ -111,7 +111,7 @@ pub enum TrialOutcome {
 /// Effect of an outcome on a study.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// It counts.
+    /// The outcome counts.
     Counted,
     /// No such trial is in training: it was told before, or never given out. Nothing changes.
     Unknown,

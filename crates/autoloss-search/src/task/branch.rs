@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use autoloss_expr::{ExportInput, InputMeaning, Shape};
 
-/// What an input of a branch is.
+/// Role of an input of a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// What the network predicts; one input of a branch is.
+    /// Prediction of the network; a branch has exactly one.
     Prediction {
         /// Whether it is a softmax over the channels: its elements are probabilities, and it has
         /// logits.
         softmax: bool,
     },
-    /// What the prediction should be.
+    /// Target of the prediction.
     Target,
     /// A function of prediction and target, through which gradients flow into the prediction, such
     /// as the intersection of a predicted and a target box; see [`Derived`].
@@ -22,12 +22,12 @@ pub enum Role {
     Constant,
 }
 
-/// One named input of a branch.
+/// A named input of a branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputSpec {
     /// Name in formulas, such as `yhat`.
     pub name: String,
-    /// What it is.
+    /// Role of the input.
     pub role: Role,
     /// Whether random trees and mutations use it; formulas that are given may use it either way.
     pub searched: bool,
@@ -88,7 +88,7 @@ impl InputSpec {
     }
 }
 
-/// What a branch of a task offers to its tree.
+/// A branch of a task: its name, and the inputs that it offers to its tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BranchSpec {
     /// Name of the branch, such as `rpn_box`.
@@ -98,21 +98,21 @@ pub struct BranchSpec {
 }
 
 impl BranchSpec {
-    /// Where the prediction is among the inputs.
+    /// Position of the prediction among the inputs.
     #[must_use]
     pub fn prediction(&self) -> usize {
         let is = |input: &InputSpec| matches!(input.role, Role::Prediction { .. });
         self.inputs.iter().position(is).unwrap_or(0)
     }
 
-    /// Where the target is among the inputs.
+    /// Position of the target among the inputs.
     #[must_use]
     pub fn target(&self) -> usize {
         let is = |input: &InputSpec| input.role == Role::Target;
         self.inputs.iter().position(is).unwrap_or(0)
     }
 
-    /// Where the derived inputs are.
+    /// Positions of the derived inputs.
     pub fn derived(&self) -> impl Iterator<Item = usize> {
         let inputs = self.inputs.iter().enumerate();
         inputs.filter_map(|(place, input)| (input.role == Role::Derived).then_some(place))
@@ -164,9 +164,9 @@ pub type BranchScorer = Box<dyn Fn(&[f32]) -> f64 + Send + Sync>;
 pub struct BranchSample {
     /// The shape all inputs of the branch share; n is 1 for a single sample.
     pub shape: Shape,
-    /// One NCHW field an input, in the order of [`BranchSpec::inputs`].
+    /// An NCHW field for each input, in the order of [`BranchSpec::inputs`].
     pub inputs: Vec<Vec<f32>>,
-    /// How the derived inputs follow from the prediction, where there are some.
+    /// Computation of the derived inputs from the prediction, where there are some.
     pub derived: Option<Arc<dyn Derived>>,
     /// A metric of this branch by itself; a task of several branches has one for each.
     pub scorer: Option<BranchScorer>,
@@ -185,7 +185,7 @@ impl BranchSample {
     }
 }
 
-/// One screening sample: stored predictions of the untrained network with their targets.
+/// A screening sample: stored predictions of the untrained network with their targets.
 pub struct Sample {
     /// The branches, in the task's order.
     pub branches: Vec<BranchSample>,

@@ -15,7 +15,7 @@ pub use training::{
     Evaluation, EvaluationSet, Job, Keeping, Outcome, Report, Reporter, SEARCH_SCORE, Schedule,
 };
 
-/// What a task could not do.
+/// Reason for which a task made no training.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
     /// Ended because the user or the budget asked for it; nothing was lost.
@@ -47,7 +47,7 @@ pub trait Task: Send + Sync {
     /// on the job's set.
     ///
     /// # Errors
-    /// [`TaskError::Interrupted`] if the interrupt was set; otherwise what went wrong.
+    /// [`TaskError::Interrupted`] if the interrupt was set; otherwise the failure.
     fn evaluate(
         &self,
         loss: &Loss,
@@ -57,11 +57,11 @@ pub trait Task: Send + Sync {
         self.evaluate_reporting(loss, job, interrupt, &|_| ())
     }
 
-    /// The same, and tells `report` a score after each share of the updates in `job.reports`, and each update where
-    /// `job.keeping` is given. A task without scores on the way tells none.
+    /// Trains and scores as [`Task::evaluate`] does, and tells `report` a score after each share of the updates in
+    /// `job.reports`, and each update where `job.keeping` is given. A task without scores on the way tells none.
     ///
     /// # Errors
-    /// As [`Task::evaluate`]; files that cannot be kept.
+    /// The errors of [`Task::evaluate`]; files that cannot be kept.
     fn evaluate_reporting(
         &self,
         loss: &Loss,
@@ -83,7 +83,7 @@ pub trait Task: Send + Sync {
         None
     }
 
-    /// Trouble of the task with what screening asked of it, in words for a person; `None` where there was none.
+    /// Trouble of the task with the work of screening, in words for a person; `None` where there was none.
     fn remark(&self) -> Option<String> {
         None
     }
@@ -108,7 +108,7 @@ pub fn identity<T: Task + ?Sized>(task: &T) -> String {
 /// Reads a formula over the branches of a task.
 ///
 /// # Errors
-/// The column and what was expected there.
+/// The column and the expected token.
 pub fn parse_loss(task: &dyn Task, text: &str) -> Result<Loss, ParseError> {
     let branches: Vec<(&str, Vec<&str>)> = task
         .branches()

@@ -1,4 +1,4 @@
-//! Trainings: the jobs that a task is given, and what it gives back.
+//! Trainings: the jobs that a task is given, and their results.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ impl fmt::Display for Schedule {
 /// search set: where several losses are scored on the validation set, one is chosen by this number.
 pub const SEARCH_SCORE: &str = "search_set";
 
-/// One training to do, and the set to score it on.
+/// A training to make, and the set to score it on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// The training: the task's proxy or its full training.
@@ -104,7 +104,7 @@ impl Job {
     }
 }
 
-/// How a proxy training ended.
+/// End of a proxy training.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// All updates were made.
@@ -118,18 +118,18 @@ pub enum Outcome {
     },
 }
 
-/// What a proxy training gave.
+/// Result of a proxy training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// The task's metric on the job's set; 0 where the training was stopped.
     pub score: f64,
-    /// How it ended.
+    /// End of the training.
     pub outcome: Outcome,
     /// Loss values along the training: (update, loss value).
     pub curve: Vec<(usize, f64)>,
     /// Further metrics on the same set by name, for the record; [`SEARCH_SCORE`] is of the search set.
     pub metrics: Vec<(String, f64)>,
-    /// What the network makes of the first examples of the validation set, for people: PNG files, at
+    /// Outputs of the network for the first examples of the validation set, for people: PNG files, at
     /// most as many as the job wants; none where the task has no pictures.
     pub pictures: Vec<Vec<u8>>,
     /// Seconds it took.

@@ -15,11 +15,15 @@ fn trainings_of_another_search_are_members_with_the_score_of_this_metric() {
     let first = dir.path().join("first");
     whole(&Toy::new(), &settings, &first);
     let store = Store::open(&first).unwrap();
-    let made = Made::of_run(&store, "error").unwrap();
+    let made = SharedTraining::of_run(&store, "error").unwrap();
     let rows = store.candidates().unwrap();
     let scored = rows.iter().filter(|row| row.fate == Fate::Scored);
     assert_eq!(made.len(), scored.count());
-    assert!(Made::of_run(&store, "no such metric").unwrap().is_empty());
+    assert!(
+        SharedTraining::of_run(&store, "no such metric")
+            .unwrap()
+            .is_empty()
+    );
 
     settings.search.evaluations = Some(20);
     let second = dir.path().join("second");

@@ -97,7 +97,7 @@ fn a_candidate_that_overflows_while_it_is_optimised_is_known_after_a_resume_too(
     assert!(uncut.0.iter().filter(overflows).count() > 3);
 }
 
-/// Cuts a run after every so many events and lets each part go on to its end; all must give the same,
+/// Cuts a run after each of several numbers of events and lets each part go on to its end; all must give the same,
 /// which is returned.
 fn cut_every(events: usize, task: &dyn Task, settings: &Settings, batch: usize) -> Contents {
     let dir = TempDir::new().unwrap();

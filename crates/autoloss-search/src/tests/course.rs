@@ -1,4 +1,4 @@
-//! The course of a search: what is drawn, chosen, trained and told, and when it ends.
+//! The course of a search: draws, choices, trainings, events, and the end.
 
 use tempfile::TempDir;
 

@@ -79,7 +79,9 @@ fn the_search_uses_the_proxy_and_results_are_of_full_training() {
         );
         for event in &events {
             match event {
-                Event::Reference(training) => assert_eq!(training.set, EvaluationSet::Search),
+                Event::Reference { training, .. } => {
+                    assert_eq!(training.set, EvaluationSet::Search);
+                }
                 Event::Trained { stage, ended } => {
                     assert_eq!(ended.as_ref().unwrap().set, stage.set());
                 }

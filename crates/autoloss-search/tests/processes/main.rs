@@ -183,6 +183,15 @@ fn workers_die() {
             lost > 0 && told.iter().all(|(_, score)| score.is_some()),
             "{lost}"
         );
+        // Each trial is one of its worker's, and the reference is one, too.
+        let workers = Store::open(&dir).unwrap().workers().unwrap();
+        let trials: u64 = workers.iter().map(|worker| worker.trials).sum();
+        let gone: u64 = workers.iter().map(|worker| worker.lost).sum();
+        assert_eq!((trials, gone), (201, lost));
+        assert!(
+            workers.iter().all(|worker| worker.busy <= 1.01),
+            "{workers:?}"
+        );
     }
 }
 

@@ -1,23 +1,23 @@
-//! Expected cost of the trainings of a panel, corrected by what they take.
+//! Expected cost of the trainings of a panel, corrected by those that were made.
 
 use std::fmt;
 
 use anyhow::Result;
 use autoloss_search::{Measured, Schedule, Task, expected_seconds};
 
-use crate::commands::search::clock;
+use crate::duration::clock;
 
 /// The trainings by one schedule.
 #[derive(Clone, Copy, Default)]
-struct Part {
+struct ScheduleCost {
     /// Expected seconds of one of them, where the task can tell.
     expected: Option<f64>,
     missing: usize,
     made: Measured,
 }
 
-impl Part {
-    /// Duration of those made by what was expected.
+impl ScheduleCost {
+    /// Mean duration of the trainings that were made, over the expected one.
     fn slowness(&self) -> Option<f64> {
         let expected = self.expected.filter(|seconds| *seconds > 0.0);
         Some(self.made.mean()? / expected?)
@@ -26,17 +26,17 @@ impl Part {
 
 /// Missing trainings and their expected duration.
 pub(super) struct Cost {
-    proxy: Part,
-    full: Part,
+    proxy: ScheduleCost,
+    full: ScheduleCost,
     workers: usize,
 }
 
 impl Cost {
-    /// Missing trainings by the proxy and in full, on so many workers.
+    /// Missing trainings by the proxy and in full, on a number of workers.
     pub(super) fn new([proxy, full]: [usize; 2], workers: usize) -> Self {
-        let part = |missing| Part {
+        let part = |missing| ScheduleCost {
             missing,
-            ..Part::default()
+            ..ScheduleCost::default()
         };
         Self {
             proxy: part(proxy),
@@ -72,7 +72,7 @@ impl Cost {
     /// made yet are expected to be as much slower than expected as those by the proxy.
     pub(super) fn seconds_left(&self) -> Option<f64> {
         let correction = self.proxy.slowness().unwrap_or(1.0);
-        let seconds = |part: &Part, correction: f64| match part.missing {
+        let seconds = |part: &ScheduleCost, correction: f64| match part.missing {
             0 => Some(0.0),
             missing => {
                 let each = part.made.mean().or(part.expected.map(|s| s * correction))?;
@@ -84,7 +84,7 @@ impl Cost {
         Some(seconds(&self.proxy, 1.0)? + seconds(&self.full, correction)?)
     }
 
-    fn part(&mut self, schedule: Schedule) -> &mut Part {
+    fn part(&mut self, schedule: Schedule) -> &mut ScheduleCost {
         match schedule {
             Schedule::Proxy => &mut self.proxy,
             Schedule::Full => &mut self.full,
@@ -94,7 +94,7 @@ impl Cost {
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let about = |part: &Part| match part.expected {
+        let about = |part: &ScheduleCost| match part.expected {
             Some(seconds) if seconds < 10.0 => format!(" of about {seconds:.1} s each"),
             Some(seconds) => format!(" of about {seconds:.0} s each"),
             None => String::new(),

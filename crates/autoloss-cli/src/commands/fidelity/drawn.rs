@@ -20,7 +20,7 @@ pub(super) struct Drawn {
 
 /// A loss of the panel as the file holds it.
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct DrawnLoss {
     name: String,
     formula: String,
     kind: PanelKind,
@@ -33,8 +33,8 @@ impl Drawn {
         if value["origin"] != self.origin {
             return None;
         }
-        let rows: Vec<Row> = serde_json::from_value(value["losses"].clone()).ok()?;
-        let loss = |Row {
+        let rows: Vec<DrawnLoss> = serde_json::from_value(value["losses"].clone()).ok()?;
+        let loss = |DrawnLoss {
                         name,
                         formula,
                         kind,
@@ -50,12 +50,12 @@ impl Drawn {
     /// # Errors
     /// If the file cannot be written.
     pub(super) fn write(&self, panel: &[PanelLoss]) -> Result<()> {
-        let row = |loss: &PanelLoss| Row {
+        let row = |loss: &PanelLoss| DrawnLoss {
             name: loss.name.clone(),
             formula: loss.loss.to_string(),
             kind: loss.kind,
         };
-        let rows: Vec<Row> = panel.iter().map(row).collect();
+        let rows: Vec<DrawnLoss> = panel.iter().map(row).collect();
         write_json(
             &self.path,
             &json!({ "origin": self.origin, "losses": rows }),

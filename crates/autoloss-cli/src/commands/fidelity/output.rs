@@ -1,40 +1,37 @@
-//! The fidelity of a proxy as text, JSON, a diagram and a page.
+//! The fidelity of a proxy as text and JSON.
 
 use std::fmt::Write;
 
-use autoloss_report::plot::{Mark, Plot, STYLE, Series, escape, short};
-use autoloss_search::fidelity::{
-    CHOSEN, Correlation, Fidelity, PanelKind, Report, Tried, mid_ranks,
-};
+use autoloss_search::fidelity::{CHOSEN, Correlation, Fidelity, FidelityReport, Tried, mid_ranks};
 use autoloss_search::{Comparison, EvaluationSet, Schedule};
 use autoloss_vision::tasks::TaskSettings;
 use serde_json::{Value, json};
 
-use crate::commands::show::{by_branch, short as short_name};
+use crate::loss_text::{by_branch, short as short_name};
 use crate::table::Table;
 
 /// The fidelity of a task's proxy, by all metrics.
-pub(super) struct Measured<'a> {
+pub(super) struct MeasuredFidelity<'a> {
     /// Names of task and metric.
     pub(super) task: (&'a str, &'a str),
     /// Settings of a task of ours.
     pub(super) settings: Option<&'a TaskSettings>,
-    pub(super) report: &'a Report,
-    /// By the searched metric.
+    pub(super) report: &'a FidelityReport,
+    /// Fidelity by the searched metric.
     pub(super) fidelity: Fidelity,
-    /// By further metrics of the same trainings.
+    /// Fidelity by further metrics of the same trainings.
     pub(super) by_metric: Vec<(String, Fidelity)>,
     /// Seeds of proxy trainings and of full ones.
     pub(super) seeds: (usize, usize),
 }
 
-impl Measured<'_> {
-    fn task(&self) -> String {
+impl MeasuredFidelity<'_> {
+    pub(super) fn task(&self) -> String {
         format!("{} for {}", self.task.0, self.task.1)
     }
 
     /// A schedule in words.
-    fn schedule(&self, schedule: Schedule) -> String {
+    pub(super) fn schedule(&self, schedule: Schedule) -> String {
         let (set, seeds) = match schedule {
             Schedule::Proxy => (EvaluationSet::Search, self.seeds.0),
             Schedule::Full => (EvaluationSet::Validation, self.seeds.1),
@@ -51,7 +48,7 @@ impl Measured<'_> {
 }
 
 /// The panel, the best in full training first, and the trainings that failed.
-pub(super) fn table(report: &Report) -> String {
+pub(super) fn table(report: &FidelityReport) -> String {
     let mut table = Table::new(&[
         "name",
         "kind",
@@ -87,7 +84,7 @@ pub(super) fn table(report: &Report) -> String {
 }
 
 /// Mean score and deviation of some trainings; a score of 0 because values were not finite says so.
-fn scores(comparison: &Comparison) -> String {
+pub(super) fn scores(comparison: &Comparison) -> String {
     let (Some(mean), Some(std)) = (comparison.mean, comparison.std) else {
         return "failed".to_owned();
     };
@@ -100,7 +97,7 @@ fn scores(comparison: &Comparison) -> String {
 }
 
 /// Ranks by the proxy and in full training, the best first, of the losses that have both scores.
-fn ranks(report: &Report) -> Vec<[Option<f64>; 2]> {
+pub(super) fn ranks(report: &FidelityReport) -> Vec<[Option<f64>; 2]> {
     let pairs = report.pairs();
     let proxy = mid_ranks(&pairs.iter().map(|pair| -pair.0).collect::<Vec<f64>>());
     let full = mid_ranks(&pairs.iter().map(|pair| -pair.1).collect::<Vec<f64>>());
@@ -112,12 +109,12 @@ fn ranks(report: &Report) -> Vec<[Option<f64>; 2]> {
     report.losses.iter().map(next).collect()
 }
 
-fn rank(rank: Option<f64>) -> String {
+pub(super) fn rank(rank: Option<f64>) -> String {
     rank.map_or_else(|| "-".to_owned(), |rank| format!("{rank}"))
 }
 
-/// A correlation and its interval.
-fn correlation(correlation: &Correlation) -> String {
+/// A correlation with its interval.
+pub(super) fn correlation(correlation: &Correlation) -> String {
     match (correlation.value, correlation.interval) {
         (Some(value), Some([low, high])) => format!("{value:.2} [{low:.2}, {high:.2}]"),
         (Some(value), None) => format!("{value:.2}"),
@@ -126,7 +123,7 @@ fn correlation(correlation: &Correlation) -> String {
 }
 
 /// The loss with the best full score, and that of the proxy's first ones.
-fn best(report: &Report) -> Option<(&Tried, &Tried)> {
+fn best(report: &FidelityReport) -> Option<(&Tried, &Tried)> {
     let mut scored: Vec<(&Tried, (f64, f64))> = report
         .losses
         .iter()
@@ -141,7 +138,7 @@ fn best(report: &Report) -> Option<(&Tried, &Tried)> {
 }
 
 /// The figures, a line each: name and number in words.
-fn figures(measured: &Measured<'_>) -> Vec<(&'static str, String)> {
+pub(super) fn figures(measured: &MeasuredFidelity<'_>) -> Vec<(&'static str, String)> {
     let (report, fidelity) = (measured.report, &measured.fidelity);
     let mut lines = vec![
         ("Spearman's correlation", correlation(&fidelity.spearman)),
@@ -171,7 +168,7 @@ fn figures(measured: &Measured<'_>) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn metric_table(measured: &Measured<'_>) -> Table {
+fn metric_table(measured: &MeasuredFidelity<'_>) -> Table {
     let mut table = Table::new(&["metric", ">Spearman", ">Kendall", ">regret"]);
     for (name, fidelity) in &measured.by_metric {
         table.row([
@@ -184,7 +181,7 @@ fn metric_table(measured: &Measured<'_>) -> Table {
     table
 }
 
-pub(super) fn as_text(measured: &Measured<'_>) -> String {
+pub(super) fn as_text(measured: &MeasuredFidelity<'_>) -> String {
     let mut text = format!(
         "task {}\n{}\n{}\n\n{}\n",
         measured.task(),
@@ -207,7 +204,7 @@ pub(super) fn as_text(measured: &Measured<'_>) -> String {
     text
 }
 
-pub(super) fn as_json(measured: &Measured<'_>) -> Value {
+pub(super) fn as_json(measured: &MeasuredFidelity<'_>) -> Value {
     let (report, settings) = (measured.report, measured.settings);
     let schedule = |schedule: Schedule, set: EvaluationSet, seeds: usize| {
         json!({
@@ -272,133 +269,6 @@ fn loss_json(tried: &Tried) -> Value {
         "proxy_trainings": trainings(&tried.proxy), "full_trainings": trainings(&tried.full),
         "proxy_failed": failed(&tried.proxy), "full_failed": failed(&tried.full),
     })
-}
-
-/// The scatter of full scores over proxy scores: a dot a loss, with bars of a standard deviation.
-pub(super) fn plot(measured: &Measured<'_>) -> Plot {
-    let losses = &measured.report.losses;
-    let scored: Vec<(&Tried, (f64, f64))> = losses
-        .iter()
-        .filter_map(|tried| Some((tried, tried.scores()?)))
-        .collect();
-    let mut bars = Vec::new();
-    for (tried, (x, y)) in &scored {
-        let (dx, dy) = (
-            tried.proxy.std.unwrap_or(0.0),
-            tried.full.std.unwrap_or(0.0),
-        );
-        // A point that is not finite ends a line.
-        let gap = (f64::NAN, f64::NAN);
-        if dx > 0.0 {
-            bars.extend([(x - dx, *y), (x + dx, *y), gap]);
-        }
-        if dy > 0.0 {
-            bars.extend([(*x, y - dy), (*x, y + dy), gap]);
-        }
-    }
-    let mut series = Vec::new();
-    if !bars.is_empty() {
-        series.push(Series::line("one standard deviation over seeds", 4, bars));
-    }
-    for (kind, colour) in [
-        (PanelKind::HandWritten, 0),
-        (PanelKind::Random, 1),
-        (PanelKind::Given, 2),
-    ] {
-        let of: Vec<_> = scored
-            .iter()
-            .filter(|(tried, _)| tried.kind == kind)
-            .collect();
-        if of.is_empty() {
-            continue;
-        }
-        let points = of.iter().map(|(_, pair)| *pair).collect();
-        let title = |(tried, (x, y)): &&(&Tried, (f64, f64))| {
-            format!(
-                "{}: {x:.4} by the proxy, {y:.4} in full training",
-                tried.name
-            )
-        };
-        let mut dots = Series::line(&format!("{} losses", kind.name()), colour, points);
-        dots.titles = of.iter().map(title).collect();
-        series.push(dots.marked(Mark::Dots));
-    }
-    Plot {
-        title: format!("Full training over the proxy, task {}", measured.task()),
-        x: format!("{} of the proxy on the search set", measured.task.1),
-        y: format!("{} in full training", measured.task.1),
-        series,
-    }
-}
-
-/// The page: figures, diagram, table.
-pub(super) fn page(measured: &Measured<'_>) -> String {
-    let mut body = String::new();
-    for schedule in [Schedule::Proxy, Schedule::Full] {
-        let _ = writeln!(
-            body,
-            "<p class=\"faint\">{}</p>",
-            escape(&measured.schedule(schedule))
-        );
-    }
-    body.push_str("<div class=\"pairs\"><div class=\"card\">");
-    body.push_str(&plot(measured).svg());
-    body.push_str("</div><div class=\"card\"><table>");
-    for (name, figure) in figures(measured) {
-        let _ = write!(body, "<tr><td>{name}</td><td>{}</td></tr>", escape(&figure));
-    }
-    body.push_str(
-        "</table><p class=\"faint\">Correlations with 95 % bootstrap intervals over the panel.</p>",
-    );
-    if !measured.by_metric.is_empty() {
-        body.push_str("<h3>By further metrics of the same trainings</h3>");
-        body.push_str(
-            "<table><tr><th>metric</th><th>Spearman</th><th>Kendall</th><th class=\"number\">regret</th></tr>",
-        );
-        for (name, fidelity) in &measured.by_metric {
-            let _ = write!(
-                body,
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"number\">{}</td></tr>",
-                escape(name),
-                correlation(&fidelity.spearman),
-                correlation(&fidelity.kendall),
-                short(fidelity.regret)
-            );
-        }
-        body.push_str("</table>");
-    }
-    body.push_str("</div></div>");
-    body.push_str(&panel(measured.report));
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <link rel=\"icon\" href=\"data:,\"><title>Proxy of {0}</title><style>{STYLE}</style></head>\n<body>\
-         <h1>Fidelity of the proxy of {0}</h1>\n{body}</body></html>\n",
-        escape(&measured.task())
-    )
-}
-
-fn panel(report: &Report) -> String {
-    let mut rows = String::new();
-    for (tried, [proxy, full]) in report.losses.iter().zip(ranks(report)) {
-        let _ = write!(
-            rows,
-            "<tr><td>{}</td><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
-             <td class=\"number\">{}</td><td class=\"number\">{}</td><td><code>{}</code></td></tr>",
-            escape(&short_name(&tried.name)),
-            tried.kind.name(),
-            scores(&tried.proxy),
-            rank(proxy),
-            scores(&tried.full),
-            rank(full),
-            escape(&tried.formula)
-        );
-    }
-    format!(
-        "<h2>The panel</h2><table><tr><th>name</th><th>kind</th><th class=\"number\">proxy</th>\
-         <th class=\"number\">rank</th><th class=\"number\">full training</th><th class=\"number\">rank</th>\
-         <th>loss</th></tr>{rows}</table>\n"
-    )
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ struct Variant {
     stop: bool,
     rejection: bool,
     equivalence: bool,
-    /// Whether each training is the most promising of several: what the paper does not have.
+    /// Whether each training is the most promising of several, which the paper does not have.
     choice: bool,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn searches(
     Ok(searches)
 }
 
-/// Where the variants search.
+/// Setup that the variants search in.
 fn setup(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Setup> {
     let mut setup = searched_in(["digits", "voc"], scale, data, &[Group::SegmentationProxy])?;
     setup.own = own.to_vec();
@@ -112,7 +112,7 @@ fn search(key: String, setup: &Setup, settings: Vec<(&str, Value)>) -> Search {
     }
 }
 
-/// Candidates for each training in the search of table 8 that shows how many the full method explores.
+/// Candidates for each training in the search of table 8 that shows the number the full method explores.
 const CHOICES: i64 = 300;
 
 /// The search of table 8 that chooses among [`CHOICES`] candidates.
@@ -131,8 +131,8 @@ pub(super) fn longest(scale: Scale, data: &Data<'_>, own: &[(String, Value)]) ->
     Ok(search("explored".to_owned(), &setup, settings))
 }
 
-/// What the searches of one variant did.
-struct Done {
+/// Results of the searches of one variant.
+struct VariantResult {
     name: &'static str,
     explored: Vec<f64>,
     evaluations: Vec<usize>,
@@ -142,8 +142,8 @@ struct Done {
     seconds: Vec<f64>,
 }
 
-impl Done {
-    /// The mean over the seeds of the best score after so many evaluations; `None` where a seed has
+impl VariantResult {
+    /// The mean over the seeds of the best score after a number of evaluations; `None` where a seed has
     /// fewer.
     fn after(&self, evaluations: usize) -> Option<Vec<f64>> {
         self.best
@@ -153,7 +153,7 @@ impl Done {
     }
 }
 
-fn read(searches: &[Search], out: &Path) -> Result<Vec<Done>> {
+fn read(searches: &[Search], out: &Path) -> Result<Vec<VariantResult>> {
     let variants = VARIANTS.iter().enumerate();
     variants
         .map(|(place, variant)| {
@@ -167,8 +167,8 @@ fn read_one<'a>(
     name: &'static str,
     searches: impl Iterator<Item = &'a Search>,
     out: &Path,
-) -> Result<Done> {
-    let mut done = Done {
+) -> Result<VariantResult> {
+    let mut done = VariantResult {
         name,
         explored: Vec::new(),
         evaluations: Vec::new(),
@@ -222,7 +222,7 @@ pub(super) fn output(
     if sheet == Sheet::Figure4 {
         columns.extend(steps.iter().map(|n| format!("best after {n}")));
     }
-    let row = |done: &Done| {
+    let row = |done: &VariantResult| {
         let evaluations: Vec<f64> = done.evaluations.iter().map(|n| *n as f64).collect();
         let last = done
             .best
@@ -260,8 +260,8 @@ pub(super) fn output(
     })
 }
 
-/// What the paper claims, and what is so here.
-fn notes(variants: &[Done]) -> Vec<String> {
+/// Claims of the paper beside the results here.
+fn notes(variants: &[VariantResult]) -> Vec<String> {
     let (Some(full), Some(plain)) = (variants.last(), variants.get(1)) else {
         return Vec::new();
     };
@@ -299,7 +299,7 @@ fn notes(variants: &[Done]) -> Vec<String> {
     ]
 }
 
-fn plot(variants: &[Done]) -> Plot {
+fn plot(variants: &[VariantResult]) -> Plot {
     let series = variants.iter().enumerate().map(|(colour, done)| {
         let points = (1..).map_while(|n| {
             let scores = done.after(n)?;
@@ -319,8 +319,8 @@ fn plot(variants: &[Done]) -> Plot {
 mod tests {
     use super::*;
 
-    fn done(explored: f64, best: Vec<f64>) -> Done {
-        Done {
+    fn done(explored: f64, best: Vec<f64>) -> VariantResult {
+        VariantResult {
             name: "a",
             explored: vec![explored],
             evaluations: vec![best.len()],
@@ -333,8 +333,8 @@ mod tests {
     fn claims_are_told_as_they_are() {
         let plain = done(10.0, vec![0.1; 25]);
         let better = done(250.0, vec![0.2; 23]);
-        let text = |variants: Vec<Done>| notes(&variants).join(" ");
-        let of = |last: Done| {
+        let text = |variants: Vec<VariantResult>| notes(&variants).join(" ");
+        let of = |last: VariantResult| {
             text(vec![
                 done(1.0, Vec::new()),
                 done(10.0, plain.best[0].clone()),

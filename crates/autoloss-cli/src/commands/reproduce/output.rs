@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::files::{write_json, write_text};
 
-/// What a cell holds.
+/// Content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Cell {
     pub(super) mean: f64,
-    /// Standard deviation, and over how many; none for a single number.
+    /// Standard deviation and number of values; none for a single one.
     pub(super) spread: Option<(f64, usize)>,
 }
 
@@ -43,7 +43,7 @@ impl Cell {
     }
 }
 
-/// A table with what is to be said about it.
+/// A table with its title and notes.
 pub(super) struct Output {
     pub(super) title: String,
     /// The set that the numbers are of.

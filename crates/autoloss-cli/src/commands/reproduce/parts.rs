@@ -192,7 +192,7 @@ fn of_paper() -> Result<Changes> {
 }
 
 /// Results of an arm, a number a run seed.
-struct Done {
+struct FoundByArm {
     key: &'static str,
     name: &'static str,
     /// Mean scores of the losses found, in full training.
@@ -217,7 +217,7 @@ pub(super) fn output(arms: &[Arm], plan: &Plan, trained: &OfSetup, out: &Path) -
         let scores: Vec<f64> = comparison.trainings.iter().map(|t| t.score).collect();
         rows.push((row.name().to_owned(), vec![Cell::of(&scores)]));
     }
-    let arms: Vec<Done> = arms
+    let arms: Vec<FoundByArm> = arms
         .iter()
         .map(|arm| read(arm, plan, trained, out))
         .collect::<Result<_>>()?;
@@ -250,8 +250,8 @@ pub(super) fn output(arms: &[Arm], plan: &Plan, trained: &OfSetup, out: &Path) -
     })
 }
 
-fn read(arm: &Arm, plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Done> {
-    let mut done = Done {
+fn read(arm: &Arm, plan: &Plan, trained: &OfSetup, out: &Path) -> Result<FoundByArm> {
+    let mut done = FoundByArm {
         key: arm.key,
         name: arm.name,
         full: Vec::new(),
@@ -279,7 +279,7 @@ fn read(arm: &Arm, plan: &Plan, trained: &OfSetup, out: &Path) -> Result<Done> {
     Ok(done)
 }
 
-impl Done {
+impl FoundByArm {
     /// Differences of the scores in full training from those of another arm, a run seed each.
     fn less(&self, other: &Self) -> Vec<f64> {
         let pairs = self.full.iter().zip(&other.full);
@@ -288,7 +288,7 @@ impl Done {
 }
 
 /// Each arm against the first, and half of the defaults' time against the published configuration.
-fn notes(arms: &[Done]) -> Vec<String> {
+fn notes(arms: &[FoundByArm]) -> Vec<String> {
     let Some((first, others)) = arms.split_first() else {
         return Vec::new();
     };
@@ -300,7 +300,7 @@ fn notes(arms: &[Done]) -> Vec<String> {
         .collect()
 }
 
-fn note(done: &Done, other: &Done) -> Option<String> {
+fn note(done: &FoundByArm, other: &FoundByArm) -> Option<String> {
     let paired = Paired::of(&done.less(other))?;
     let p = paired
         .p
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn arms_are_told_by_their_run_seeds() {
-        let done = |key, full: &[f64]| Done {
+        let done = |key, full: &[f64]| FoundByArm {
             key,
             name: key,
             full: full.to_vec(),

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use toml::{Table, Value};
 
-use super::parts;
 use crate::config::Config;
 use crate::exit::usage;
 
@@ -222,9 +221,8 @@ impl Plan {
             Sheet::Table5 => objects::detection_transfer(scale, data),
             Sheet::Table6 => objects::instances(scale, data),
             Sheet::Table7 => objects::pose(scale, data),
-            Sheet::Parts | Sheet::Half => return parts::plan(parts::arms(sheet), scale, data, own),
-            Sheet::Table8 | Sheet::Figure4 => {
-                anyhow::bail!("an ablation trains nothing after its searches")
+            Sheet::Parts | Sheet::Half | Sheet::Table8 | Sheet::Figure4 => {
+                anyhow::bail!("no table of losses that the paper has")
             }
         }?;
         let searched = plan.searches.iter_mut().map(|search| &mut search.setup);

@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use autoloss_search::{
-    End, Event, Interrupt, Made, NewRun, Recorder, Runner, Store, Strategy, adopt,
+    End, Event, Interrupt, NewRun, Recorder, Runner, SharedTraining, Store, Strategy, Task, adopt,
 };
 use toml::Value;
 
 use super::plan::Search;
+use crate::config::Config;
 use crate::output::say;
 
-/// How often a search reports.
+/// Time between two reports of a search.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Where a search's run is.
+/// Folder of a search's run.
 pub(super) fn folder(out: &Path, search: &Search) -> PathBuf {
     out.join("searches").join(&search.key)
 }
@@ -24,7 +25,7 @@ pub(super) fn folder(out: &Path, search: &Search) -> PathBuf {
 /// trainings of those before it in the same setup and with the same seed, scored by its own metric.
 ///
 /// # Errors
-/// An interrupt, or a search that cannot run; what was evaluated is kept either way.
+/// An interrupt, or a search that cannot run; all evaluations are kept either way.
 pub(super) fn run_all(
     searches: &[Search],
     out: &Path,
@@ -60,28 +61,7 @@ fn run_one(
     let key = &search.key;
     let task = config.open_task()?;
     let crew = config.crew(&*task)?;
-    let mut recorder = match dir.join("run.sqlite").exists() {
-        true => Recorder::resume(&dir)?,
-        false => Recorder::create(
-            &dir,
-            &NewRun {
-                task: task.name(),
-                metric: task.metric(),
-                settings: &config.search,
-                task_settings: &config.task.to_toml(),
-            },
-        )?,
-    };
-    let info = recorder.store().info()?;
-    let mut stored = info.settings.clone();
-    // A machine with other cores may go on with a run.
-    stored.search.workers = config.search.search.workers;
-    let same = stored == config.search && info.task_settings == config.task.to_toml();
-    anyhow::ensure!(
-        same,
-        "{}: was made with other settings; name another folder with --out, or delete it",
-        dir.display()
-    );
+    let mut recorder = opened(&dir, &*task, &config)?;
     let metric = task.metric().to_owned();
     let learns = config.search.search.strategy == Strategy::Evolution;
     if learns && recorder.store().candidates()?.is_empty() {
@@ -90,7 +70,10 @@ fn run_one(
             .iter()
             .filter(|earlier| earlier.shares_trainings(search))
         {
-            made.extend(Made::of_run(&Store::open(&folder(out, earlier))?, &metric)?);
+            made.extend(SharedTraining::of_run(
+                &Store::open(&folder(out, earlier))?,
+                &metric,
+            )?);
         }
         let adopted = adopt(&*task, &config.search, &mut recorder, &made)?;
         if adopted > 0 {
@@ -128,4 +111,31 @@ fn run_one(
         recorder.store().best()?.map_or(0.0, |best| best.score)
     );
     Ok(())
+}
+
+/// The run of a search, begun where it is not there yet.
+fn opened(dir: &Path, task: &dyn Task, config: &Config) -> Result<Recorder> {
+    let recorder = match dir.join("run.sqlite").exists() {
+        true => Recorder::resume(dir)?,
+        false => Recorder::create(
+            dir,
+            &NewRun {
+                task: task.name(),
+                metric: task.metric(),
+                settings: &config.search,
+                task_settings: &config.task.to_toml(),
+            },
+        )?,
+    };
+    let info = recorder.store().info()?;
+    let mut stored = info.settings.clone();
+    // A machine with other cores may go on with a run.
+    stored.search.workers = config.search.search.workers;
+    let same = stored == config.search && info.task_settings == config.task.to_toml();
+    anyhow::ensure!(
+        same,
+        "{}: was made with other settings; name another folder with --out, or delete it",
+        dir.display()
+    );
+    Ok(recorder)
 }

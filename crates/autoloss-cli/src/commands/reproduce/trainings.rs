@@ -11,10 +11,10 @@ use autoloss_search::{
 
 use super::plan::{Plan, Row, Setup};
 use super::searches::{folder, worker_setting};
-use crate::commands::compare::in_words;
+use crate::comparisons::in_words;
 use crate::formula::for_task;
-use crate::kept::{self, Kept};
 use crate::output::say;
+use crate::trainings::{self, TrainingFolder};
 
 /// The trainings of one setup, a comparison a row; `None` for a search that found nothing.
 pub(super) type OfSetup = Vec<Option<Comparison>>;
@@ -44,7 +44,7 @@ fn of_setup(
 ) -> Result<OfSetup> {
     let config = setup.config(&[worker_setting(workers)])?;
     let dir = out.join("trainings").join(setup.key);
-    let kept = Kept::new(&dir, config.task.to_toml())?;
+    let kept = TrainingFolder::new(&dir, config.task.to_toml())?;
     let task = config.open_task()?;
     let crew = config.crew(&*task)?;
     let seeds = reproduction_seeds(plan.seeds);
@@ -69,7 +69,7 @@ fn of_setup(
     let mut tell = |ended: &Ended, (made, total): (usize, usize)| {
         say!("{}: {made} of {total}: {}", setup.key, in_words(ended));
     };
-    let trainings = kept::train(
+    let made = trainings::train(
         Some(&kept),
         &*task,
         &entries,
@@ -78,10 +78,10 @@ fn of_setup(
         &mut tell,
     )?;
     anyhow::ensure!(
-        trainings.len() == entries.len(),
+        made.len() == entries.len(),
         "interrupted; the same command goes on"
     );
-    let comparisons = summarise(trainings);
+    let comparisons = summarise(made);
     let of_row = |row: &Row| comparisons.iter().find(|c| c.name == row.name()).cloned();
     Ok(plan.rows.iter().map(of_row).collect())
 }

@@ -1,19 +1,44 @@
 //! `autoloss score detection`, `mask` and `keypoints`: COCO's average precision and recall.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use autoloss_metrics::coco::{
     AnnotationFile, CocoError, Kind, Results, Row, Summary, evaluate_most,
 };
+use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::args::ScoreCoco;
-use crate::commands::{print, print_json};
 use crate::exit::usage;
+use crate::output::{print, print_json};
 use crate::table::Table;
 
-pub(super) fn coco(arguments: &ScoreCoco, sigmas: Option<&[f64]>, kind: Kind) -> Result<()> {
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Annotations in COCO's format: images, categories, annotations.
+    #[arg(long, value_name = "FILE.json")]
+    target: PathBuf,
+    /// Results in COCO's format: a list of objects with image_id, category_id, score and bbox,
+    /// segmentation or keypoints.
+    #[arg(long, value_name = "FILE.json")]
+    pred: PathBuf,
+    /// The surest predictions of an image and category that count; default: 100, of keypoints 20.
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    max_dets: Option<usize>,
+    /// Print JSON; where there is nothing to find, -1.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reads a number of things of which there is at least one.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("expected a whole number from 1, found `{text}`")),
+    }
+}
+
+pub(super) fn coco(arguments: &Arguments, sigmas: Option<&[f64]>, kind: Kind) -> Result<()> {
     let (target, pred) = (&arguments.target, &arguments.pred);
     let of = |path: &Path| path.display().to_string();
     let file = AnnotationFile::read(&read(target)?, kind).with_context(|| of(target))?;

@@ -1,6 +1,6 @@
 //! `autoloss score segmentation`: metrics of label maps.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use autoloss_data::{
@@ -8,16 +8,53 @@ use autoloss_data::{
     pair_label_maps,
 };
 use autoloss_metrics::{Metric, SegmentationScore, SegmentationSettings, SegmentationTarget};
+use clap::Args;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::args::ScoreSegmentation;
-use crate::commands::{print, print_json};
 use crate::exit::usage;
+use crate::output::{print, print_json};
 use crate::table::Table;
 
-pub(super) fn segmentation(arguments: &ScoreSegmentation) -> Result<()> {
-    let scorer = Scorer::new(arguments)?;
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Folder of predicted label maps: PNG whose grey values, palette indices or equal red, green and
+    /// blue are labels, or coloured masks; folders in it are looked into.
+    #[arg(long, value_name = "DIR")]
+    pred: PathBuf,
+    /// Folder of target label maps: the same file names, or names that mean the same frame of
+    /// Cityscapes.
+    #[arg(long, value_name = "DIR")]
+    target: PathBuf,
+    /// Number of classes (labels are 0 to N − 1), or their names; with a colour map, that of its
+    /// classes.
+    #[arg(long, value_name = "N|A,B,…")]
+    classes: Option<String>,
+    /// Labels of the numbers in the files, as in 0=0,255=1 for masks of 0 and 255, or
+    /// 7=0,8=1,*=ignore; numbers that are not listed are labels.
+    #[arg(long, value_name = "N=LABEL,…")]
+    label_map: Option<String>,
+    /// Classes of the colours in coloured masks: lines NAME R G B, CVAT's labelmap.txt or CamVid's
+    /// label_colors.txt, which are also found in the folder of the targets and the one above it.
+    #[arg(long, value_name = "FILE")]
+    colors: Option<PathBuf>,
+    /// Target label of pixels to leave out.
+    #[arg(long, value_name = "LABEL", default_value_t = 255)]
+    ignore: u8,
+    /// Class whose edges the boundary metrics leave out; default: that named background, if classes
+    /// have names.
+    #[arg(long, value_name = "LABEL")]
+    background: Option<u8>,
+    /// Chebyshev distance of the boundary metrics in pixels.
+    #[arg(long, value_name = "PIXELS", default_value_t = 5)]
+    boundary_distance: u32,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn segmentation(arguments: &Arguments) -> Result<()> {
+    let scorer = LabelScorer::new(arguments)?;
     let pairs = pair_label_maps(&arguments.pred, &arguments.target)?;
     let total = pairs
         .par_iter()
@@ -37,8 +74,8 @@ pub(super) fn segmentation(arguments: &ScoreSegmentation) -> Result<()> {
     }
 }
 
-/// How files are read and scored.
-struct Scorer {
+/// Readers of the label maps, and the score of no image.
+struct LabelScorer {
     /// The reader of targets; that of predictions ignores nothing.
     targets: LabelReader,
     predictions: LabelReader,
@@ -48,7 +85,7 @@ struct Scorer {
     empty: SegmentationScore,
 }
 
-/// What was counted in some images.
+/// Counts of some images.
 struct Counted {
     score: SegmentationScore,
     /// Predicted pixels of no class whose target has one.
@@ -68,8 +105,8 @@ impl Counted {
     }
 }
 
-impl Scorer {
-    fn new(arguments: &ScoreSegmentation) -> Result<Self> {
+impl LabelScorer {
+    fn new(arguments: &Arguments) -> Result<Self> {
         let table = arguments.label_map.as_deref().map(str::parse).transpose();
         let table: LabelTable = table
             .map_err(|error| usage(flag(&error)))?
@@ -205,7 +242,7 @@ impl Scorer {
 }
 
 /// The colour map that is given or found beside the targets.
-fn colours(arguments: &ScoreSegmentation) -> Result<Option<ColourMap>> {
+fn colours(arguments: &Arguments) -> Result<Option<ColourMap>> {
     if let Some(path) = &arguments.colors {
         return Ok(Some(ColourMap::read(path)?));
     }
@@ -224,7 +261,7 @@ fn colours(arguments: &ScoreSegmentation) -> Result<Option<ColourMap>> {
 
 /// The number of classes and, where they are known, their names.
 fn classes(
-    arguments: &ScoreSegmentation,
+    arguments: &Arguments,
     colours: Option<&ColourMap>,
 ) -> Result<(usize, Option<Vec<String>>)> {
     let known = colours.map(|colours| colours.classes().to_vec());

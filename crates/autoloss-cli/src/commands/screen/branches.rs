@@ -6,36 +6,29 @@ use anyhow::Result;
 use autoloss_search::{BranchAgreement, Interrupt, Settings, Task, compare_branches};
 use serde_json::json;
 
-use super::judgement;
-use crate::args::Screen;
-use crate::commands::{print, print_json};
-use crate::output;
+use crate::output::{self, print, print_json};
 use crate::table::Table;
 
 pub(super) fn compare(
-    arguments: &Screen,
+    (count, json): (u64, bool),
     task: &dyn Task,
     settings: &Settings,
     interrupt: &Interrupt,
     on_done: &(dyn Fn(u64) + Sync),
 ) -> Result<()> {
-    let what = (
-        arguments.count,
-        settings.search.seed,
-        settings.search.worker_count(),
-    );
+    let what = (count, settings.search.seed, settings.search.worker_count());
     // Candidates end in no order: they are counted.
     let done = AtomicU64::new(0);
-    let count = |_| on_done(1 + done.fetch_add(1, Ordering::Relaxed));
-    let agreement = compare_branches(task, settings, what, interrupt, &count);
+    let add = |_| on_done(1 + done.fetch_add(1, Ordering::Relaxed));
+    let agreement = compare_branches(task, settings, what, interrupt, &add);
     output::show(None);
     let agreement = agreement?;
-    if arguments.json {
+    if json {
         print_json(&as_json(&agreement))?;
     } else {
         print(&as_text(&agreement))?;
     }
-    let (judged, count) = (agreement.candidates.len() as u64, arguments.count);
+    let judged = agreement.candidates.len() as u64;
     anyhow::ensure!(
         judged == count,
         "interrupted: {judged} of {count} candidates were screened"
@@ -48,7 +41,7 @@ fn as_json(agreement: &BranchAgreement) -> serde_json::Value {
         json!({
             "loss": candidate.formula,
             "apart": candidate.apart,
-            "together": judgement(candidate.together),
+            "together": candidate.together.name(),
             "reason": candidate.reason,
             "g": candidate.g.filter(|g| g.is_finite()),
         })

@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use autoloss_expr::Format;
 
+use crate::executor::inbox::{Inbox, Message};
 use crate::executor::protocol::{Reply, VERSION};
-use crate::executor::{Inbox, Message};
 use crate::study::{TrialId, TrialOutcome};
 
-/// Where news of workers go: the inbox of the stage, if there is one.
+/// Way of the workers' news: the inbox of the stage, if there is one.
 #[derive(Clone, Default)]
 pub(super) struct Mailbox(Arc<Mutex<Option<Inbox>>>);
 
@@ -26,22 +26,22 @@ impl Mailbox {
     }
 }
 
-/// The first answer of a worker: the forms of losses that it wants, or why it cannot work.
+/// The first answer of a worker: the forms of losses that it wants, or the reason for which it cannot work.
 pub(super) type Answer = Result<Vec<String>, String>;
 
 /// A worker's state, shared with whoever hears it.
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct WorkerState {
     /// The trial in training.
     pub(super) trial: Option<TrialId>,
-    /// When that was given out.
+    /// Time at which the trial was given out.
     pub(super) since: Option<Instant>,
-    /// Why the worker is being killed.
+    /// Reason for which the worker is being killed.
     pub(super) reason: Option<&'static str>,
     pub(super) ended: bool,
 }
 
-impl State {
+impl WorkerState {
     /// Takes a trial.
     pub(super) fn begin(&mut self, trial: TrialId) {
         (self.trial, self.since) = (Some(trial), Some(Instant::now()));
@@ -67,8 +67,8 @@ impl State {
 
 /// Hears one worker: told each line that it writes, and its end.
 pub struct Ear {
-    state: Arc<Mutex<State>>,
-    /// Told the first answer; of a worker without this, only a refusal is news.
+    state: Arc<Mutex<WorkerState>>,
+    /// Told the first answer; a worker without this has no news but a refusal.
     ready: Option<Sender<Answer>>,
     mailbox: Mailbox,
     /// The line that was no message.
@@ -77,7 +77,7 @@ pub struct Ear {
 
 impl Ear {
     pub(super) fn new(
-        state: Arc<Mutex<State>>,
+        state: Arc<Mutex<WorkerState>>,
         ready: Option<Sender<Answer>>,
         mailbox: Mailbox,
     ) -> Self {
@@ -128,7 +128,7 @@ impl Ear {
 
     fn done(&self, id: TrialId, outcome: TrialOutcome) {
         let mut state = lock(&self.state);
-        // Of a trial that is not in training there is nothing to tell.
+        // A trial that is not in training has no outcome.
         if state.trial == Some(id) {
             let outcome = state.end(outcome);
             drop(state);
@@ -145,7 +145,7 @@ impl Ear {
             }
             None => self.mailbox.put(Message::Broken(text)),
         }
-        // What follows is no loss.
+        // The end of the worker is no loss of a trial.
         lock(&self.state).trial = None;
         false
     }
@@ -177,6 +177,6 @@ fn is_text(form: &str) -> bool {
     Format::from_name(form).is_ok_and(Format::is_text)
 }
 
-pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+pub(super) fn lock(state: &Mutex<WorkerState>) -> MutexGuard<'_, WorkerState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

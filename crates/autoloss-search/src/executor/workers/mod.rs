@@ -11,19 +11,19 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::inbox::{Executor, Inbox, Message};
 use super::protocol::{Order, Request, hello, line};
-use super::{Executor, Inbox, Message};
 use crate::error::SearchError;
 use crate::study::{Trial, TrialId, TrialOutcome};
 use crate::task::Task;
 pub use ear::Ear;
-use ear::{Answer, Mailbox, State, lock};
+use ear::{Answer, Mailbox, WorkerState, lock};
 pub use piped::{LastLines, PipedProcess};
 
 /// Time for a training to end that is no longer wanted.
 const GRACE: Duration = Duration::from_millis(1500);
 
-/// Where workers run, and the way of their lines.
+/// Place of workers, and the way of their lines.
 pub trait Workplace: Send + Sync {
     /// Workers that can be had now, in places from 0; it may change from call to call.
     fn count(&self) -> usize;
@@ -134,19 +134,24 @@ impl Processes {
         self.workplace.count()
     }
 
-    /// The workers as the executor of one stage, with at most so many trials side by side.
-    pub(crate) fn stage<'a>(&'a self, task: &'a dyn Task, most: usize, inbox: &Inbox) -> Stage<'a> {
+    /// The workers as the executor of one stage, with at most `most` trials side by side.
+    pub(crate) fn stage<'a>(
+        &'a self,
+        task: &'a dyn Task,
+        most: usize,
+        inbox: &Inbox,
+    ) -> StageWorkers<'a> {
         let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.mailbox.is_for(Some(inbox.clone()));
-        Stage { most, task, pool }
+        StageWorkers { most, task, pool }
     }
 }
 
 /// A running worker and its state.
 struct Running {
     worker: Box<dyn Worker>,
-    state: Arc<Mutex<State>>,
-    /// When the trial was cancelled.
+    state: Arc<Mutex<WorkerState>>,
+    /// Time at which the trial was cancelled.
     cancelled: Option<Instant>,
 }
 
@@ -154,7 +159,7 @@ struct Running {
 struct Pool {
     workplace: Arc<dyn Workplace>,
     about: WorkerSettings,
-    /// By their places.
+    /// The worker of each place.
     workers: Vec<Option<Running>>,
     /// Forms of losses that the workers want.
     forms: Vec<String>,
@@ -164,7 +169,7 @@ struct Pool {
 impl Pool {
     /// Starts a worker; its first answer goes to `ready`, or, if there is none, to the mailbox.
     fn start(&self, place: usize, ready: Option<Sender<Answer>>) -> Result<Running, SearchError> {
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(WorkerState::default()));
         let ear = Ear::new(state.clone(), ready, self.mailbox.clone());
         let mut worker = self.workplace.start(place, ear)?;
         let settings = &self.about.settings;
@@ -238,13 +243,13 @@ impl Running {
 }
 
 /// The workers during one stage of a run.
-pub(crate) struct Stage<'a> {
+pub(crate) struct StageWorkers<'a> {
     pool: MutexGuard<'a, Pool>,
     task: &'a dyn Task,
     most: usize,
 }
 
-impl Executor for Stage<'_> {
+impl Executor for StageWorkers<'_> {
     fn slots(&self) -> usize {
         self.pool.workplace.count().min(self.most)
     }
@@ -260,7 +265,7 @@ impl Executor for Stage<'_> {
         lock(&worker.state).begin(id);
         worker.cancelled = None;
         worker.send(&Request::Train(order));
-        // It may have ended in between, without knowing of the trial.
+        // The worker may have ended in between, without knowing of the trial.
         let mut state = lock(&worker.state);
         if state.ended
             && let Some(id) = state.trial.take()
@@ -293,7 +298,7 @@ impl Executor for Stage<'_> {
                 (state.trial, state.since, state.ended)
             };
             if ended {
-                // It may have been left to itself for what it wrote.
+                // The worker may have been left to itself after it wrote rubbish.
                 worker.worker.end();
             }
             if trial.is_none() {
@@ -309,7 +314,7 @@ impl Executor for Stage<'_> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for StageWorkers<'_> {
     /// No trial outlives its stage.
     fn drop(&mut self) {
         self.pool.mailbox.is_for(None);

@@ -56,7 +56,7 @@ pub struct PanelLoss {
 /// A panel: the given losses and `size` others, fewer where the task has too few. It is a function of the
 /// task, the settings and the seed; a larger one begins with the same random losses.
 ///
-/// `on_progress` is told how many random trees of a branch were screened and how many of them passed.
+/// `on_progress` is told the number of random trees of a branch that were screened, and of those that passed.
 ///
 /// # Errors
 /// If the settings are out of range, the task has no samples, or the user asked for the end.

@@ -50,7 +50,7 @@ impl<'a> Pools<'a> {
         })
     }
 
-    /// As many random losses, fewer where too few trees pass. With several branches every second one is
+    /// The wanted number of random losses, fewer where too few trees pass. With several branches every second one is
     /// random in all of them, the others in one of them.
     pub(super) fn losses(
         &mut self,
@@ -147,7 +147,7 @@ impl<'a> Pools<'a> {
         self.space.random_tree(branch, &mut rng)
     }
 
-    /// A loss with that tree; its other branches are not looked at.
+    /// A loss with that tree, whose other branches do not count.
     fn with(&self, branch: usize, tree: &Tree) -> Loss {
         let specs = self.task.branches().iter().enumerate();
         let branches = specs.map(|(place, spec)| Branch {

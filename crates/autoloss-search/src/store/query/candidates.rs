@@ -16,11 +16,11 @@ use crate::store::{FIRST_WITH_REPORTS, REPEAT, Store, StoreError};
 pub struct CandidateRow {
     /// The candidate.
     pub candidate: Candidate,
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
-    /// Why, where there is something to say.
+    /// Reason of the fate, where there is one.
     pub reason: Option<String>,
-    /// Whose score it took over.
+    /// Number of the candidate whose score it took over.
     pub equivalent_to: Option<u64>,
     /// Its score: the mean where it was trained several times.
     pub score: Option<f64>,
@@ -28,7 +28,7 @@ pub struct CandidateRow {
     pub first_score: Option<f64>,
     /// Number of its trainings that the score is the mean of; 1 too where it was not trained.
     pub trainings: u64,
-    /// The how-manieth it joined the population, from 0.
+    /// Position in the order of joining the population, from 0.
     pub joined: Option<u64>,
     /// Seconds of training.
     pub training_seconds: Option<f64>,
@@ -67,7 +67,7 @@ impl Store {
             &format!("{CANDIDATES} WHERE fate = 'scored' ORDER BY id"),
             &[],
         )?;
-        // By their means, which the table does not hold.
+        // Sorted by means, which the table does not hold.
         rows.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
         rows.truncate(n);
         Ok(rows)
@@ -160,7 +160,7 @@ impl Store {
         }))
     }
 
-    /// In how many of the scored candidates each operator occurs, the most frequent first.
+    /// Number of the scored candidates that each operator occurs in, the most frequent first.
     ///
     /// # Errors
     /// If the file cannot be read.

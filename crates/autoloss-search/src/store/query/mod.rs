@@ -1,8 +1,9 @@
-//! What a run on disk can be asked.
+//! Queries of a run on disk.
 
 mod candidates;
 mod run;
 mod trainings;
+mod workers;
 
 use rusqlite::Params;
 
@@ -11,6 +12,7 @@ use super::{Store, StoreError};
 
 pub use candidates::CandidateRow;
 pub use run::{RunBranch, RunInfo};
+pub use workers::WorkerSummary;
 
 impl Store {
     /// The rows of a query of a table, whose rows people know by a column.

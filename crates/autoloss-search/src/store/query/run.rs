@@ -1,4 +1,4 @@
-//! What a run is about, and the sums over it.
+//! Task, settings and state of a run, and the sums over it.
 
 use super::candidates::CandidateRow;
 use crate::event::{Fate, Tally};
@@ -10,7 +10,7 @@ use crate::store::{
 };
 use crate::task::{EvaluationSet, Schedule};
 
-/// What a run is about.
+/// Task, settings and state of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunInfo {
     /// Name and version of the program that began it.
@@ -34,11 +34,11 @@ pub struct RunInfo {
     pub cores: usize,
     /// Its processor architecture.
     pub arch: String,
-    /// When it began, in seconds since 1970.
+    /// Beginning of the run, in seconds since 1970.
     pub created: u64,
     /// Seconds it has taken so far.
     pub elapsed: f64,
-    /// Why its search ended; `None` while it has not.
+    /// Reason for which its search ended; `None` while it has not.
     pub ended: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl RunInfo {
 }
 
 impl Store {
-    /// What the run is about.
+    /// Task, settings and state of the run.
     ///
     /// # Errors
     /// If the file cannot be read or its settings are none of this program's.
@@ -184,7 +184,7 @@ impl Store {
         Ok(tally)
     }
 
-    /// Whenever the best score changed: (evaluations, best score so far).
+    /// Each change of the best score: (evaluations, best score so far).
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -193,7 +193,7 @@ impl Store {
     }
 }
 
-/// Stored settings with what their run did where it is older than a key.
+/// Stored settings, with the behaviour of their run in place of the defaults of keys that it is older than.
 fn with_older_meaning(text: &str) -> String {
     let Ok(mut table) = text.parse::<toml::Table>() else {
         return text.to_owned();

@@ -128,7 +128,7 @@ impl Store {
         Ok(best.map(|best| (format!("#{}", best.id), best.formula)))
     }
 
-    /// Pictures of what a network trained with a loss of the final comparison does: PNG files.
+    /// Pictures of the outputs of a network trained with a loss of the final comparison: PNG files.
     ///
     /// # Errors
     /// If the file cannot be read.

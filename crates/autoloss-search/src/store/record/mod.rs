@@ -18,7 +18,7 @@ use rows::write;
 const BATCH: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a run is about.
+/// Task and settings of a run to begin.
 pub struct NewRun<'a> {
     /// The task's name.
     pub task: &'a str,
@@ -113,7 +113,7 @@ impl Recorder {
         })
     }
 
-    /// The reading side, which sees what was committed.
+    /// The reading side, which sees all commits.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
@@ -134,22 +134,22 @@ impl Recorder {
     /// If the file cannot be written; the events since the last commit are kept and tried again.
     pub fn record(&mut self, event: &Event, elapsed: f64) -> Result<(), StoreError> {
         let durable = match event {
-            Event::Reference(_)
+            Event::Reference { .. }
             | Event::Evaluated { .. }
             | Event::Failed { .. }
             | Event::Pruned { .. }
             | Event::Repeated { .. }
-            | Event::Learned(_)
+            | Event::Learned { .. }
             | Event::SearchEnded { .. }
             | Event::Trained { .. } => true,
             Event::Drawn { .. }
             | Event::Screened { .. }
             | Event::Reported { .. }
+            | Event::Lost { .. }
             | Event::Equivalent { .. } => false,
             Event::Started { .. }
             | Event::Parked { .. }
             | Event::EvaluationStarted { .. }
-            | Event::Lost { .. }
             | Event::StageStarted { .. } => {
                 return Ok(());
             }
@@ -162,10 +162,10 @@ impl Recorder {
         self.tick(elapsed)
     }
 
-    /// Commits what has waited for a second.
+    /// Commits events that have waited for a second.
     ///
     /// # Errors
-    /// As [`Recorder::record`].
+    /// The errors of [`Recorder::record`].
     pub fn tick(&mut self, elapsed: f64) -> Result<(), StoreError> {
         self.elapsed = elapsed;
         if self.pending.is_empty() || self.last_commit.elapsed() < PATIENCE {
@@ -177,7 +177,7 @@ impl Recorder {
     /// Commits everything.
     ///
     /// # Errors
-    /// As [`Recorder::record`].
+    /// The errors of [`Recorder::record`].
     pub fn commit(&mut self) -> Result<(), StoreError> {
         let written = write(&mut self.store.connection, &self.pending, self.elapsed);
         self.store.sql(written)?;
@@ -215,7 +215,7 @@ impl Recorder {
     /// makes again, see [`Study::restore`](crate::study::Study::restore).
     ///
     /// # Errors
-    /// As [`Recorder::record`].
+    /// The errors of [`Recorder::record`].
     pub fn discard_unfinished(&mut self) -> Result<(), StoreError> {
         const UNFINISHED: &str = "proposal NOT IN \
             (SELECT proposal FROM candidate WHERE joined IS NOT NULL OR fate IN ('failed', 'lost', 'pruned'))";

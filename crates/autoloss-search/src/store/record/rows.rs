@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
-use crate::event::{Candidate, Event, FailedTraining, Fate, Training};
+use crate::event::{Candidate, Ended, Event, FailedTraining, Fate, Training};
 use crate::store::{EARLIER, REPEAT};
 
 pub(super) fn write(
@@ -15,6 +15,7 @@ pub(super) fn write(
     let transaction = connection.transaction()?;
     for (event, moment) in events {
         write_event(&transaction, event)?;
+        write_trial(&transaction, event, *moment)?;
         if let Event::Evaluated { candidate, .. } | Event::Equivalent { candidate, .. } = event {
             transaction.execute(
                 "INSERT OR REPLACE INTO moment VALUES (?, ?)",
@@ -40,126 +41,26 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
                 [proposal, drawn, structural, cached].map(|n| n.cast_signed()),
             )
             .map(|_| ()),
-        Event::Screened {
-            candidate,
-            fate,
-            reason,
-        } => write_candidate(
-            transaction,
-            candidate,
-            *fate,
-            &Outcome {
-                reason: Some(reason),
-                ..Outcome::default()
-            },
-        ),
-        Event::Equivalent {
-            candidate,
-            to,
-            score,
-            joined,
-        } => write_candidate(
-            transaction,
-            candidate,
-            Fate::Equivalent,
-            &Outcome {
-                equivalent_to: Some(*to),
-                score: Some(*score),
-                joined: Some(*joined),
-                ..Outcome::default()
-            },
-        ),
         Event::Evaluated {
-            candidate,
-            fate,
-            reason,
-            score,
-            seconds,
-            curve,
-            metrics,
-            joined,
+            candidate, curve, ..
         } => {
-            let mut insert =
-                transaction.prepare("INSERT OR REPLACE INTO curve VALUES (?, ?, ?)")?;
-            for (number, loss_value) in curve {
-                let (id, number) = (candidate.id.cast_signed(), *number as i64);
-                insert.execute(params![id, number, loss_value])?;
-            }
-            write_candidate(
-                transaction,
-                candidate,
-                *fate,
-                &Outcome {
-                    reason: reason.as_deref(),
-                    score: Some(*score),
-                    joined: Some(*joined),
-                    seconds: Some(*seconds),
-                    metrics,
-                    ..Outcome::default()
-                },
-            )
+            write_curve(transaction, candidate.id, curve)?;
+            write_outcome(transaction, event)
         }
-        Event::Failed {
-            candidate,
-            fate,
-            message,
-            seconds,
-        } => write_candidate(
-            transaction,
-            candidate,
-            *fate,
-            &Outcome {
-                reason: Some(message),
-                seconds: Some(*seconds),
-                ..Outcome::default()
-            },
-        ),
+        Event::Screened { .. }
+        | Event::Equivalent { .. }
+        | Event::Failed { .. }
+        | Event::Pruned { .. } => write_outcome(transaction, event),
         Event::Reported { id, share, score } => transaction
             .execute(
                 "INSERT INTO report VALUES (?, ?, ?)",
                 params![id.cast_signed(), share, score],
             )
             .map(|_| ()),
-        Event::Pruned {
-            candidate,
-            share,
-            score,
-            seconds,
-        } => {
-            let reason = format!("{score:.4} after {:.0} % of the updates", 100.0 * share);
-            write_candidate(
-                transaction,
-                candidate,
-                Fate::Pruned,
-                &Outcome {
-                    reason: Some(&reason),
-                    seconds: Some(*seconds),
-                    ..Outcome::default()
-                },
-            )
-        }
-        Event::Reference(training) => write_training(transaction, "reference", training),
-        Event::Repeated { ended, .. } => match ended {
-            Ok(training) => write_training(transaction, REPEAT, training),
-            Err(failed) => write_failed(transaction, REPEAT, failed),
-        },
-        Event::Learned(losses) => write_learned(transaction, losses),
-        Event::Trained {
-            stage,
-            ended: Err(failed),
-        } => write_failed(transaction, stage.purpose(), failed),
-        Event::Trained {
-            stage,
-            ended: Ok(training),
-        } => {
-            for (number, png) in training.pictures.iter().enumerate() {
-                transaction.execute(
-                    "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
-                    params![training.name, number as i64, png],
-                )?;
-            }
-            write_training(transaction, stage.purpose(), training)
-        }
+        Event::Reference { training, .. } => write_training(transaction, "reference", training),
+        Event::Repeated { ended, .. } => write_ended(transaction, REPEAT, ended),
+        Event::Learned { losses } => write_learned(transaction, losses),
+        Event::Trained { stage, ended } => write_ended(transaction, stage.purpose(), ended),
         Event::SearchEnded { end } => transaction
             .execute("UPDATE run SET ended = ?", [end.to_string()])
             .map(|_| ()),
@@ -168,6 +69,179 @@ fn write_event(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusql
         | Event::EvaluationStarted { .. }
         | Event::Lost { .. }
         | Event::StageStarted { .. } => Ok(()),
+    }
+}
+
+/// The row of a candidate whose outcome an event tells.
+fn write_outcome(transaction: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
+    let pruned;
+    let (candidate, fate, columns) = match event {
+        Event::Screened {
+            candidate,
+            fate,
+            reason,
+        } => {
+            let columns = Columns {
+                reason: Some(reason),
+                ..Columns::default()
+            };
+            (candidate, *fate, columns)
+        }
+        Event::Equivalent {
+            candidate,
+            to,
+            score,
+            joined,
+        } => {
+            let columns = Columns {
+                equivalent_to: Some(*to),
+                score: Some(*score),
+                joined: Some(*joined),
+                ..Columns::default()
+            };
+            (candidate, Fate::Equivalent, columns)
+        }
+        Event::Evaluated {
+            candidate,
+            fate,
+            reason,
+            score,
+            seconds,
+            metrics,
+            joined,
+            ..
+        } => {
+            let columns = Columns {
+                reason: reason.as_deref(),
+                score: Some(*score),
+                joined: Some(*joined),
+                seconds: Some(*seconds),
+                metrics,
+                ..Columns::default()
+            };
+            (candidate, *fate, columns)
+        }
+        Event::Failed {
+            candidate,
+            fate,
+            message,
+            seconds,
+            ..
+        } => {
+            let columns = Columns {
+                reason: Some(message),
+                seconds: Some(*seconds),
+                ..Columns::default()
+            };
+            (candidate, *fate, columns)
+        }
+        Event::Pruned {
+            candidate,
+            share,
+            score,
+            seconds,
+            ..
+        } => {
+            pruned = format!("{score:.4} after {:.0} % of the updates", 100.0 * share);
+            let columns = Columns {
+                reason: Some(&pruned),
+                seconds: Some(*seconds),
+                ..Columns::default()
+            };
+            (candidate, Fate::Pruned, columns)
+        }
+        _ => return Ok(()),
+    };
+    write_candidate(transaction, candidate, fate, &columns)
+}
+
+/// The loss values of a candidate's training.
+fn write_curve(
+    transaction: &Transaction<'_>,
+    id: u64,
+    curve: &[(usize, f64)],
+) -> Result<(), rusqlite::Error> {
+    let mut insert = transaction.prepare("INSERT OR REPLACE INTO curve VALUES (?, ?, ?)")?;
+    for (number, loss_value) in curve {
+        insert.execute(params![id.cast_signed(), *number as i64, loss_value])?;
+    }
+    Ok(())
+}
+
+/// The row of a training with a fixed loss, and its pictures.
+fn write_ended(
+    transaction: &Transaction<'_>,
+    purpose: &str,
+    ended: &Ended,
+) -> Result<(), rusqlite::Error> {
+    let training = match ended {
+        Ok(training) => training,
+        Err(failed) => return write_failed(transaction, purpose, failed),
+    };
+    for (number, png) in training.pictures.iter().enumerate() {
+        transaction.execute(
+            "INSERT OR REPLACE INTO picture VALUES (?, ?, ?)",
+            params![training.name, number as i64, png],
+        )?;
+    }
+    write_training(transaction, purpose, training)
+}
+
+/// The row of a trial that ended on a worker, or lost it.
+fn write_trial(
+    transaction: &Transaction<'_>,
+    event: &Event,
+    moment: f64,
+) -> Result<(), rusqlite::Error> {
+    let Some((id, worker, seconds)) = trial(event) else {
+        return Ok(());
+    };
+    let lost = matches!(event, Event::Lost { .. });
+    let mut insert = transaction.prepare("INSERT INTO trial VALUES (?, ?, ?, ?, ?)")?;
+    let (id, worker) = (id.cast_signed(), worker as i64);
+    insert.execute(params![id, worker, seconds, moment, lost])?;
+    Ok(())
+}
+
+/// Candidate, worker and seconds of the trial whose end an event tells.
+const fn trial(event: &Event) -> Option<(u64, usize, f64)> {
+    match event {
+        Event::Reference { training, worker } => Some((0, *worker, training.seconds)),
+        Event::Evaluated {
+            candidate,
+            seconds,
+            worker: Some(worker),
+            ..
+        } => Some((candidate.id, *worker, *seconds)),
+        // Told by its last loss of a worker.
+        Event::Failed {
+            fate: Fate::Lost, ..
+        } => None,
+        Event::Failed {
+            candidate,
+            seconds,
+            worker,
+            ..
+        }
+        | Event::Pruned {
+            candidate,
+            seconds,
+            worker,
+            ..
+        } => Some((candidate.id, *worker, *seconds)),
+        Event::Lost {
+            id,
+            worker,
+            seconds,
+            ..
+        } => Some((*id, *worker, *seconds)),
+        Event::Repeated {
+            id, ended, worker, ..
+        } => match ended {
+            Ok(training) => Some((*id, *worker, training.seconds)),
+            Err(failed) => Some((*id, *worker, failed.seconds)),
+        },
+        _ => None,
     }
 }
 
@@ -184,9 +258,9 @@ fn write_learned(
     Ok(())
 }
 
-/// What a row says beyond the candidate itself.
+/// Columns of a row beyond the candidate itself.
 #[derive(Default)]
-struct Outcome<'a> {
+struct Columns<'a> {
     reason: Option<&'a str>,
     equivalent_to: Option<u64>,
     score: Option<f64>,
@@ -199,7 +273,7 @@ fn write_candidate(
     transaction: &Transaction<'_>,
     candidate: &Candidate,
     fate: Fate,
-    result: &Outcome<'_>,
+    result: &Columns<'_>,
 ) -> Result<(), rusqlite::Error> {
     transaction.execute(
         "INSERT INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -42,7 +42,7 @@ fn a_damaged_file_is_an_error() {
     assert!(message.contains("damaged"), "{message}");
 }
 
-/// What opening and reading all of a run says after a change to its file.
+/// Errors of opening and reading all of a run after a change to its file.
 fn changed(sql: &str) -> String {
     let dir = TempDir::new().unwrap();
     let path = finished_file(dir.path());

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::{finished_file, message};
 use crate::event::Event;
-use crate::store::{FILE, FORMAT, Recorder, Store};
+use crate::store::{FILE, FORMAT, Recorder, Store, WorkerSummary};
 use crate::task::{BranchSpec, EvaluationSet, InputSpec, Schedule};
 use crate::tests::{create, settings};
 
@@ -136,7 +136,8 @@ fn a_run_before_reports_goes_on_with_them() {
     let run = dir.path().join("run");
     drop(create(&run, &settings(4)));
     let earlier = rusqlite::Connection::open(run.join(FILE)).unwrap();
-    let sql = "DROP TABLE report; DROP TABLE branch; PRAGMA user_version = 65539;";
+    let sql =
+        "DROP TABLE report; DROP TABLE branch; DROP TABLE trial; PRAGMA user_version = 65539;";
     earlier.execute_batch(sql).unwrap();
     drop(earlier);
     assert_eq!(Store::open(&run).unwrap().reports().unwrap(), []);
@@ -171,7 +172,7 @@ fn a_run_before_branches_has_none_until_it_goes_on() {
     assert_eq!(kinds, [("mask", true), ("depth", false)]);
     drop(recorder);
     let earlier = rusqlite::Connection::open(run.join(FILE)).unwrap();
-    let sql = "DROP TABLE branch; PRAGMA user_version = 65541;";
+    let sql = "DROP TABLE branch; DROP TABLE trial; PRAGMA user_version = 65541;";
     earlier.execute_batch(sql).unwrap();
     drop(earlier);
     assert_eq!(Store::open(&run).unwrap().branches().unwrap(), []);
@@ -179,4 +180,35 @@ fn a_run_before_branches_has_none_until_it_goes_on() {
     recorder.describe(&branches).unwrap();
     recorder.describe(&branches).unwrap();
     assert_eq!(recorder.store().branches().unwrap(), known);
+}
+
+#[test]
+fn a_run_before_trials_goes_on_with_them() {
+    let dir = TempDir::new().unwrap();
+    let run = dir.path().join("run");
+    drop(create(&run, &settings(4)));
+    let earlier = rusqlite::Connection::open(run.join(FILE)).unwrap();
+    let sql = "DROP TABLE trial; DROP TABLE branch; PRAGMA user_version = 65541;";
+    earlier.execute_batch(sql).unwrap();
+    drop(earlier);
+    assert_eq!(Store::open(&run).unwrap().workers().unwrap(), []);
+    let mut recorder = Recorder::resume(&run).unwrap();
+    let lost = |worker, seconds| Event::Lost {
+        id: 1,
+        attempt: 1,
+        reason: "it ended".to_owned(),
+        worker,
+        seconds,
+    };
+    recorder.record(&lost(3, 1.0), 2.0).unwrap();
+    recorder.record(&lost(0, 3.0), 4.0).unwrap();
+    recorder.commit().unwrap();
+    let summary = |worker, busy| WorkerSummary {
+        worker,
+        trials: 0,
+        busy,
+        lost: 1,
+    };
+    let workers = recorder.store().workers().unwrap();
+    assert_eq!(workers, [summary(0, 0.75), summary(3, 0.25)]);
 }

@@ -123,7 +123,7 @@ fn a_full_disk_is_named_and_loses_nothing_committed() {
     );
     let committed = recorder.store().candidates().unwrap().len() as u64;
     assert_eq!(committed, id - 4);
-    // With room again, what waited is written.
+    // With room again, the events that waited are written.
     recorder.limit_pages(10_000);
     recorder.commit().unwrap();
     assert_eq!(recorder.store().candidates().unwrap().len() as u64, id);

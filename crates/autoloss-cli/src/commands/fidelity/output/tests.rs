@@ -1,6 +1,7 @@
+use super::super::page::{page, plot};
 use super::*;
 use autoloss_expr::{Loss, Tree};
-use autoloss_search::fidelity::PanelLoss;
+use autoloss_search::fidelity::{PanelKind, PanelLoss};
 use autoloss_search::{Ended, FailedTraining, Training};
 
 fn training(name: &str, seed: u64, score: f64, seconds: f64) -> Ended {
@@ -20,7 +21,7 @@ fn training(name: &str, seed: u64, score: f64, seconds: f64) -> Ended {
 
 /// Ten losses with one proxy training and two full ones each; the third best by the proxy is the best in
 /// full training, and one full training of the last one failed, both of the first.
-fn report() -> Report {
+fn report() -> FidelityReport {
     let name = |n: u32| format!("loss {n}");
     let panel: Vec<PanelLoss> = (0..10)
         .map(|n| PanelLoss {
@@ -56,7 +57,7 @@ fn report() -> Report {
             seconds: 0.5,
         });
     }
-    Report::new(&panel, &proxy, &full, 0)
+    FidelityReport::new(&panel, &proxy, &full, 0)
 }
 
 fn settings() -> TaskSettings {
@@ -65,9 +66,9 @@ fn settings() -> TaskSettings {
     TaskSettings::from_table(&toml::from_str(changes).unwrap()).unwrap()
 }
 
-fn with_measured(check: impl FnOnce(&Measured<'_>)) {
+fn with_measured(check: impl FnOnce(&MeasuredFidelity<'_>)) {
     let (report, settings) = (report(), settings());
-    check(&Measured {
+    check(&MeasuredFidelity {
         task: ("digits", "miou"),
         settings: Some(&settings),
         fidelity: report.fidelity().unwrap(),

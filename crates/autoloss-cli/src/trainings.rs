@@ -1,5 +1,5 @@
 //! Trainings of comparisons and tables, each kept in a file of its own as soon as it is made, so that
-//! what was interrupted goes on where it was.
+//! an interrupted command goes on with the missing ones.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use crate::files::write_json;
 
 /// The trainings in the order of the entries, those that are missing made by the workers; fewer after an interrupt.
-/// With `kept`, each is written to its folder as it ends, and what is there is not made again; a failed one is not
-/// kept: the next call tries it again. `on_done` is told each that ended, how many have ended, and of how many.
+/// With `kept`, each is written to its folder as it ends, and those in the folder are not made again; a failed one is
+/// not kept: the next call tries it again. `on_done` is told each that ended, the number that has ended, and of all.
 ///
 /// # Errors
 /// Workers that cannot work, or a folder that cannot be written to.
 pub(crate) fn train(
-    kept: Option<&Kept>,
+    kept: Option<&TrainingFolder>,
     task: &dyn Task,
     entries: &[Entry],
     workers: Workers<'_>,
@@ -54,12 +54,12 @@ pub(crate) fn train(
 }
 
 /// A folder of trainings made with the same settings, claimed by this process.
-pub(crate) struct Kept {
+pub(crate) struct TrainingFolder {
     folder: Folder,
     settings: String,
 }
 
-impl Kept {
+impl TrainingFolder {
     /// A folder, which is made where it does not exist, for trainings with these settings.
     ///
     /// # Errors
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_training_is_kept_under_everything_that_it_follows_from() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = |settings: &str| Kept::new(dir.path(), settings.to_owned()).unwrap();
+        let kept = |settings: &str| TrainingFolder::new(dir.path(), settings.to_owned()).unwrap();
         let first = entry("yhat - y");
         let mut without_stop = first.clone();
         without_stop.job.stop_on_invalid = !first.job.stop_on_invalid;
@@ -207,7 +207,7 @@ mod tests {
             kept.write(&kept.file(entry), entry, &made).unwrap();
             assert_eq!(kept.read(entry), Some(made), "{number}");
         }
-        // None has overwritten another, and what is damaged is made again.
+        // None has overwritten another, and a damaged one is made again.
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), all.len());
         std::fs::write(kept("steps = 1").file(&first), "{").unwrap();
         assert_eq!(kept("steps = 1").read(&first), None);
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_failed_training_is_tried_again() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = Kept::new(dir.path(), String::new()).unwrap();
+        let kept = TrainingFolder::new(dir.path(), String::new()).unwrap();
         let task = Toy::new();
         let mut entries: Vec<Entry> = task
             .baselines()
@@ -227,7 +227,7 @@ mod tests {
                 job: Job::default(),
             })
             .collect();
-        // The toy task refuses what is no tree of operators.
+        // The toy task refuses losses that are no trees of operators.
         entries[0].loss = Loss::parse("lovasz_softmax()", &[("class", vec!["yhat", "y"])]).unwrap();
         let train = |entries: &[Entry]| {
             let mut told = 0;

@@ -1,4 +1,4 @@
-//! The verdicts given so far.
+//! Cache of the verdicts given so far.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ const KEPT: usize = 1 << 17;
 
 /// Verdicts by canonical form and by fingerprint; for each the first stays.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct VerdictCache {
     by_canonical: HashMap<String, Arc<Verdict>>,
     by_fingerprint: HashMap<Fingerprint, Arc<Verdict>>,
     order: VecDeque<Arc<Verdict>>,
 }
 
-impl Known {
+impl VerdictCache {
     pub(super) fn canonical(&self, canonical: &str) -> Option<Arc<Verdict>> {
         self.by_canonical.get(canonical).cloned()
     }

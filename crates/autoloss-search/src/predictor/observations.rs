@@ -1,0 +1,133 @@
+//! Trained losses with their scores, from which predictions are made.
+
+use std::sync::Arc;
+
+use statrs::distribution::{ContinuousCDF, Normal};
+
+use crate::screening::Signature;
+
+/// Trained losses of this run that predictions are made from, the newest ones: the work grows with the cube
+/// of their number.
+pub(super) const KEPT: usize = 400;
+
+/// Trained losses of an earlier run that predictions are made from, the newest ones, too.
+pub(super) const KEPT_EARLIER: usize = 200;
+
+/// A loss with its score.
+#[derive(Clone)]
+pub(super) struct Observation {
+    /// Number of its candidate; `None` for losses of an earlier run, and for those in training.
+    pub(super) id: Option<u64>,
+    pub(super) signature: Arc<Signature>,
+    pub(super) score: f64,
+    /// Trainings that the score is the mean of; a part of one counts as that part.
+    pub(super) trainings: f64,
+}
+
+/// Trained losses with their scores: those of an earlier run first.
+#[derive(Clone, Default)]
+pub(crate) struct Predictor {
+    pub(super) observations: Vec<Observation>,
+    /// Number of losses of an earlier run.
+    pub(super) earlier: usize,
+    /// Distances of each loss to those before it, branch by branch.
+    pub(super) distances: Vec<Vec<f64>>,
+}
+
+impl Predictor {
+    /// A predictor that knows the losses of an earlier run, the oldest first, with their scores.
+    pub(crate) fn after(earlier: impl IntoIterator<Item = (Arc<Signature>, f64)>) -> Self {
+        let mut all: Vec<_> = earlier.into_iter().collect();
+        let newest = all.split_off(all.len().saturating_sub(KEPT_EARLIER));
+        let mut predictor = Self::default();
+        for (signature, score) in newest {
+            predictor.push(Observation {
+                id: None,
+                signature,
+                score,
+                trainings: 1.0,
+            });
+        }
+        predictor.earlier = predictor.observations.len();
+        predictor
+    }
+
+    /// Learns the score of a candidate and the number of its trainings, a part of one where it was ended early.
+    pub(crate) fn add(&mut self, id: u64, signature: Arc<Signature>, score: f64, trainings: f64) {
+        self.push(Observation {
+            id: Some(id),
+            signature,
+            score,
+            trainings,
+        });
+        if self.observations.len() > self.earlier + KEPT {
+            self.forget(self.earlier);
+        }
+    }
+
+    /// Learns the mean score of a candidate that was trained again.
+    pub(crate) fn correct(&mut self, id: u64, mean: f64, trainings: f64) {
+        let mut known = self.observations.iter_mut();
+        if let Some(known) = known.find(|known| known.id == Some(id)) {
+            (known.score, known.trainings) = (mean, trainings);
+        }
+    }
+
+    /// Adds a loss in training, if this run has a score.
+    pub(super) fn expect(&mut self, signature: Arc<Signature>) {
+        let own = self.observations[self.earlier..].iter();
+        let mut scores: Vec<f64> = own.map(|known| known.score).collect();
+        scores.sort_by(f64::total_cmp);
+        if let Some(median) = scores.get(scores.len() / 2) {
+            self.push(Observation {
+                id: None,
+                signature,
+                score: *median,
+                trainings: 1.0,
+            });
+        }
+    }
+
+    fn push(&mut self, new: Observation) {
+        let known = self.observations.iter();
+        let distances = known.flat_map(|known| new.signature.distances(&known.signature));
+        self.distances.push(distances.collect());
+        self.observations.push(new);
+    }
+
+    /// Forgets one loss.
+    fn forget(&mut self, place: usize) {
+        let branches = self.branches();
+        self.observations.remove(place);
+        self.distances.remove(place);
+        for row in &mut self.distances[place..] {
+            row.drain(place * branches..(place + 1) * branches);
+        }
+    }
+
+    pub(super) fn branches(&self) -> usize {
+        let first = self.observations.first();
+        first.map_or(0, |first| first.signature.branches())
+    }
+
+    /// The normal scores, of an earlier run among themselves.
+    pub(super) fn targets(&self) -> Vec<f64> {
+        let scores: Vec<f64> = self.observations.iter().map(|known| known.score).collect();
+        let (earlier, own) = scores.split_at(self.earlier);
+        let mut targets = normal_scores(earlier);
+        targets.extend(normal_scores(own));
+        targets
+    }
+}
+
+/// Values of numbers of those ranks if they were normally distributed; equal ones share a rank.
+pub(super) fn normal_scores(numbers: &[f64]) -> Vec<f64> {
+    let count = numbers.len() as f64;
+    let normal = Normal::standard();
+    let score = |x: &f64| {
+        let below = numbers.iter().filter(|other| *other < x).count() as f64;
+        let equal = numbers.iter().filter(|other| *other == x).count() as f64;
+        normal.inverse_cdf((below + 0.5 * equal) / count)
+    };
+    numbers.iter().map(score).collect()
+}

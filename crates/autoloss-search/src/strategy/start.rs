@@ -1,0 +1,37 @@
+//! The trait of search strategies.
+
+use autoloss_expr::Loss;
+use rand_chacha::ChaCha8Rng;
+
+use crate::event::Origin;
+use crate::population::Member;
+
+/// Start of a proposal.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Start {
+    /// A fresh random loss is drawn, until one passes screening.
+    Random,
+    /// Offspring of a member are drawn, until one passes screening.
+    Parent {
+        /// The member.
+        parent: Box<Member>,
+        /// A second member for crossover, where there is any.
+        mate: Option<Box<Member>>,
+    },
+    /// This loss, of that origin, is evaluated as it is.
+    Loss(Loss, Origin),
+    /// This loss is screened, then fresh random ones until one passes.
+    Given(Loss),
+}
+
+/// A search strategy.
+pub(crate) trait Sampler: Send {
+    /// The start of the proposal with this number; its random numbers come from `rng` alone.
+    fn start(&mut self, number: u64, rng: &mut ChaCha8Rng) -> Start;
+
+    /// A loss has a score.
+    fn join(&mut self, member: Member);
+
+    /// A loss, and all that are equivalent to it, have another score after further trainings.
+    fn correct(&mut self, trained: u64, score: f64);
+}
