@@ -102,15 +102,26 @@ pub(crate) enum Command {
     /// The hand-written losses that the program knows.
     #[command(subcommand)]
     Zoo(Zoo),
-    /// Train for a search in another process, which `--executor processes` starts: lines of JSON on the
-    /// standard streams.
-    #[command(after_help = "Example:
-  autoloss search --executor processes --set search.trial_time=600")]
-    Worker,
+    /// Train for a search in another process, which `--executor processes` starts, or which speaks the messages of
+    /// docs/worker.md: lines of JSON on the standard streams. With a task it serves any such search, on a cluster, too.
+    #[command(after_help = "Examples:
+  autoloss search --executor processes --set search.trial_time=600
+  python -m autoloss.ray --task voc --data data/CamVid --metric miou --time 8h
+  autoloss search --evaluator 'autoloss worker --task digits'")]
+    Worker(Worker),
+}
+
+#[derive(Args)]
+pub(crate) struct Worker {
+    #[command(flatten)]
+    pub(crate) task: TaskArguments,
+    /// Settings of the search in place of the task's, as in `autoloss search`.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) preset: Option<Preset>,
 }
 
 /// Which task, with which settings.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default, PartialEq)]
 pub(crate) struct TaskArguments {
     /// Task: digits, digits-detection, digits-instances or figures-pose (embedded data); voc,
     /// cityscapes, coco-detection, coco-instances or coco-pose (with --data).

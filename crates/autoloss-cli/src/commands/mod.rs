@@ -46,7 +46,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Simplify(arguments) => simplify::simplify(&arguments),
         Command::Screen(arguments) => screen::screen(&arguments),
         Command::Score(score) => score::score(score),
-        Command::Worker => worker::worker(),
+        Command::Worker(arguments) => worker::worker(&arguments),
         Command::Zoo(Zoo::List { json }) => zoo::list(json),
     }
 }
