@@ -3,7 +3,7 @@
 //!
 //! The program speaks the lines of JSON that `docs/worker.md` describes. [`ProgramTask`] is the task of the search; its
 //! trainings are made by worker processes of the same command
-//! ([`Processes`](autoloss_search::Processes)), its screening by one process beside them. [`serve`] is the other side:
+//! ([`Processes`](autoloss_search::Processes)), its screening by one process beside them. [`serve()`] is the other side:
 //! a task of this program for whoever speaks these messages.
 
 #![warn(
