@@ -12,7 +12,7 @@ use crate::exit::usage;
 const MAX_SEEDS: u64 = 1000;
 
 /// Task and settings.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default, PartialEq)]
 pub(crate) struct TaskArguments {
     /// Task: digits, digits-detection, digits-instances or figures-pose (embedded data); voc,
     /// cityscapes, coco-detection, coco-instances or coco-pose (with --data).

@@ -21,8 +21,13 @@ pub(crate) enum TaskChoice {
 }
 
 impl TaskChoice {
-    /// Settings of the task and of the search from one table; `preset` as for [`Configuration::from_table`].
-    pub(crate) fn configured(mut table: Table, preset: Option<&str>) -> Result<(Self, Settings)> {
+    /// Settings of the task and of the search from one table; `preset` as for [`Configuration::from_table`], and `own`
+    /// the settings that a program gives for its task, which come below the others.
+    pub(crate) fn configured(
+        mut table: Table,
+        preset: Option<&str>,
+        own: &Table,
+    ) -> Result<(Self, Settings)> {
         let task = match table.get("task") {
             Some(Value::Table(task)) if is_program(task) => task.clone(),
             _ => {
@@ -39,12 +44,14 @@ impl TaskChoice {
             // The trainings of a program are made by processes of its own.
             search.insert("executor".to_owned(), Value::try_from(Place::Processes)?);
         }
+        add_defaults(&mut table, defaults);
+        add_defaults(&mut table, own.clone());
         if preset.is_none() {
             // Its metric may begin anywhere.
             let normalise = Table::from_iter([("normalise".to_owned(), true.into())]);
-            defaults.insert("screening".to_owned(), normalise.into());
+            let screening = Table::from_iter([("screening".to_owned(), normalise.into())]);
+            add_defaults(&mut table, screening);
         }
-        add_defaults(&mut table, defaults);
         let mut search = Settings::from_table(table).map_err(usage)?;
         resolve::resolve_fixed(&mut search.search).map_err(usage)?;
         let mut task = program(task)?;
@@ -144,10 +151,9 @@ fn program(table: Table) -> Result<ProgramSettings> {
 }
 
 /// Starts a program as a task.
-pub(crate) fn open_program(settings: &ProgramSettings) -> Result<Box<dyn Task>> {
-    let task = ProgramTask::open(settings).map_err(|error| match error {
+pub(crate) fn open_program(settings: &ProgramSettings) -> Result<ProgramTask> {
+    ProgramTask::open(settings).map_err(|error| match error {
         ProgramError::Settings(_) => usage(error),
         ProgramError::Program { .. } => error.into(),
-    })?;
-    Ok(Box::new(task))
+    })
 }

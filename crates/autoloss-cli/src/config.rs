@@ -21,8 +21,8 @@ use crate::output::say;
 pub(crate) struct Config {
     pub(crate) search: Settings,
     pub(crate) task: TaskChoice,
-    /// Keys of the search that follow from the task's samples, see [`Settings::fit`].
-    fitted: Vec<&'static str>,
+    /// Settings of a search with a program as they were given: what the program and its samples say comes below them.
+    given: Option<(Table, Option<Preset>)>,
 }
 
 impl Config {
@@ -126,23 +126,16 @@ impl Config {
         Ok(Self {
             search: info.settings.clone(),
             task: TaskChoice::from_table(&table)?,
-            fitted: Vec::new(),
+            given: None,
         })
     }
 
     fn from_table(table: Table, preset: Option<Preset>) -> Result<Self> {
-        let is_given = |key: &&'static str| {
-            let mut sections = table.values().filter_map(Value::as_table);
-            sections.any(|section| section.contains_key(*key))
-        };
-        let fitted = Settings::FITTED.into_iter().filter(|key| !is_given(key));
-        let fitted: Vec<&str> = fitted.collect();
-        let (task, search) = TaskChoice::configured(table, preset.map(Preset::toml))?;
+        let given = table.clone();
+        let own = Table::new();
+        let (task, search) = TaskChoice::configured(table, preset.map(Preset::toml), &own)?;
         Ok(Self {
-            fitted: match task {
-                TaskChoice::Vision(_) => Vec::new(),
-                TaskChoice::Program(_) => fitted,
-            },
+            given: task.vision().is_none().then_some((given, preset)),
             search,
             task,
         })
@@ -219,18 +212,31 @@ impl Config {
     pub(crate) fn open_task(&self) -> Result<Box<dyn Task>> {
         match &self.task {
             TaskChoice::Vision(settings) => Ok(open_vision(settings.clone())?),
-            TaskChoice::Program(settings) => open_program(settings),
+            TaskChoice::Program(settings) => Ok(Box::new(open_program(settings)?)),
         }
     }
 
-    /// The task, opened for screening: settings that follow from its samples are fitted to them.
+    /// The task, opened for screening: settings that follow from a program and its samples are fitted to them.
     pub(crate) fn open_to_screen(&mut self) -> Result<Box<dyn Task>> {
-        let task = self.open_task()?;
-        if !self.fitted.is_empty() {
-            self.search.fit(&*task, |key| !self.fitted.contains(&key))?;
+        let TaskChoice::Program(settings) = &self.task else {
+            return self.open_task();
+        };
+        let task = open_program(settings)?;
+        if let Some((given, preset)) = self.given.take() {
+            let own = task.search_settings();
+            let is_given = |key: &str| {
+                let mut sections = given
+                    .values()
+                    .chain(own.values())
+                    .filter_map(Value::as_table);
+                sections.any(|section| section.contains_key(key))
+            };
+            let preset = preset.map(Preset::toml);
+            self.search = TaskChoice::configured(given.clone(), preset, own)?.1;
+            self.search.fit(&task, is_given)?;
             self.search.validate().map_err(usage)?;
         }
-        Ok(task)
+        Ok(Box::new(task))
     }
 }
 

@@ -40,11 +40,21 @@ impl Start {
         })
     }
 
-    /// Starts the program and takes its description.
+    /// Starts the program for a task that is not known yet, and takes its description.
     ///
     /// # Errors
-    /// A program that does not start, answers in another version, refuses, or has no task, in words.
-    pub(crate) fn begin(&self, fingerprint: &str) -> Result<(Child, Description), String> {
+    /// As [`Start::again`]; a program that describes no task.
+    pub(crate) fn begin(&self) -> Result<(Child, Description), String> {
+        let (child, task) = self.again("")?;
+        let task = task.ok_or("its `ready` has no `task`, which describes branches and metric")?;
+        Ok((child, task))
+    }
+
+    /// Starts the program for the task of that fingerprint; its description, if it gives one.
+    ///
+    /// # Errors
+    /// A program that does not start, answers in another version, or refuses, in words.
+    pub(crate) fn again(&self, fingerprint: &str) -> Result<(Child, Option<Description>), String> {
         let (program, arguments) = self.command.split_first().ok_or("the command is empty")?;
         let (process, output, errors) =
             PipedProcess::start(program, arguments, self.folder.as_deref())
@@ -56,23 +66,13 @@ impl Start {
             limit: self.limit,
         };
         child.process.send(&hello("", fingerprint));
-        let task = match child.answer()? {
-            Answer::Ready { version, .. } if version != WORKER_VERSION => {
-                return Err(format!(
-                    "it speaks version {version} of the messages, expected {WORKER_VERSION}"
-                ));
-            }
-            Answer::Ready {
-                task: Some(task), ..
-            } => task,
-            Answer::Ready { task: None, .. } => {
-                return Err(
-                    "its `ready` has no `task`, which describes branches and metric".into(),
-                );
-            }
-            other => return Err(unexpected(&other, "ready")),
-        };
-        Ok((child, task))
+        match child.answer()? {
+            Answer::Ready { version, task } if version == WORKER_VERSION => Ok((child, task)),
+            Answer::Ready { version, .. } => Err(format!(
+                "it speaks version {version} of the messages, expected {WORKER_VERSION}"
+            )),
+            other => Err(unexpected(&other, "ready")),
+        }
     }
 }
 
@@ -81,7 +81,7 @@ impl Child {
     ///
     /// # Errors
     /// The end of the program, silence beyond the limit, a line that is no message, in words.
-    pub(crate) fn ask(&mut self, question: &Ask<'_>) -> Result<Answer, String> {
+    pub(crate) fn ask(&mut self, question: &Ask) -> Result<Answer, String> {
         // All keys are texts and all values have a form in JSON.
         let text = serde_json::to_string(question).expect("messages can be written as JSON");
         self.process.send(&format!("{text}\n"));
@@ -101,7 +101,7 @@ impl Child {
         match self.ask(&Ask::Samples {
             count,
             seed,
-            folder,
+            folder: folder.to_owned(),
         })? {
             Answer::Samples(samples) if samples.len() == count => Ok(samples),
             Answer::Samples(samples) => Err(format!(

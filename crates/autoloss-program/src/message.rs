@@ -1,13 +1,14 @@
 //! The messages beyond those of every worker: the description of the task, screening samples and scores.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// A message to the program.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Ask<'a> {
+pub(crate) enum Ask {
     /// Screening samples: batches of the training set, run through the untrained network.
     Samples {
         /// Number of samples.
@@ -15,7 +16,7 @@ pub(crate) enum Ask<'a> {
         /// Equal seeds give equal samples.
         seed: u64,
         /// Folder for the files of the answer.
-        folder: &'a Path,
+        folder: PathBuf,
     },
     /// Scores of predictions for samples, in one answer of the same number.
     Score {
@@ -27,26 +28,26 @@ pub(crate) enum Ask<'a> {
 }
 
 /// A prediction to score by the metric.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Predicted {
     /// Number of the sample, from 0.
     pub(crate) sample: usize,
     /// The branch to score by itself; left out: all of them by the task's metric.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) branch: Option<String>,
     /// Arrays of the shape of the sample's predictions, one a branch.
     pub(crate) files: Vec<PathBuf>,
 }
 
 /// A message from the program.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     /// The program can work.
     Ready {
         /// Version of the messages.
         version: u32,
-        /// The task, which workers of built-in tasks leave out.
+        /// The task, which a program may leave out where the search knows it.
         task: Option<Description>,
     },
     /// The program cannot work.
@@ -84,7 +85,7 @@ impl Answer {
 }
 
 /// The task of a program.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Description {
     /// Name of the task.
@@ -102,10 +103,14 @@ pub(crate) struct Description {
     /// Equal for the same data and program.
     #[serde(default)]
     pub(crate) fingerprint: String,
+    /// Settings of a search that suit the task, by the tables `search` and `screening`; those of the person who
+    /// searches come first.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub(crate) settings: Table,
 }
 
 /// Expected seconds of one training, by schedule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Seconds {
     pub(crate) proxy: Option<f64>,
@@ -113,7 +118,7 @@ pub(crate) struct Seconds {
 }
 
 /// A branch of a task.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BranchDescription {
     /// Name in formulas and messages.
@@ -132,7 +137,7 @@ pub(crate) struct BranchDescription {
 }
 
 /// Kind of a branch's predictions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Activation {
     /// Class probabilities, a softmax over the channels.
@@ -143,14 +148,14 @@ pub(crate) enum Activation {
 }
 
 /// A screening sample: one entry a branch.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GivenSample {
     pub(crate) branches: Vec<GivenBranch>,
 }
 
 /// A branch of a screening sample.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GivenBranch {
     /// File of the predictions: (N, C), with up to two spatial dimensions more.

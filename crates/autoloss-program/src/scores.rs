@@ -187,7 +187,7 @@ pub(crate) fn scores(
 impl Restart {
     /// The program, started anew, with the samples that it has to know.
     fn begin(&self, folder: &Path) -> Result<Child, String> {
-        let (mut child, _) = self.start.begin(&self.fingerprint)?;
+        let (mut child, _) = self.start.again(&self.fingerprint)?;
         let (count, seed) = self.samples;
         child.samples(count, seed, folder)?;
         Ok(child)

@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use autoloss_expr::Loss;
 use autoloss_search::{
     BranchSample, BranchScorer, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Reporter,
-    Sample, Schedule, Scorer, Task, TaskError, identity, resolve,
+    Sample, Schedule, Scorer, Settings, Task, TaskError, identity, resolve,
 };
+use toml::Table;
 
 use crate::child::{Child, Start};
 use crate::message::{Activation, BranchDescription, Description, GivenSample};
@@ -25,6 +26,19 @@ pub struct ProgramTask {
     baselines: Vec<(String, Loss)>,
     screening: Mutex<Screening>,
     faults: Faults,
+}
+
+/// A branch as its program describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BranchAbout<'a> {
+    /// Name in formulas.
+    pub name: &'a str,
+    /// Extent of the second dimension of its predictions.
+    pub channels: usize,
+    /// Whether its predictions are class probabilities; else numbers.
+    pub softmax: bool,
+    /// The class of positions that count nowhere.
+    pub ignore_index: Option<i64>,
 }
 
 /// The process beside the trainings.
@@ -56,7 +70,7 @@ impl ProgramTask {
             command: settings.command.clone(),
             reason,
         };
-        let (child, about) = Start::of(settings)?.begin("").map_err(&broken)?;
+        let (child, about) = Start::of(settings)?.begin().map_err(&broken)?;
         check(&about).map_err(&broken)?;
         let mut task = Self {
             branches: about.branches.iter().map(spec).collect(),
@@ -72,6 +86,23 @@ impl ProgramTask {
             task.baselines.push((named.name, named.loss));
         }
         Ok(task)
+    }
+
+    /// Settings of a search that the program gives for its task, by the tables `search` and `screening`; those of the
+    /// person who searches come first.
+    #[must_use]
+    pub const fn search_settings(&self) -> &Table {
+        &self.about.settings
+    }
+
+    /// What the program says of its branches.
+    pub fn branch_descriptions(&self) -> impl Iterator<Item = BranchAbout<'_>> {
+        self.about.branches.iter().map(|branch| BranchAbout {
+            name: &branch.name,
+            channels: branch.channels,
+            softmax: branch.activation == Activation::Softmax,
+            ignore_index: branch.ignore_index,
+        })
     }
 
     fn broken(&self, reason: &str) -> TaskError {
@@ -91,7 +122,7 @@ impl ProgramTask {
             }
             Screening::Described(child) => child,
             Screening::Given(_) | Screening::Ended => {
-                self.start().begin(&self.about.fingerprint)?.0
+                self.start().again(&self.about.fingerprint)?.0
             }
         };
         let given = self.ask_for_samples(child, asked)?;
@@ -265,6 +296,9 @@ fn check(about: &Description) -> Result<(), String> {
         if branch.channels == 0 {
             return Err(format!("branch `{name}`: 0 channels, expected at least 1"));
         }
+    }
+    if let Err(error) = Settings::from_table(about.settings.clone()) {
+        return Err(format!("its settings of a search: {error}"));
     }
     let unscored = about.branches.iter().find(|branch| !branch.scored);
     match unscored.filter(|_| about.branches.len() > 1) {

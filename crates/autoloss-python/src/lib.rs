@@ -8,6 +8,7 @@ mod arrays;
 mod guard;
 mod loss;
 mod metrics;
+mod program;
 mod run;
 mod settings;
 mod store;
@@ -28,6 +29,8 @@ mod _core {
     use crate::metrics::coco::coco;
     #[pymodule_export]
     use crate::metrics::{PyMetric, argmax, confusion_matrix};
+    #[pymodule_export]
+    use crate::program::PyProgram;
     #[pymodule_export]
     use crate::run::compare::compare;
     #[pymodule_export]

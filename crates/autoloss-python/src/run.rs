@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 
 use crate::guard::guarded;
 use crate::settings::of_task;
-use crate::task::PyTask;
+use crate::task::UserTask;
 use crate::worker::{Crew, processes, workers};
 use attend::{Progress, attended};
 
@@ -46,7 +46,7 @@ pub(crate) fn search(
     crew: Option<Crew>,
 ) -> PyResult<(PathBuf, String)> {
     guarded(|| {
-        let task = PyTask::new(bridge)?;
+        let task = UserTask::new(bridge)?;
         let settings = of_task(py, &task, given)?;
         let recorder = py.detach(|| begin(&task, &settings, folder, about));
         let recorder = recorder.map_err(|e| store_error(&e))?;
@@ -72,7 +72,7 @@ pub(crate) fn resume(
     crew: Option<Crew>,
 ) -> PyResult<String> {
     guarded(|| {
-        let task = PyTask::new(bridge)?;
+        let task = UserTask::new(bridge)?;
         let recorder = py.detach(|| {
             let mut recorder = Recorder::resume(&folder)?;
             let old = recorder.store().info()?.settings;
@@ -93,12 +93,11 @@ pub(crate) fn resume(
 
 /// Makes the folder of a run: the one given, or the first `runs/TASK-N` that is free.
 pub(crate) fn begin(
-    task: &PyTask,
+    task: &UserTask,
     settings: &Settings,
     folder: Option<PathBuf>,
     about: &str,
 ) -> Result<(Recorder, PathBuf), StoreError> {
-    use autoloss_search::Task;
     let folder = match folder {
         Some(folder) => Folder::claim(&folder)?,
         None => free_folder(task.name())?,
@@ -127,7 +126,7 @@ fn free_folder(task: &str) -> Result<Folder, StoreError> {
 /// Searches on other threads; this one shows progress and takes signals.
 fn drive(
     py: Python<'_>,
-    task: &PyTask,
+    task: &UserTask,
     mut recorder: Recorder,
     progress: &Bound<'_, PyAny>,
     crew: Option<Crew>,
@@ -135,7 +134,7 @@ fn drive(
     let processes = processes(py, task, crew)?;
     let ended = attended(py, task, progress, |interrupt, tell| {
         let runner = Runner {
-            task,
+            task: &**task,
             workers: workers(processes.as_ref()),
             plan: None,
             interrupt,
@@ -150,7 +149,7 @@ fn drive(
 }
 
 /// An exception for an error of the search, caused by the last one of the user's code.
-pub(crate) fn search_error(py: Python<'_>, task: &PyTask, error: &SearchError) -> PyErr {
+pub(crate) fn search_error(py: Python<'_>, task: &UserTask, error: &SearchError) -> PyErr {
     let raised = match error {
         SearchError::Settings(_)
         | SearchError::Budget { .. }

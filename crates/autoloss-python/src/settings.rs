@@ -1,18 +1,18 @@
 //! Settings as keywords of a call in Python.
 
-use autoloss_search::{Settings, key_value};
+use autoloss_search::{Settings, add_defaults, key_value};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use toml::{Table, Value};
 
-use crate::task::PyTask;
+use crate::task::UserTask;
 
-/// Settings from (name, value in TOML) pairs. The names of both sections are distinct, so that a call gives them
-/// without the section's name.
+/// Settings from (name, value in TOML) pairs, above those that a task has for a search. The names of both sections are
+/// distinct, so that a call gives them without the section's name.
 ///
 /// # Errors
 /// An unknown name, or a value that does not fit.
-fn settings(given: Vec<(String, String)>) -> PyResult<Settings> {
+fn settings(given: Vec<(String, String)>, own: Table) -> PyResult<Settings> {
     let wrong = |reason: String| PyValueError::new_err(format!("search: {reason}"));
     let screening = Table::try_from(&Settings::default().screening);
     let screening = screening.map_err(|e| wrong(e.to_string()))?;
@@ -26,6 +26,11 @@ fn settings(given: Vec<(String, String)>) -> PyResult<Settings> {
     for (name, section) in sections {
         table.insert(name.to_owned(), Value::Table(section));
     }
+    add_defaults(&mut table, own);
+    // Metrics of one's own begin anywhere.
+    let normalise = Table::from_iter([("normalise".to_owned(), true.into())]);
+    let screening = Table::from_iter([("screening".to_owned(), normalise.into())]);
+    add_defaults(&mut table, screening);
     Settings::from_table(table).map_err(|e| wrong(e.to_string().replace("settings: ", "")))
 }
 
@@ -37,15 +42,19 @@ fn settings(given: Vec<(String, String)>) -> PyResult<Settings> {
 /// As [`settings`]; what is wrong with the task.
 pub(crate) fn of_task(
     py: Python<'_>,
-    task: &PyTask,
+    task: &UserTask,
     given: Vec<(String, String)>,
 ) -> PyResult<Settings> {
-    let is_given = |name: &str| given.iter().any(|(other, _)| other == name);
-    let own = Settings::FITTED.into_iter().filter(|name| is_given(name));
-    let own: Vec<&str> = own.collect();
-    let mut settings = settings(given)?;
+    let own = task.search_settings();
+    let is_given = |name: &str| {
+        let mut sections = own.values().filter_map(Value::as_table);
+        given.iter().any(|(other, _)| other == name) || sections.any(|own| own.contains_key(name))
+    };
+    let fixed = Settings::FITTED.into_iter().filter(|name| is_given(name));
+    let fixed: Vec<&str> = fixed.collect();
+    let mut settings = settings(given, own)?;
     task.check(py, &settings)?;
-    py.detach(|| settings.fit(task, |name| own.contains(&name)))
+    py.detach(|| settings.fit(&**task, |name| fixed.contains(&name)))
         .map_err(|e| PyValueError::new_err(format!("search: {e}")))?;
     settings
         .validate()

@@ -16,12 +16,12 @@ use crate::guard::guarded;
 use crate::loss::PyLoss;
 use crate::run::{begin, search_error, store_error};
 use crate::settings::of_task;
-use crate::task::PyTask;
+use crate::task::UserTask;
 
 /// The state of a search that is driven by ask and tell, and its record on disk.
 #[pyclass(frozen, name = "Study", module = "autoloss._core")]
 pub(crate) struct PyStudy {
-    task: PyTask,
+    task: UserTask,
     folder: PathBuf,
     state: Mutex<State>,
 }
@@ -49,7 +49,7 @@ enum Asked {
 
 impl State {
     /// The search of a run as far as it came.
-    fn new(task: &PyTask, mut recorder: Recorder) -> Result<Self, SearchError> {
+    fn new(task: &dyn Task, mut recorder: Recorder) -> Result<Self, SearchError> {
         let info = recorder.store().info()?;
         recorder.discard_unfinished()?;
         recorder.describe(task.branches())?;
@@ -164,7 +164,7 @@ impl PyStudy {
         about: &str,
     ) -> PyResult<Self> {
         guarded(|| {
-            let task = PyTask::new(bridge)?;
+            let task = UserTask::new(bridge)?;
             let old = folder
                 .as_ref()
                 .filter(|folder| folder.join("run.sqlite").exists());
@@ -186,7 +186,7 @@ impl PyStudy {
                     begun.map_err(|e| store_error(&e))?
                 }
             };
-            let state = py.detach(|| State::new(&task, recorder));
+            let state = py.detach(|| State::new(&*task, recorder));
             let state = state.map_err(|error| search_error(py, &task, &error))?;
             Ok(Self {
                 task,
@@ -219,7 +219,7 @@ impl PyStudy {
                      ends: tell one first"
                 ))),
                 Asked::Trial(trial) => {
-                    let loss = parse_loss(&self.task, &trial.loss);
+                    let loss = parse_loss(&*self.task, &trial.loss);
                     let loss = loss.map_err(|e| PyRuntimeError::new_err(e.to_string()))?;
                     Ok(Some((
                         trial.id,

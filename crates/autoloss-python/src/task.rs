@@ -1,4 +1,4 @@
-//! A task whose network, data and metric are Python: the search's trait over the user's object.
+//! The tasks of the package's users: the search's trait over an object of Python, or a program.
 
 mod derived;
 mod gather;
@@ -7,22 +7,133 @@ mod sample;
 mod scorer;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use autoloss_expr::Loss;
+use autoloss_program::ProgramTask;
 use autoloss_search::{
     BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Reporter, Role, Sample, Schedule,
-    Settings, Task, TaskError, resolve, seed::samples_seed,
+    Settings, Task, TaskError, identity, resolve, seed::samples_seed,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
+use toml::Table;
 
 use crate::loss::PyLoss;
+use crate::program::PyProgram;
+use crate::run::SearchFailed;
 use gather::Gatherer;
 pub(crate) use job::{Interrupted, NotFinite, PyJob};
 pub(crate) use scorer::Faults;
+
+/// A task of the package's user, with its bridge: the object through which Python's side and this one talk of it.
+pub(crate) struct UserTask {
+    bridge: Py<PyAny>,
+    kind: Kind,
+}
+
+/// Where network, data and metric of a task are.
+enum Kind {
+    /// In methods of an object of Python.
+    Python(Box<PyTask>),
+    /// In a program.
+    Program(Arc<ProgramTask>),
+}
+
+impl Deref for UserTask {
+    type Target = dyn Task;
+
+    fn deref(&self) -> &Self::Target {
+        match &self.kind {
+            Kind::Python(task) => &**task,
+            Kind::Program(task) => &**task,
+        }
+    }
+}
+
+impl UserTask {
+    /// Takes a bridge; one to a program has it as its `program`.
+    ///
+    /// # Errors
+    /// As [`PyTask::new`].
+    pub(crate) fn new(bridge: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let kind = match bridge.getattr_opt("program")? {
+            Some(program) => Kind::Program(program.cast::<PyProgram>()?.get().task()),
+            None => Kind::Python(Box::new(PyTask::new(bridge)?)),
+        };
+        let bridge = bridge.clone().unbind();
+        Ok(Self { bridge, kind })
+    }
+
+    /// Tries the task with the samples that a search asks for, and tells a person of a slow metric.
+    ///
+    /// # Errors
+    /// Results of the user's methods that cannot be used, and their own exceptions; a program that gives no samples.
+    pub(crate) fn check(&self, py: Python<'_>, settings: &Settings) -> PyResult<()> {
+        let (count, seed) = (
+            settings.screening.samples,
+            samples_seed(settings.search.seed),
+        );
+        match &self.kind {
+            Kind::Python(_) => {
+                let bridge = self.bridge.bind(py);
+                let remark = bridge.call_method1("check", (count, seed))?;
+                if !remark.is_none() {
+                    bridge.call_method1("warn", (remark,))?;
+                }
+            }
+            Kind::Program(task) => {
+                let samples = py.detach(|| task.samples(count, seed));
+                samples.map_err(|error| SearchFailed::new_err(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Settings that the task has for a search, by the tables `search` and `screening`.
+    pub(crate) fn search_settings(&self) -> Table {
+        match &self.kind {
+            Kind::Python(_) => Table::new(),
+            Kind::Program(task) => task.search_settings().clone(),
+        }
+    }
+
+    /// The bridge to the user's object.
+    pub(crate) fn bridge<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.bridge.bind(py)
+    }
+
+    /// The exception of the training that failed last.
+    pub(crate) fn take_error(&self) -> Option<PyErr> {
+        match &self.kind {
+            Kind::Python(task) => task.take_error(),
+            Kind::Program(_) => None,
+        }
+    }
+
+    /// A loss of the task as the user sees it.
+    ///
+    /// # Errors
+    /// Never of losses of the task.
+    pub(crate) fn loss(&self, py: Python<'_>, loss: &Loss) -> PyResult<PyLoss> {
+        loss_of(self.branches(), self.bridge.bind(py), loss)
+    }
+}
+
+/// A loss of a task as the user sees it.
+fn loss_of(branches: &[BranchSpec], bridge: &Bound<'_, PyAny>, loss: &Loss) -> PyResult<PyLoss> {
+    let mut offered: Vec<String> = Vec::new();
+    for input in branches.iter().flat_map(|branch| &branch.inputs) {
+        if !offered.contains(&input.name) {
+            offered.push(input.name.clone());
+        }
+    }
+    let of_task = bridge.getattr("of_task")?;
+    PyLoss::new(loss.clone(), offered, Some(of_task.unbind()))
+}
 
 /// A user's task behind its bridge, the object that checks what the user's methods return.
 pub(crate) struct PyTask {
@@ -32,6 +143,8 @@ pub(crate) struct PyTask {
     device: String,
     branches: Vec<BranchSpec>,
     baselines: Vec<(String, Loss)>,
+    /// The user's own fingerprint of the data.
+    fingerprint: String,
     labels: bool,
     /// The last exception of a training.
     last_error: Mutex<Option<PyErr>>,
@@ -62,6 +175,7 @@ impl PyTask {
             labels: bridge.getattr("metric_input")?.extract::<String>()? == "labels",
             branches: branches.collect(),
             baselines: Vec::new(),
+            fingerprint: bridge.getattr("fingerprint")?.extract()?,
             bridge: bridge.clone().unbind(),
             last_error: Mutex::default(),
             faults: Faults::default(),
@@ -77,47 +191,12 @@ impl PyTask {
         Ok(task)
     }
 
-    /// Tries the task's methods with the samples that a search asks for, and tells a person of a slow metric.
-    ///
-    /// # Errors
-    /// Results of theirs that cannot be used, and their own exceptions.
-    pub(crate) fn check(&self, py: Python<'_>, settings: &Settings) -> PyResult<()> {
-        let seed = samples_seed(settings.search.seed);
-        let bridge = self.bridge.bind(py);
-        let remark = bridge.call_method1("check", (settings.screening.samples, seed))?;
-        if !remark.is_none() {
-            bridge.call_method1("warn", (remark,))?;
-        }
-        Ok(())
-    }
-
-    /// The bridge to the user's object.
-    pub(crate) fn bridge<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.bridge.bind(py)
-    }
-
-    /// The exception of the training that failed last.
-    pub(crate) fn take_error(&self) -> Option<PyErr> {
+    fn take_error(&self) -> Option<PyErr> {
         let mut error = self
             .last_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         error.take().or_else(|| self.faults.take())
-    }
-
-    /// A loss of the task as the user sees it.
-    ///
-    /// # Errors
-    /// Never of losses of the task.
-    pub(crate) fn loss(&self, py: Python<'_>, loss: &Loss) -> PyResult<PyLoss> {
-        let mut offered: Vec<String> = Vec::new();
-        for input in self.branches.iter().flat_map(|branch| &branch.inputs) {
-            if !offered.contains(&input.name) {
-                offered.push(input.name.clone());
-            }
-        }
-        let of_task = self.bridge.bind(py).getattr("of_task")?;
-        PyLoss::new(loss.clone(), offered, Some(of_task.unbind()))
     }
 
     /// An exception of a training; the two of ours are no failures.
@@ -221,8 +300,8 @@ impl Task for PyTask {
                 let train = || -> PyResult<Trained> {
                     state.begin(py)?;
                     let job = PyJob::new(job, &self.device, &state);
-                    let loss = self.loss(py, loss)?;
                     let bridge = self.bridge.bind(py);
+                    let loss = loss_of(&self.branches, bridge, loss)?;
                     let trained = bridge.call_method1("evaluate", (loss, job));
                     state.end();
                     trained?.extract()
@@ -255,6 +334,13 @@ impl Task for PyTask {
                 let outcome = Outcome::Stopped { update, what };
                 Ok(evaluation(0.0, outcome, curve, Vec::new()))
             }
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        match self.fingerprint.as_str() {
+            "" => identity(self),
+            own => format!("{} {own}", identity(self)),
         }
     }
 

@@ -14,16 +14,15 @@ use pyo3::types::PyBytes;
 
 use crate::guard::guarded;
 use crate::run::search_error;
-use crate::task::{PyTask, with_traceback};
+use crate::task::{PyTask, UserTask, with_traceback};
 
 /// The workers that a search is to train with.
 #[derive(FromPyObject)]
 pub(crate) enum Crew {
-    /// Processes of this machine: program, arguments, settings of each, seconds that a training may take, and whether
-    /// trainings take the cores of this machine.
-    Local((PathBuf, Vec<String>, Vec<String>, Option<f64>, bool)),
-    /// Workers elsewhere: an object of `autoloss._elsewhere.Workplace`'s methods, settings, and seconds that a training
-    /// may take.
+    /// Processes of this machine: program and arguments, the folder that they run in, settings of each, seconds that a
+    /// training may take, and whether trainings take the cores of this machine.
+    Local((Vec<String>, Option<PathBuf>, Vec<String>, Option<f64>, bool)),
+    /// Workers elsewhere: an object of the methods of [`PyWorkplace`], settings, and seconds that a training may take.
     Elsewhere((Py<PyAny>, Vec<String>, Option<f64>)),
 }
 
@@ -33,7 +32,7 @@ pub(crate) enum Crew {
 /// If the first of them does not start.
 pub(crate) fn processes(
     py: Python<'_>,
-    task: &PyTask,
+    task: &UserTask,
     crew: Option<Crew>,
 ) -> PyResult<Option<Processes>> {
     let processes = crew.map(|crew| py.detach(|| start(task, crew))).transpose();
@@ -45,14 +44,15 @@ pub(crate) fn workers(processes: Option<&Processes>) -> Workers<'_> {
     processes.map_or(Workers::Threads(1), Workers::Processes)
 }
 
-fn start(task: &PyTask, crew: Crew) -> Result<Processes, SearchError> {
+fn start(task: &UserTask, crew: Crew) -> Result<Processes, SearchError> {
     let fingerprint = task.fingerprint();
     match crew {
-        Crew::Local((program, arguments, settings, limit, shares_cores)) => {
+        Crew::Local((command, folder, settings, limit, shares_cores)) => {
+            let mut words = command.into_iter();
             Processes::start(ProcessSettings {
-                program,
-                arguments: arguments.into_iter().map(Into::into).collect(),
-                folder: None,
+                program: words.next().unwrap_or_default().into(),
+                arguments: words.map(Into::into).collect(),
+                folder,
                 settings,
                 fingerprint,
                 limit: limit.map(Duration::from_secs_f64),

@@ -154,4 +154,4 @@ pub use task::{
     Interrupt, Job, Keeping, Outcome, Report, Reporter, Role, SEARCH_SCORE, Sample, Schedule,
     Scorer, SetOnPanic, Task, TaskError, identity, parse_loss,
 };
-pub use worker::serve;
+pub use worker::{Further, serve, serve_with};

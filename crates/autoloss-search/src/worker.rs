@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::executor::protocol::{Order, Reply, Request, VERSION, line};
 use crate::executor::train;
 use crate::study::{Trial, TrialId};
@@ -12,6 +14,35 @@ use crate::task::{Interrupt, Report, Task};
 
 /// Trainings that were asked for and have not ended, and the end of each.
 type Wanted = Mutex<Vec<(TrialId, Arc<Interrupt>)>>;
+
+/// Answers of a worker beside trainings, for a search that does not know its task.
+pub trait Further {
+    /// The description of the task.
+    ///
+    /// # Errors
+    /// A task that the messages cannot describe, in words.
+    fn describe(&mut self, task: &dyn Task) -> Result<Value, String>;
+
+    /// The answer to a line that is no message about trainings, without its line break; `None` where it is no message
+    /// at all.
+    fn answer(&mut self, task: &dyn Task, line: &str) -> Option<String>;
+}
+
+/// Answers nothing but trainings.
+struct TrainingsAlone;
+
+impl Further for TrainingsAlone {
+    fn describe(&mut self, _: &dyn Task) -> Result<Value, String> {
+        Err(
+            "the search does not tell the fingerprint of its task, and this worker describes none"
+                .to_owned(),
+        )
+    }
+
+    fn answer(&mut self, _: &dyn Task, _: &str) -> Option<String> {
+        None
+    }
+}
 
 /// Serves a search until the input ends: opens the task that the search names, trains its trials one by one,
 /// and writes their outcomes. `open` opens a task from its settings, or says why it cannot.
@@ -23,13 +54,26 @@ pub fn serve(
     input: impl BufRead,
     output: impl Write + Send,
 ) -> io::Result<()> {
+    serve_with(open, &mut TrainingsAlone, input, output)
+}
+
+/// The same, with answers to further messages.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_with(
+    open: impl FnOnce(&str) -> Result<Box<dyn Task>, String>,
+    further: &mut dyn Further,
+    input: impl BufRead,
+    output: impl Write + Send,
+) -> io::Result<()> {
     let output = Mutex::new(output);
     let mut lines = input.lines();
     let Some(first) = lines.next() else {
         return Ok(());
     };
-    let task = match begin(&first?, open) {
-        Ok(task) => task,
+    let (task, description) = match begin(&first?, open, further) {
+        Ok(begun) => begun,
         Err(reason) => return put(&output, &Reply::Refused { reason }),
     };
     put(
@@ -37,6 +81,7 @@ pub fn serve(
         &Reply::Ready {
             version: VERSION,
             forms: Vec::new(),
+            task: description,
         },
     )?;
     let wanted = Wanted::default();
@@ -44,7 +89,8 @@ pub fn serve(
     std::thread::scope(|scope| {
         let (task, wanted, out) = (&*task, &wanted, &output);
         let trainer = scope.spawn(move || train_all(task, &receiver, wanted, out));
-        let result = read(lines, &orders, wanted, out);
+        let mut answer = |line: &str| further.answer(task, line);
+        let result = read(lines, &orders, wanted, &mut answer, out);
         drop(orders);
         for (_, interrupt) in lock(wanted).iter() {
             interrupt.set();
@@ -54,11 +100,12 @@ pub fn serve(
     })
 }
 
-/// Opens the task of the first message.
+/// Opens the task of the first message, and describes it to a search that does not know it.
 fn begin(
     first: &str,
     open: impl FnOnce(&str) -> Result<Box<dyn Task>, String>,
-) -> Result<Box<dyn Task>, String> {
+    further: &mut dyn Further,
+) -> Result<(Box<dyn Task>, Option<Value>), String> {
     let request: Request = serde_json::from_str(first)
         .map_err(|error| format!("the first line is no message of a search: {error}"))?;
     let Request::Hello {
@@ -76,6 +123,10 @@ fn begin(
         ));
     }
     let task = open(&settings)?;
+    if fingerprint.is_empty() {
+        let description = further.describe(&*task)?;
+        return Ok((task, Some(description)));
+    }
     let own = task.fingerprint();
     if own != fingerprint {
         return Err(format!(
@@ -83,7 +134,7 @@ fn begin(
              differ"
         ));
     }
-    Ok(task)
+    Ok((task, None))
 }
 
 /// Takes requests until there are no more.
@@ -91,10 +142,12 @@ fn read(
     lines: impl Iterator<Item = io::Result<String>>,
     orders: &std::sync::mpsc::Sender<(Trial, Arc<Interrupt>)>,
     wanted: &Wanted,
+    further: &mut dyn FnMut(&str) -> Option<String>,
     output: &Mutex<impl Write>,
 ) -> io::Result<()> {
     for text in lines {
-        match serde_json::from_str(&text?) {
+        let text = text?;
+        match serde_json::from_str(&text) {
             Ok(Request::Train(Order { trial, .. })) => {
                 let interrupt = Arc::new(Interrupt::default());
                 lock(wanted).push((trial.id, interrupt.clone()));
@@ -107,10 +160,13 @@ fn read(
                 }
             }
             Ok(Request::Hello { .. }) => {}
-            Err(error) => {
-                let reason = format!("not a message of a search: {error}");
-                return put(output, &Reply::Refused { reason });
-            }
+            Err(error) => match further(&text) {
+                Some(answer) => write_line(output, &format!("{answer}\n"))?,
+                None => {
+                    let reason = format!("not a message of a search: {error}");
+                    return put(output, &Reply::Refused { reason });
+                }
+            },
         }
     }
     Ok(())
@@ -154,8 +210,12 @@ fn is_due(report: Report, updated: &Mutex<Option<Instant>>) -> bool {
 }
 
 fn put(output: &Mutex<impl Write>, reply: &Reply) -> io::Result<()> {
+    write_line(output, &line(reply))
+}
+
+fn write_line(output: &Mutex<impl Write>, line: &str) -> io::Result<()> {
     let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-    output.write_all(line(reply).as_bytes())?;
+    output.write_all(line.as_bytes())?;
     output.flush()
 }
 
@@ -240,6 +300,7 @@ mod tests {
         let own = Toy::new().fingerprint();
         assert!(refused(&hello(VERSION + 1, &own)).contains("speaks version"));
         assert!(refused(&hello(VERSION, "other data")).contains("the task is another one here"));
+        assert!(refused(&hello(VERSION, "")).contains("does not tell the fingerprint"));
         assert!(refused("hello\n").contains("the first line is no message"));
         assert!(refused(&line(&Request::Cancel(1))).contains("not `hello`"));
         assert!(replies("").is_empty());

@@ -112,6 +112,39 @@ fn a_device_given_twice_has_two_processes() {
     );
 }
 
+#[test]
+fn a_search_by_messages_finds_what_the_program_finds_itself() {
+    let dir = Dir::new();
+    let head = ["search", "--evaluations", "4", "--workers", "1", "--run"];
+    dir.ok(&borrowed(&tiny(&[&head[..], &["itself"]].concat())));
+    // With all settings, those of the search, too, which the worker passes on.
+    let worker = tiny(&[env!("CARGO_BIN_EXE_autoloss"), "worker", "--task", "digits"]);
+    let evaluator = worker.join(" ");
+    dir.ok(&[&head[..], &["messages", "--evaluator", &evaluator]].concat());
+    let found = members(&dir, "messages");
+    assert!(found.len() >= 4);
+    assert_eq!(found, members(&dir, "itself"));
+}
+
+#[test]
+fn a_task_that_the_messages_do_not_hold_is_refused() {
+    let dir = Dir::new();
+    for (words, code, said) in [
+        (
+            &["--task", "digits-detection"][..],
+            1,
+            "for which there are no messages",
+        ),
+        (&["--task", "digit"], 1, "did you mean `digits`"),
+        (&["--task", "voc", "--data", "missing"], 1, "missing"),
+    ] {
+        let worker = [&[env!("CARGO_BIN_EXE_autoloss"), "worker"], words].concat();
+        let evaluator = worker.join(" ");
+        let text = dir.fails(code, &["search", "--evaluator", &evaluator]);
+        assert!(text.contains(said), "{text}");
+    }
+}
+
 /// The reply of a worker to some lines.
 fn reply(dir: &Dir, lines: &str) -> String {
     let mut child = dir

@@ -2,10 +2,12 @@
 
 mod worker;
 
+use std::io::{stdin, stdout};
 use std::path::Path;
 use std::time::Instant;
 
-use autoloss_program::{ProgramSettings, ProgramTask};
+use autoloss_program::{ProgramSettings, ProgramTask, serve};
+use autoloss_search::toy::Toy;
 use autoloss_search::{
     Fate, Interrupt, NewRun, ProcessSettings, Processes, Recorder, Runner, SearchError, Settings,
     Store, Task, Workers,
@@ -20,7 +22,13 @@ fn main() {
     {
         return worker::serve(&serde_json::from_str(behaviour).unwrap());
     }
-    let all: [(&str, fn()); 5] = [
+    if arguments == ["toy"] {
+        let open = |_: &str| Ok(Box::new(Toy::new()) as Box<dyn Task>);
+        let settings = "[screening]\nthreshold = 0.25".parse().unwrap();
+        return serve(open, settings, stdin().lock(), stdout()).unwrap();
+    }
+    let all: [(&str, fn()); 6] = [
+        ("a_task_is_served_as_it_is", served),
         ("a_search_trains_and_scores_by_a_program", searched),
         ("a_program_that_misbehaves_costs_nothing", misbehaving),
         ("a_program_that_scores_nothing_is_told", unscored),
@@ -115,6 +123,37 @@ fn searched() {
     assert_eq!((task.name(), task.metric()), ("points", "certainty"));
     assert_eq!(task.baselines()[0].0, "cross_entropy");
     assert_eq!(task.fingerprint(), "points certainty class");
+}
+
+fn served() {
+    let own = std::env::current_exe().unwrap();
+    let task = ProgramTask::open(&ProgramSettings {
+        command: shell_words::join([own.to_str().unwrap(), "toy"]),
+        folder: None,
+        answer_time: 20.0,
+    })
+    .unwrap();
+    let toy = Toy::new();
+    assert_eq!((task.name(), task.metric()), (toy.name(), toy.metric()));
+    assert_eq!(task.branches(), toy.branches());
+    assert_eq!(task.fingerprint(), toy.fingerprint());
+    let losses = |task: &dyn Task| -> Vec<_> {
+        let baselines = task.baselines().into_iter();
+        baselines.map(|(_, loss)| loss).collect()
+    };
+    assert_eq!(losses(&task), losses(&toy));
+    let settings = Settings::from_table(task.search_settings().clone()).unwrap();
+    assert_eq!(settings.screening.threshold, 0.25);
+
+    let (given, own) = (task.samples(3, 5).unwrap(), toy.samples(3, 5).unwrap());
+    for (given, own) in given.iter().zip(&own) {
+        let (branch, own_branch) = (&given.branches[0], &own.branches[0]);
+        assert_eq!(branch.shape, own_branch.shape);
+        assert_eq!(branch.inputs, own_branch.inputs);
+        for prediction in &own_branch.inputs {
+            assert_eq!((given.scorer)(&[prediction]), (own.scorer)(&[prediction]));
+        }
+    }
 }
 
 fn misbehaving() {

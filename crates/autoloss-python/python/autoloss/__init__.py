@@ -8,6 +8,7 @@ from typing import Any
 
 from autoloss import metrics
 from autoloss._core import Interrupted, Job, Loss, NotFinite, SearchFailed, __version__
+from autoloss.program import Program
 from autoloss.ray import Ray
 from autoloss.run import Run, open, search
 from autoloss.study import Study, Trial
@@ -21,6 +22,7 @@ __all__ = [
     "Job",
     "Loss",
     "NotFinite",
+    "Program",
     "Ray",
     "Run",
     "Sample",

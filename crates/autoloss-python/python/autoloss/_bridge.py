@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 import time
 import warnings
@@ -13,7 +14,7 @@ import numpy as np
 
 from autoloss import _run_settings, _samples
 from autoloss._batch import Batch
-from autoloss._core import Loss, Metric
+from autoloss._core import Loss, Metric, __version__
 from autoloss._timed import Timed
 from autoloss.task import METRIC_INPUTS, Branch, Derived, Evaluation, Task
 
@@ -123,6 +124,19 @@ class Bridge:
     def branches(self) -> list[tuple[str, int, bool, list[str]]]:
         """(name, channels, whether it is a softmax, names of the derived inputs) of each branch."""
         return [(b.name, b.channels, b.activation == "softmax", [d.name for d in b.derived]) for b in self.branch_list]
+
+    @property
+    def fingerprint(self) -> str:
+        """The user's text that tells their data from others."""
+        return _text(self.owner, "fingerprint()", self.task.fingerprint())
+
+    def worker_settings(self, device: str | None = None) -> str:
+        """The text that a worker is sent first: its device, and the version of the package."""
+        return json.dumps({"device": device or self.device, "version": __version__})
+
+    def cluster_settings(self, gpus: bool) -> str:
+        """The same of a worker of a cluster."""
+        return self.worker_settings(self.task.device or ("cuda" if gpus else "cpu"))
 
     @property
     def baselines(self) -> list[tuple[str, str]]:

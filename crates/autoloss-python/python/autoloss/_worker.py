@@ -12,17 +12,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autoloss._bridge import Bridge
+from autoloss._core import __version__
+from autoloss.program import ProgramBridge
 
 if TYPE_CHECKING:
     from autoloss.ray import Ray, Workplace
 
-Crew = tuple[str, list[str], list[str], float | None, bool]
+Crew = tuple[list[str], str | None, list[str], float | None, bool]
 Elsewhere = tuple["Workplace", list[str], float | None]
 
 
 @contextmanager
 def crew(
-    bridge: Bridge,
+    bridge: Bridge | ProgramBridge,
     workers: int,
     devices: Sequence[str | None],
     time_limit: float | None,
@@ -42,6 +44,12 @@ def crew(
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         raise ValueError(f"search: `workers` is {workers!r}, expected a whole number of at least 1")
     count = max(workers, len(devices))
+    names = [devices[number % len(devices)] or bridge.device for number in range(count)]
+    settings = [bridge.worker_settings(device) for device in names]
+    shares_cores = all(device is None or device.startswith(("cpu", "flex")) for device in names)
+    if isinstance(bridge, ProgramBridge):
+        yield bridge.task.command, bridge.task.folder, settings, time_limit, shares_cores
+        return
     if count == 1 and time_limit is None:
         yield None
         return
@@ -51,10 +59,7 @@ def crew(
         path = os.path.join(folder, "task.pickle")
         with open(path, "wb") as file:
             file.write(_pickled(bridge))
-        names = [devices[number % len(devices)] for number in range(count)]
-        settings = [json.dumps({"device": device or bridge.device}) for device in names]
-        shares_cores = all((device or bridge.device) == "cpu" for device in names)
-        yield sys.executable, ["-m", "autoloss._worker", path], settings, time_limit, shares_cores
+        yield [sys.executable, "-m", "autoloss._worker", path], None, settings, time_limit, shares_cores
 
 
 def _pickled(bridge: Bridge) -> bytes:
@@ -82,12 +87,18 @@ def _pickled(bridge: Bridge) -> bytes:
 
 def _open(settings: str) -> Bridge:
     """The bridge to the task of a search."""
+    about = json.loads(settings)
+    if about["version"] != __version__:
+        raise RuntimeError(
+            f"the search is of autoloss {about['version']}, this worker of {__version__}: install the same version of "
+            "the package on all machines"
+        )
     with open(sys.argv[1], "rb") as file:
         preparation, task = pickle.load(file)
     from multiprocessing import spawn
 
     spawn.prepare(preparation)
-    return Bridge(pickle.loads(task), json.loads(settings)["device"])
+    return Bridge(pickle.loads(task), about["device"])
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from autoloss import _core, _run_settings, _worker, plots
 from autoloss._bridge import Bridge
 from autoloss._core import Loss
+from autoloss.program import ProgramBridge, bridge
 from autoloss.progress import Progress
 from autoloss.task import Task
 
@@ -54,23 +55,23 @@ def search(
     Ctrl-C ends the search in order and raises `KeyboardInterrupt`; `autoloss.open(folder).resume(task)` goes on.
     """
     devices = [device] if isinstance(device, str) or device is None else list(device)
-    bridge = Bridge(task, devices[0])
     limit = _run_settings.seconds("time", time)
+    opened = bridge(task, devices[0])
     if limit is None and evaluations is None:
         limit = _run_settings.seconds("time", DEFAULT_TIME)
-    given = {"normalise": True, "seed": seed, "time": limit, "evaluations": evaluations, **settings}
-    with _worker.crew(bridge, workers, devices, _run_settings.seconds("time_limit", time_limit), executor) as crew:
+    given = {"seed": seed, "time": limit, "evaluations": evaluations, **settings}
+    with _worker.crew(opened, workers, devices, _run_settings.seconds("time_limit", time_limit), executor) as crew:
         folder, _ = _core.search(
-            bridge,
+            opened,
             _run_settings.toml(given),
             run,
-            _run_settings.about(bridge.branch_list),
+            _run_settings.about(opened.branch_list),
             Progress(progress, limit, evaluations),
             crew,
         )
     found = Run(folder, task)
     if limit is not None and found.counts["trained"] == 0:
-        bridge.warn(
+        opened.warn(
             f"the limit of time, {limit:.0f} s, held no training of the search beside the full trainings at its end: "
             "allow more time, or train less at the end (final_seeds, finalist_seeds, final_losses)"
         )
@@ -170,11 +171,11 @@ class Run:
         progress: bool = True,
     ) -> Run:
         """Goes on with the search; `time` and `evaluations`, its earlier parts included, replace the limits."""
-        bridge, devices = self._bridge("Run.resume", task, device)
+        opened, devices = self._opened("Run.resume", task, device)
         limit = _run_settings.seconds("time", time)
-        with _worker.crew(bridge, workers, devices, _run_settings.seconds("time_limit", time_limit), executor) as crew:
-            _core.resume(bridge, self.path, evaluations, limit, Progress(progress, None, evaluations), crew)
-        return Run(self.path, bridge.task)
+        with _worker.crew(opened, workers, devices, _run_settings.seconds("time_limit", time_limit), executor) as crew:
+            _core.resume(opened, self.path, evaluations, limit, Progress(progress, None, evaluations), crew)
+        return Run(self.path, opened.task)
 
     def compare(
         self,
@@ -194,9 +195,9 @@ class Run:
         baselines and `best`. The result has the form of `comparisons`, in the order of the losses, each against the
         first. `seed` chooses the seeds.
         """
-        bridge, devices = self._bridge("Run.compare", task, device)
+        opened, devices = self._opened("Run.compare", task, device)
         if losses is None:
-            named = dict(bridge.baselines)
+            named = dict(opened.baselines)
             best = self._store.best()
             if best is not None:
                 named[f"#{best[0]}"] = best[2]
@@ -206,8 +207,8 @@ class Run:
             named = {str(loss): str(loss) for loss in losses}
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1 or not named:
             raise ValueError(f"Run.compare: {seeds!r} seeds of {len(named)} losses, expected at least one of each")
-        with _worker.crew(bridge, workers, devices, None, executor) as crew:
-            return _core.compare(bridge, list(named.items()), (seed, seeds), Progress(progress), crew)
+        with _worker.crew(opened, workers, devices, None, executor) as crew:
+            return _core.compare(opened, list(named.items()), (seed, seeds), Progress(progress), crew)
 
     def fidelity(
         self,
@@ -232,20 +233,20 @@ class Run:
         losses that the proxy ranks first), `cost_ratio` (seconds of a full training by those of a proxy training) and
         `losses`, the best in full training first. `seed` chooses the seeds.
         """
-        bridge, devices = self._bridge("Run.fidelity", task, device)
+        opened, devices = self._opened("Run.fidelity", task, device)
         for name, count in (("found", found), ("seeds", seeds), ("proxy_seeds", proxy_seeds)):
             if isinstance(count, bool) or not isinstance(count, int) or count < (name != "found"):
                 raise ValueError(f"Run.fidelity: `{name}` is {count!r}, expected a number of losses or trainings")
         panel: dict[str, tuple[str, bool]] = {}
         given = (losses or {}).items()
-        for written, some in ((True, bridge.baselines), (False, self._spread(found)), (False, given)):
+        for written, some in ((True, opened.baselines), (False, self._spread(found)), (False, given)):
             for name, loss in some:
                 panel.setdefault(str(self._loss(str(loss))), (name, written))
         named = [(name, formula, written) for formula, (name, written) in panel.items()]
         if len({name for name, *_ in named}) < len(named):
             raise ValueError(f"Run.fidelity: two losses have one name among {[name for name, *_ in named]}")
-        with _worker.crew(bridge, workers, devices, None, executor) as crew:
-            return _core.fidelity(bridge, named, (seed, proxy_seeds, seeds), Progress(progress), crew)
+        with _worker.crew(opened, workers, devices, None, executor) as crew:
+            return _core.fidelity(opened, named, (seed, proxy_seeds, seeds), Progress(progress), crew)
 
     def _spread(self, count: int) -> list[tuple[str, str]]:
         """(name, formula) of so many distinct losses with a score, evenly from the best to the worst."""
@@ -282,15 +283,15 @@ class Run:
         os.replace(aside, path)
         return path
 
-    def _bridge(
+    def _opened(
         self, call: str, task: Task | None, device: str | Sequence[str] | None
-    ) -> tuple[Bridge, list[str | None]]:
+    ) -> tuple[Bridge | ProgramBridge, list[str | None]]:
         """The bridge to the task, given or known, and the devices of trainings."""
         task = task or self.task
         if task is None:
             raise TypeError(f"{call}: the run was opened from disk and knows no task, expected task=...")
         devices: list[str | None] = [device] if isinstance(device, str) or device is None else list(device)
-        return Bridge(task, devices[0]), devices
+        return bridge(task, devices[0]), devices
 
     def _loss(self, formula: str) -> Loss:
         branches, inputs = _run_settings.recorded(self._store.info()["about"])

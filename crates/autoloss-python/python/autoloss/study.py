@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoloss import _core, _run_settings
-from autoloss._bridge import Bridge, number
+from autoloss._bridge import number
 from autoloss._core import Loss
+from autoloss.program import bridge
 from autoloss.run import DEFAULT_TIME, Run
 from autoloss.task import Evaluation, Task
 
@@ -45,14 +46,13 @@ class Study:
         **settings: Any,
     ) -> None:
         self.task = task
-        bridge = Bridge(task)
+        opened = bridge(task)
         given: dict[str, Any] = {**settings, "evaluations": evaluations, "seed": seed}
         given["time"] = _run_settings.seconds("time", time)
-        if run is None or not os.path.exists(os.path.join(run, "run.sqlite")):
-            given = {"normalise": True, **given}
-            if time is None and evaluations is None:
-                given["time"] = _run_settings.seconds("time", DEFAULT_TIME)
-        self._study = _core.Study(bridge, _run_settings.toml(given), run, _run_settings.about(bridge.branch_list))
+        is_new = run is None or not os.path.exists(os.path.join(run, "run.sqlite"))
+        if is_new and time is None and evaluations is None:
+            given["time"] = _run_settings.seconds("time", DEFAULT_TIME)
+        self._study = _core.Study(opened, _run_settings.toml(given), run, _run_settings.about(opened.branch_list))
 
     @property
     def run(self) -> Run:

@@ -168,6 +168,10 @@ class Task:
         """
         return None
 
+    def fingerprint(self) -> str:
+        """Text that is equal where the data are: a worker, on another machine, say, with another one is refused."""
+        return ""
+
     def check(self) -> None:
         """Checks the task before a run begins; raises what is wrong with it."""
 

@@ -105,7 +105,9 @@ fn on_threads<I: Send, R: Send>(
 }
 
 fn threads() -> usize {
-    let given = env::var(THREADS).ok().and_then(|text| text.parse::<usize>().ok());
+    let given = env::var(THREADS)
+        .ok()
+        .and_then(|text| text.parse::<usize>().ok());
     let given = given.filter(|count| *count > 0);
     given.unwrap_or_else(|| thread::available_parallelism().map_or(1, NonZero::get))
 }

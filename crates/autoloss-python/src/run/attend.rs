@@ -3,13 +3,13 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use autoloss_search::{Event, Interrupt, SearchError, Tally, Task};
+use autoloss_search::{Event, Interrupt, SearchError, Tally};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::search_error;
 use crate::guard::internal;
-use crate::task::PyTask;
+use crate::task::UserTask;
 
 /// Time between two looks at signals.
 const TICK: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ pub(super) enum Progress {
 /// Those of the work; a signal such as Ctrl-C, or an exception of the progress, which end it.
 pub(super) fn attended<T: Send>(
     py: Python<'_>,
-    task: &PyTask,
+    task: &UserTask,
     progress: &Bound<'_, PyAny>,
     work: impl FnOnce(&Interrupt, &dyn Fn(Progress)) -> Result<T, SearchError> + Send,
 ) -> PyResult<T> {

@@ -4,7 +4,7 @@ use autoloss_search::{Ended, Entry, News, SearchError, train_all};
 use pyo3::prelude::*;
 
 use super::attend::{Progress, attended};
-use crate::task::PyTask;
+use crate::task::UserTask;
 use crate::worker::{Crew, processes, workers};
 
 /// Makes the trainings of each list, which has a name for people.
@@ -13,7 +13,7 @@ use crate::worker::{Crew, processes, workers};
 /// As a search; an interrupt, which leaves no result.
 pub(super) fn trained(
     py: Python<'_>,
-    task: &PyTask,
+    task: &UserTask,
     lists: &[(&str, Vec<Entry>)],
     progress: &Bound<'_, PyAny>,
     crew: Option<Crew>,
@@ -25,7 +25,7 @@ pub(super) fn trained(
             let stage = |made| Progress::Stage(format!("{name}: {made} of {of} trainings"));
             tell(stage(0));
             let workers = workers(processes.as_ref());
-            let all = train_all(task, entries, workers, interrupt, &mut |news| {
+            let all = train_all(&**task, entries, workers, interrupt, &mut |news| {
                 if let News::Ended(..) = news {
                     made += 1;
                     tell(stage(made));

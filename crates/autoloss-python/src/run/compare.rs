@@ -11,7 +11,7 @@ use pyo3::types::PyList;
 use super::batch::trained;
 use crate::guard::guarded;
 use crate::store::compared;
-use crate::task::PyTask;
+use crate::task::UserTask;
 use crate::worker::Crew;
 
 /// Trains losses in full with seeds that no search has seen, and scores them on the test set: a list of dictionaries
@@ -30,7 +30,7 @@ pub(crate) fn compare<'py>(
     crew: Option<Crew>,
 ) -> PyResult<Bound<'py, PyList>> {
     guarded(|| {
-        let task = PyTask::new(bridge)?;
+        let task = UserTask::new(bridge)?;
         let mut named = Vec::new();
         for (name, text) in losses {
             let loss = of_task("compare", &text, &task)?;
@@ -53,8 +53,8 @@ pub(crate) fn compare<'py>(
 ///
 /// # Errors
 /// A text that names none, with the call.
-pub(super) fn of_task(call: &str, text: &str, task: &PyTask) -> PyResult<Loss> {
-    let found = resolve::resolve(text, task);
+pub(super) fn of_task(call: &str, text: &str, task: &UserTask) -> PyResult<Loss> {
+    let found = resolve::resolve(text, &**task);
     let found = found.map_err(|error| PyValueError::new_err(format!("{call}: {error}")))?;
     Ok(found.loss)
 }

@@ -13,7 +13,7 @@ use super::batch::trained;
 use super::compare::of_task;
 use crate::guard::guarded;
 use crate::store::trainings;
-use crate::task::PyTask;
+use crate::task::UserTask;
 use crate::worker::Crew;
 
 /// Trains each loss of a panel by the proxy and in full: a dictionary of the agreement of both rankings and of the
@@ -39,7 +39,7 @@ pub(crate) fn fidelity<'py>(
                 losses.len()
             )));
         }
-        let task = PyTask::new(bridge)?;
+        let task = UserTask::new(bridge)?;
         let mut panel = Vec::with_capacity(losses.len());
         for (name, text, written) in losses {
             let loss = of_task("Run.fidelity", &text, &task)?;

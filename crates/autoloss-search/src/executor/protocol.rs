@@ -74,6 +74,9 @@ pub(crate) enum Reply {
         /// Forms of losses that it wants beside the formula: names of text formats.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         forms: Vec<String>,
+        /// Description of the task, for a search that knows none; see [`Further`](crate::Further).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        task: Option<Value>,
     },
     /// The worker cannot work for this search.
     Refused {

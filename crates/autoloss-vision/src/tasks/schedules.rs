@@ -144,7 +144,7 @@ impl<T: OneTraining> Task for Schedules<T> {
         self.proxy.baselines()
     }
 
-    /// The task and the summary of its data, in words: a difference can be read.
+    /// The task, the version of the program and the summary of the data, in words: a difference can be read.
     fn fingerprint(&self) -> String {
         let data = match self.proxy.summary() {
             Ok(summary) => {
@@ -153,7 +153,9 @@ impl<T: OneTraining> Task for Schedules<T> {
             }
             Err(error) => error.to_string(),
         };
-        format!("{} for {}: {data}", self.name(), self.metric())
+        let version = env!("CARGO_PKG_VERSION");
+        let (name, metric) = (self.name(), self.metric());
+        format!("{name} for {metric}, autoloss {version}: {data}")
     }
 }
 

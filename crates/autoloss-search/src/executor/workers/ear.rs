@@ -95,6 +95,7 @@ impl Ear {
             Ok(Reply::Ready {
                 version: VERSION,
                 forms,
+                ..
             }) => match forms.iter().find(|form| !is_text(form)) {
                 Some(form) => self.refuse(&format!(
                     "it asks for losses as {form:?}, which is no format of text"

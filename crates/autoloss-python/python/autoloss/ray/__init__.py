@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,12 +24,16 @@ from autoloss import _run_settings
 if TYPE_CHECKING:
     from autoloss._bridge import Bridge
     from autoloss._core import Ear
+    from autoloss.program import ProgramBridge
 
 #: Seconds that an actor waits for a line of its process before it answers with none.
 PATIENCE = 5.0
 
 #: Seconds between two looks at the nodes of the cluster.
 LOOK = 1.0
+
+#: Seconds that a cluster's address is tried.
+REACH = 5.0
 
 #: Lines of a process's error output that its end tells.
 SHOWN = 5
@@ -69,16 +74,15 @@ class Ray:
         return {"CPU": self.num_cpus, "GPU": self.num_gpus, **self.resources}
 
     @contextmanager
-    def crew(self, bridge: Bridge) -> Iterator[tuple[Workplace, list[str], float | None]]:
+    def crew(self, bridge: Bridge | ProgramBridge) -> Iterator[tuple[Workplace, list[str], float | None]]:
         """The workers of a search for as long as it runs."""
         ray = _ray()
         limit = _run_settings.seconds("time_limit", self.time_limit)
         own = _connect(ray, self)
         place = None
         try:
-            place = Workplace(ray, self, _pickled(ray, bridge))
-            device = bridge.task.device or ("cuda" if self.num_gpus else "cpu")
-            yield place, [json.dumps({"device": device})], limit
+            place = Workplace(ray, self, _payload(ray, bridge))
+            yield place, [bridge.cluster_settings(self.num_gpus > 0)], limit
         finally:
             if place is not None:
                 place.close()
@@ -101,17 +105,38 @@ def _connect(ray: Any, options: Ray) -> bool:
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _check_reachable(options.address)
     try:
         ray.init(address=options.address or "local", log_to_driver=False, logging_level="ERROR")
-    except ConnectionError as error:
+    except (ConnectionError, SystemExit) as error:
+        # Ray ends the process, too, where something else listens there.
         raise ConnectionError(f"Ray: no cluster can be reached at {options.address!r}: {error}") from error
     return True
 
 
-def _pickled(ray: Any, bridge: Bridge) -> bytes:
-    """The task with its data, and where this program finds its modules."""
+def _check_reachable(address: str | None) -> None:
+    """Refuses an address at which nobody listens: Ray itself tries it for minutes, and then ends the process."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACH).close()
+    except OSError as error:
+        raise ConnectionError(f"Ray: no cluster can be reached at {address!r}: {error}") from error
+
+
+#: What an actor is given to start its process: a pickled task, or the command and folder of a program.
+Payload = bytes | tuple[list[str], str | None]
+
+
+def _payload(ray: Any, bridge: Bridge | ProgramBridge) -> Payload:
+    """The task with its data, and where this program finds its modules; of a program its command."""
     import pickle
 
+    from autoloss.program import ProgramBridge
+
+    if isinstance(bridge, ProgramBridge):
+        return bridge.task.command, bridge.task.folder
     try:
         task = ray.cloudpickle.dumps(bridge.task)
     except Exception as error:
@@ -122,7 +147,7 @@ def _pickled(ray: Any, bridge: Bridge) -> bytes:
 class Workplace:
     """The actors of a search."""
 
-    def __init__(self, ray: Any, options: Ray, payload: bytes) -> None:
+    def __init__(self, ray: Any, options: Ray, payload: Payload) -> None:
         self.ray = ray
         self.options = options
         self.payload = ray.put(payload)
@@ -255,21 +280,36 @@ class Worker:
 class Actor:
     """A process that trains for the search, where Ray has room for it; the process ends with the actor."""
 
-    def __init__(self, payload: bytes) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="autoloss-")
-        path = os.path.join(self.folder.name, "task.pickle")
-        with open(path, "wb") as file:
-            file.write(payload)
+    def __init__(self, payload: Payload) -> None:
+        self.written: queue.Queue[str | None] = queue.Queue()
+        self.said: list[str] = []
+        self.threads: list[threading.Thread] = []
+        self.process: Any = None
+        if isinstance(payload, bytes):
+            self.folder = tempfile.TemporaryDirectory(prefix="autoloss-")
+            path = os.path.join(self.folder.name, "task.pickle")
+            with open(path, "wb") as file:
+                file.write(payload)
+            command, folder = [sys.executable, "-m", "autoloss._worker", path], None
+        else:
+            command, folder = payload
+        try:
+            self._start(command, folder)
+        except OSError as error:
+            reason = f"{command[0]} cannot be started on {socket.gethostname()}: {error}"
+            self.written.put(json.dumps({"refused": {"reason": reason}}))
+            self.written.put(None)
+
+    def _start(self, command: list[str], folder: str | None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "autoloss._worker", path],
+            command,
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-        self.written: queue.Queue[str | None] = queue.Queue()
-        self.said: list[str] = []
         self.threads = [threading.Thread(target=target, daemon=True) for target in (self._read, self._keep)]
         for thread in self.threads:
             thread.start()
@@ -285,6 +325,8 @@ class Actor:
 
     def put(self, line: str) -> None:
         """Hands a line to the process; one that has ended says so by its output."""
+        if self.process is None:
+            return
         try:
             self.process.stdin.write(line)
             self.process.stdin.flush()
@@ -301,7 +343,8 @@ class Actor:
                 written = self.written.get_nowait()
         except queue.Empty:
             return lines, None
-        self.threads[1].join(0.2)
+        for thread in self.threads[1:]:
+            thread.join(0.2)
         return lines, "it ended" + (f": {' | '.join(self.said)}" if self.said else " without a word")
 
 
