@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use autoloss_search::{Comparison, EvaluationSet, Folder, Interrupt, Training};
 use clap::{Args, ValueEnum};
+use toml::Value;
 
 use crate::config::Config;
 use crate::exit::usage;
@@ -88,10 +89,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             ablation::output(sheet, &searches, longest.as_ref(), &out)?
         }
         _ => {
-            let plan = match sheet {
-                Sheet::Parts | Sheet::Half => parts::plan(parts::arms(sheet), scale, &data, &own),
-                _ => Plan::new(sheet, scale, &data, &own),
-            }?;
+            let plan = plan_of(sheet, scale, &data, &own)?;
             of_plan(sheet, &plan, &out, workers, &interrupt)?
         }
     };
@@ -255,4 +253,51 @@ fn notes(plan: &Plan, trained: &[OfSetup]) -> Vec<String> {
         }
     }
     notes
+}
+
+/// The trainings of a table, after its searches.
+fn plan_of(sheet: Sheet, scale: Scale, data: &Data<'_>, own: &[(String, Value)]) -> Result<Plan> {
+    match sheet {
+        Sheet::Parts | Sheet::Half => parts::plan(parts::arms(sheet), scale, data, own),
+        _ => Plan::new(sheet, scale, data, own),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_valid_settings_at_every_scale() {
+        let tables: Vec<Sheet> = Sheet::value_variants()
+            .iter()
+            .copied()
+            .filter(|sheet| !matches!(sheet, Sheet::Table8 | Sheet::Figure4))
+            .collect();
+        let data = Data {
+            searched: Some(Path::new("searched")),
+            transfer: Some(Path::new("transfer")),
+        };
+        for (sheet, scale) in tables.iter().flat_map(|sheet| {
+            Scale::value_variants()
+                .iter()
+                .map(move |scale| (*sheet, *scale))
+        }) {
+            let plan = plan_of(sheet, scale, &data, &[]).unwrap();
+            for search in &plan.searches {
+                let config = search.setup.config(&search.settings).unwrap();
+                config.search.validate().unwrap();
+            }
+            for setup in &plan.setups {
+                setup.config(&[]).unwrap();
+            }
+            let names: std::collections::HashSet<&str> = plan.rows.iter().map(Row::name).collect();
+            assert_eq!(names.len(), plan.rows.len(), "{sheet:?} at {scale:?}");
+            let found = |row: &Row| match row {
+                Row::Found { search, .. } => plan.search(search).is_ok(),
+                Row::Written(..) => true,
+            };
+            assert!(plan.rows.iter().all(found));
+        }
+    }
 }

@@ -359,40 +359,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_table_has_valid_settings_at_every_scale() {
-        let tables: Vec<Sheet> = Sheet::value_variants()
-            .iter()
-            .copied()
-            .filter(|sheet| !matches!(sheet, Sheet::Table8 | Sheet::Figure4))
-            .collect();
-        let data = Data {
-            searched: Some(Path::new("searched")),
-            transfer: Some(Path::new("transfer")),
-        };
-        for (sheet, scale) in tables.iter().flat_map(|sheet| {
-            Scale::value_variants()
-                .iter()
-                .map(move |scale| (*sheet, *scale))
-        }) {
-            let plan = Plan::new(sheet, scale, &data, &[]).unwrap();
-            for search in &plan.searches {
-                let config = search.setup.config(&search.settings).unwrap();
-                config.search.validate().unwrap();
-            }
-            for setup in &plan.setups {
-                setup.config(&[]).unwrap();
-            }
-            let names: std::collections::HashSet<&str> = plan.rows.iter().map(Row::name).collect();
-            assert_eq!(names.len(), plan.rows.len(), "{sheet:?} at {scale:?}");
-            let found = |row: &Row| match row {
-                Row::Found { search, .. } => plan.search(search).is_ok(),
-                Row::Written(..) => true,
-            };
-            assert!(plan.rows.iter().all(found));
-        }
-    }
-
-    #[test]
     fn every_group_of_the_papers_settings_is_in_the_file() {
         let groups = [
             Group::SegmentationProxy,
