@@ -8,7 +8,7 @@ pub(super) fn keypoint_from_coco([x, y, visibility]: [f64; 3]) -> [f32; 3] {
     [x + middle, y + middle, visibility].map(|number| number as f32)
 }
 
-/// The inverse of [`keypoint_from_coco`].
+/// The inverse of `keypoint_from_coco`.
 pub fn keypoint_to_coco([x, y, visibility]: [f32; 3]) -> [f64; 3] {
     let middle = if visibility > 0.0 { 0.5 } else { 0.0 };
     [
