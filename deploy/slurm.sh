@@ -22,9 +22,11 @@ port=${PORT:-6379}
 export RAY_USAGE_STATS_ENABLED=0
 
 # The batch script runs on the first node.
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes%%$'\n'*}
 others=$((SLURM_JOB_NUM_NODES - 1))
-address=$(hostname --ip-address | cut -d ' ' -f 1):$port
+addresses=$(hostname --ip-address)
+address=${addresses%% *}:$port
 
 # Whatever ends this script ends Ray on all nodes: a step ends with its srun.
 trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
