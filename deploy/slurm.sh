@@ -45,12 +45,12 @@ fi
 # Workers join while the search runs: it waits for nobody.
 python -m autoloss.ray --address "$address" --run "$run" --resume "$@" &
 search=$!
-trap 'kill -TERM "$search" 2>/dev/null || true' TERM
-# A signal ends the first wait, not the search.
-code=0
-wait "$search" || code=$?
-while kill -0 "$search" 2>/dev/null; do
+trap 'told=1; kill -TERM "$search" 2>/dev/null || true' TERM
+# A signal ends the wait, not the search.
+while
+    told=
     code=0
     wait "$search" || code=$?
-done
+    [ -n "$told" ]
+do :; done
 exit "$code"

@@ -19,7 +19,7 @@ STANDING_IN = {
     # The options are Slurm's, the rest is the command.
     "srun": 'while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"',
     "ray": '[ "$1" = status ] || sleep 600',
-    "python": 'trap "exit 7" TERM; sleep "$SEARCH_SECONDS" & wait; exit 3',
+    "python": 'trap "exit 7" TERM; touch searching; sleep "$SEARCH_SECONDS" & wait; exit 3',
 }
 
 
@@ -74,9 +74,10 @@ def test_the_script_starts_ray_and_the_search_and_ends_both(tmp_path, slurm):
 def test_the_script_passes_the_end_of_its_time_on(tmp_path, slurm):
     script = slurm(60)
     deadline = time.monotonic() + 20
-    while not called(tmp_path, "python") and time.monotonic() < deadline:
+    while not (tmp_path / "searching").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    time.sleep(0.3)
+    # The script sets its own trap right after the start of the search.
+    time.sleep(0.5)
     script.send_signal(signal.SIGTERM)
     assert script.wait(20) == 7
     assert not any(is_alive(process) for process, _ in called(tmp_path, "ray"))
