@@ -74,7 +74,7 @@ impl<'py> Field<'py> {
         self.array.shape()
     }
 
-    /// Whether its elements are `T`.
+    /// True if the elements are `T`.
     pub(crate) fn is<T: Element>(&self) -> bool {
         self.array.cast::<PyArrayDyn<T>>().is_ok()
     }
@@ -154,7 +154,7 @@ pub(crate) fn shape(place: Place<'_>, dims: &[usize], pools: bool) -> PyResult<S
 
 /// Numbers of which some are no number.
 pub(crate) trait MayBeNan: Copy {
-    /// Whether it is no number.
+    /// True for NaN.
     fn is_nan(self) -> bool;
 }
 
@@ -170,7 +170,7 @@ impl MayBeNan for f64 {
     }
 }
 
-/// Whether some element is NaN; without a branch in the loop, so that it is as fast as memory.
+/// True if some element is NaN. No branch in the loop, so that the look is as fast as memory.
 fn any_nan<T: MayBeNan>(chunk: &[T]) -> bool {
     chunk.iter().fold(false, |any, x| any | x.is_nan())
 }
@@ -178,7 +178,7 @@ fn any_nan<T: MayBeNan>(chunk: &[T]) -> bool {
 /// Elements that are looked at before the first NaN ends a look.
 const LOOK: usize = 1024;
 
-/// Whether some element is NaN.
+/// True if some element is NaN.
 pub(crate) fn has_nan<T: MayBeNan>(values: &[T]) -> bool {
     values.chunks(LOOK).any(any_nan)
 }

@@ -5,6 +5,7 @@
 //! users derive from, the PyTorch module of a loss, tables and plots.
 
 mod arrays;
+mod errors;
 mod guard;
 mod loss;
 mod metrics;
@@ -22,6 +23,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::errors::SearchFailed;
+    #[pymodule_export]
     use crate::guard::_panic;
     #[pymodule_export]
     use crate::loss::{PyLoss, zoo};
@@ -36,7 +39,7 @@ mod _core {
     #[pymodule_export]
     use crate::run::fidelity::fidelity;
     #[pymodule_export]
-    use crate::run::{SearchFailed, resume, search};
+    use crate::run::{resume, search};
     #[pymodule_export]
     use crate::store::PyStore;
     #[pymodule_export]

@@ -6,19 +6,20 @@ mod compute;
 mod curves;
 mod fields;
 mod latex;
+mod part;
 mod read;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
-use autoloss_expr::{Loss, Operator, Tree, ZooLoss};
+use autoloss_expr::{Loss, ZooLoss};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::guard::guarded;
-use compute::{Part, couples_batch};
 use fields::Inputs;
+use part::{Part, couples_batch};
 
 /// A loss function: a formula of primitive operators over the prediction `yhat` and the target `y`.
 ///
@@ -229,7 +230,7 @@ impl PyLoss {
         )
     }
 
-    /// Whether the loss of a batch is more than the mean of its parts' losses, so that gradient accumulation and
+    /// True if the loss of a batch is more than the mean of its parts' losses, so that gradient accumulation and
     /// data-parallel training change it: it uses `mean_nhw`, or is a native loss over the whole batch.
     ///
     /// >>> import autoloss as al
@@ -292,17 +293,6 @@ impl PyLoss {
         let native = self.part(branch)?.tree.native();
         Ok(native.map(|loss| (loss.name(), loss.parameters().to_vec())))
     }
-}
-
-/// Whether an operator occurs in a tree.
-fn has(tree: &Tree, wanted: impl Fn(Operator) -> bool) -> bool {
-    let mut found = false;
-    tree.visit(&mut |node| {
-        if let Tree::Apply(op, _) = node {
-            found |= wanted(*op);
-        }
-    });
-    found
 }
 
 /// Name and origin of each hand-written loss.

@@ -8,8 +8,8 @@ use autoloss_search::Task;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use crate::errors::SearchFailed;
 use crate::guard::guarded;
-use crate::run::SearchFailed;
 
 /// A running program that has described its task.
 #[pyclass(frozen, name = "ProgramTask", module = "autoloss._core")]

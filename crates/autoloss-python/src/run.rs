@@ -8,26 +8,16 @@ pub(crate) mod fidelity;
 use std::path::PathBuf;
 
 use autoloss_search::{
-    Folder, FolderError, NewRun, Recorder, RunReport, Runner, SearchError, Settings, StoreError,
-};
-use pyo3::create_exception;
-use pyo3::exceptions::{
-    PyFileExistsError, PyFileNotFoundError, PyOSError, PyRuntimeError, PyValueError,
+    Folder, FolderError, NewRun, Recorder, RunReport, Runner, Settings, StoreError,
 };
 use pyo3::prelude::*;
 
+use crate::errors::store_error;
 use crate::guard::guarded;
 use crate::settings::of_task;
 use crate::task::UserTask;
 use crate::worker::{Crew, processes, workers};
 use attend::{Progress, attended};
-
-create_exception!(
-    autoloss,
-    SearchFailed,
-    PyRuntimeError,
-    "A search that could not go on; its cause is the exception of the user's code, where there is one."
-);
 
 /// Begins a run and searches: the run's folder, and why the search ended.
 ///
@@ -146,40 +136,4 @@ fn drive(
     py.detach(|| drop((recorder, processes)));
     let RunReport { end, .. } = ended?;
     Ok(end.to_string())
-}
-
-/// An exception for an error of the search, caused by the last one of the user's code.
-pub(crate) fn search_error(py: Python<'_>, task: &UserTask, error: &SearchError) -> PyErr {
-    let raised = match error {
-        SearchError::Settings(_)
-        | SearchError::Budget { .. }
-        | SearchError::NoSurrogate { .. }
-        | SearchError::OtherTask { .. } => PyValueError::new_err(error.to_string()),
-        SearchError::Store(error) => store_error(error),
-        _ => SearchFailed::new_err(error.to_string()),
-    };
-    let by_user = matches!(
-        error,
-        SearchError::EvaluationsFail { .. }
-            | SearchError::Baseline { .. }
-            | SearchError::Samples { .. }
-            | SearchError::Training { .. }
-    );
-    if by_user && let Some(cause) = task.take_error() {
-        raised.set_cause(py, Some(cause));
-    }
-    raised
-}
-
-/// An exception for an error of a run on disk.
-pub(crate) fn store_error(error: &StoreError) -> PyErr {
-    let text = error.to_string();
-    match error {
-        StoreError::NoRun(_) => PyFileNotFoundError::new_err(text),
-        StoreError::Exists(_) | StoreError::Folder(FolderError::Exists(_)) => {
-            PyFileExistsError::new_err(text)
-        }
-        StoreError::Settings { .. } => PyValueError::new_err(text),
-        _ => PyOSError::new_err(text),
-    }
 }

@@ -7,8 +7,8 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::errors::store_error;
 use crate::guard::guarded;
-use crate::run::store_error;
 
 /// The reading side of a run on disk; each call opens it anew and sees what was committed by then.
 #[pyclass(frozen, name = "Store", module = "autoloss._core")]
@@ -55,7 +55,7 @@ impl PyStore {
         Ok(dict)
     }
 
-    /// Whether the prediction of a branch of the run's losses is probabilities.
+    /// True if the prediction of a branch of the run's losses is probabilities.
     fn is_probabilities(&self, py: Python<'_>, branch: &str) -> PyResult<bool> {
         let kinds = self.read(py, autoloss_report::Kinds::of)?;
         Ok(kinds.is_probabilities(branch))

@@ -12,9 +12,10 @@ use autoloss_search::{Event, Fate, Interrupt, Recorder, Scratch, SearchError, Ta
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::errors::store_error;
 use crate::guard::guarded;
 use crate::loss::PyLoss;
-use crate::run::{begin, search_error, store_error};
+use crate::run::begin;
 use crate::settings::of_task;
 use crate::task::UserTask;
 
@@ -147,7 +148,7 @@ impl PyStudy {
 
     fn tell(&self, py: Python<'_>, id: TrialId, outcome: TrialOutcome) -> PyResult<bool> {
         let told = self.with(py, |state| state.tell(id, outcome));
-        let told = told.map_err(|error| search_error(py, &self.task, &error))?;
+        let told = told.map_err(|error| self.task.search_error(py, &error))?;
         Ok(told == Told::Counted)
     }
 }
@@ -187,7 +188,7 @@ impl PyStudy {
                 }
             };
             let state = py.detach(|| State::new(&*task, recorder));
-            let state = state.map_err(|error| search_error(py, &task, &error))?;
+            let state = state.map_err(|error| task.search_error(py, &error))?;
             Ok(Self {
                 task,
                 folder,
@@ -212,7 +213,7 @@ impl PyStudy {
                 })
             };
             let asked = self.with(py, |state| state.ask(signals))?;
-            match asked.map_err(|error| search_error(py, &self.task, &error))? {
+            match asked.map_err(|error| self.task.search_error(py, &error))? {
                 Asked::Done => Ok(None),
                 Asked::Wait(count) => Err(PyRuntimeError::new_err(format!(
                     "Study.ask: {count} trainings are under way and nothing else is to be trained before one of them \
@@ -294,7 +295,7 @@ impl PyStudy {
                 let verdict = state.study.report(id, share, score);
                 state.record().map(|()| verdict)
             });
-            let verdict = verdict.map_err(|error| search_error(py, &self.task, &error))?;
+            let verdict = verdict.map_err(|error| self.task.search_error(py, &error))?;
             Ok(verdict == autoloss_search::study::Decision::Continue)
         })
     }

@@ -1,6 +1,7 @@
 //! The tasks of the package's users: the search's trait over an object of Python, or a program.
 
 mod derived;
+mod faults;
 mod gather;
 mod job;
 mod sample;
@@ -15,19 +16,19 @@ use autoloss_expr::Loss;
 use autoloss_program::ProgramTask;
 use autoloss_search::{
     BranchSpec, Evaluation, InputSpec, Interrupt, Job, Outcome, Reporter, Role, Sample, Schedule,
-    Settings, Task, TaskError, identity, resolve, seed::samples_seed,
+    SearchError, Settings, Task, TaskError, identity, resolve, seed::samples_seed,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use toml::Table;
 
+use crate::errors::{SearchFailed, search_error, with_traceback};
 use crate::loss::PyLoss;
 use crate::program::PyProgram;
-use crate::run::SearchFailed;
+use faults::Faults;
 use gather::Gatherer;
 pub(crate) use job::{Interrupted, NotFinite, PyJob};
-pub(crate) use scorer::Faults;
 
 /// A task of the package's user, with its bridge: the object through which Python's side and this one talk of it.
 pub(crate) struct UserTask {
@@ -106,12 +107,12 @@ impl UserTask {
         self.bridge.bind(py)
     }
 
-    /// The exception of the training that failed last.
-    pub(crate) fn take_error(&self) -> Option<PyErr> {
-        match &self.kind {
+    /// Exception for an error of a search with this task, caused by the last exception of the user's code.
+    pub(crate) fn search_error(&self, py: Python<'_>, error: &SearchError) -> PyErr {
+        search_error(py, error, || match &self.kind {
             Kind::Python(task) => task.take_error(),
             Kind::Program(_) => None,
-        }
+        })
     }
 
     /// A loss of the task as the user sees it.
@@ -223,21 +224,6 @@ enum Ended {
     NotFinite(String),
     /// By anything else.
     Failed(TaskError),
-}
-
-/// An exception as Python prints it.
-pub(crate) fn with_traceback(py: Python<'_>, error: &PyErr) -> String {
-    let format = || -> PyResult<String> {
-        let traceback = py.import("traceback")?;
-        let parts = (error.get_type(py), error.value(py), error.traceback(py));
-        let lines = traceback.call_method1("format_exception", parts)?;
-        Ok(lines
-            .extract::<Vec<String>>()?
-            .concat()
-            .trim_end()
-            .to_owned())
-    };
-    format().unwrap_or_else(|_| error.to_string())
 }
 
 fn inputs(softmax: bool, derived: &[String]) -> Vec<InputSpec> {

@@ -12,9 +12,9 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::errors::with_traceback;
 use crate::guard::guarded;
-use crate::run::search_error;
-use crate::task::{PyTask, UserTask, with_traceback};
+use crate::task::{PyTask, UserTask};
 
 /// The workers that a search is to train with.
 #[derive(FromPyObject)]
@@ -36,7 +36,7 @@ pub(crate) fn processes(
     crew: Option<Crew>,
 ) -> PyResult<Option<Processes>> {
     let processes = crew.map(|crew| py.detach(|| start(task, crew))).transpose();
-    processes.map_err(|error| search_error(py, task, &error))
+    processes.map_err(|error| task.search_error(py, &error))
 }
 
 /// The processes, or else one thread.

@@ -8,7 +8,8 @@ from tasks import CLASSES, SMALL, Linear
 
 import autoloss as al
 from autoloss._batch import Batch
-from autoloss._bridge import Bridge, Scorer
+from autoloss._bridge import Bridge
+from autoloss._scorer import Scorer
 
 
 class Recall(Linear):

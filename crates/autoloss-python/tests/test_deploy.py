@@ -13,7 +13,7 @@ from autoloss.ray.__main__ import _parser
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 
-#: What the script of Slurm calls, by name: each notes its number and its words.
+#: Programs that the script of Slurm calls, by name: each notes its number and its words.
 STANDING_IN = {
     "scontrol": "printf 'one\\ntwo\\nthree\\n'",
     # The options are Slurm's, the rest is the command.

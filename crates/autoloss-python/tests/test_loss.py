@@ -263,7 +263,7 @@ def test_a_large_batch_is_the_mean_of_its_samples(dtype):
 
 
 def in_a_process(code, threads):
-    """What code prints that has a loss and a large batch."""
+    """Output of code that has a loss and a large batch."""
     begin = f"""
 import os, sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 import hashlib, autoloss as al

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Sized
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from autoloss._scorer import Scorer, number
 from autoloss._timed import Timed
-
-if TYPE_CHECKING:
-    from autoloss._bridge import Scorer
 
 #: Greatest difference, absolute and relative, between the scores of `metric_batch` and of `metric`.
 AGREEMENT = 1e-6
 
 #: A prediction to score: the metric with the target, and an array for each branch.
-Question = tuple["Scorer", list[np.ndarray]]
+Question = tuple[Scorer, list[np.ndarray]]
 
 
 class Batch:
@@ -39,8 +37,6 @@ class Batch:
 
     def together(self, questions: Sequence[Question]) -> list[float]:
         """The score of each prediction by one call."""
-        from autoloss._bridge import number
-
         predictions = [scorer.seen(arrays) for scorer, arrays in questions]
         targets = [scorer.target for scorer, _ in questions]
         if self.timed is None:
@@ -56,10 +52,10 @@ class Batch:
 
     def check(self, questions: Sequence[Question], expected: Sequence[float]) -> None:
         """Compares the scores of one call with those of `metric`."""
-        for number, (found, alone) in enumerate(zip(self.together(questions), expected, strict=True)):
+        for place, (found, alone) in enumerate(zip(self.together(questions), expected, strict=True)):
             if abs(found - alone) > AGREEMENT * max(1.0, abs(alone)):
                 raise ValueError(
-                    f"{self.where} gives {found:.9g} for prediction {number} of {len(questions)} where `metric` gives "
+                    f"{self.where} gives {found:.9g} for prediction {place} of {len(questions)} where `metric` gives "
                     f"{alone:.9g}, expected the same"
                 )
 

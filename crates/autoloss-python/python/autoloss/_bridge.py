@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 from autoloss import _run_settings, _samples
 from autoloss._batch import Batch
 from autoloss._core import Loss, Metric, __version__
+from autoloss._scorer import Scorer, number
 from autoloss._timed import Timed
 from autoloss.task import METRIC_INPUTS, Branch, Derived, Evaluation, Task
 
@@ -205,19 +205,20 @@ class Bridge:
         tried: list[tuple[float, str]] = []
         asked: list[tuple[Scorer, list[np.ndarray]]] = []
         scores: list[float] = []
-        for number, sample in enumerate(self.samples(count, seed)):
+        for place, sample in enumerate(self.samples(count, seed)):
+            where = f"sample {place}"
             for branch in sample.branches:
                 if branch.derived is not None:
                     values = branch.derived.values(branch.prediction.astype(np.float64))
                     branch.derived.pull_back(branch.prediction.astype(np.float64), values)
                 if isinstance(branch.score, Metric):
-                    self._check_native(f"sample {number}", branch.score, branch)
+                    self._check_native(where, branch.score, branch)
                 elif branch.score is not None:
-                    self._try(f"sample {number}", branch.score, [branch])
+                    self._try(where, branch.score, [branch])
             if isinstance(sample.score, Metric):
-                self._check_native(f"sample {number}", sample.score, sample.branches[0])
+                self._check_native(where, sample.score, sample.branches[0])
                 continue
-            seconds, found = self._try(f"sample {number}", sample.score, sample.branches)
+            seconds, found = self._try(where, sample.score, sample.branches)
             tried.append((seconds, sample.score.where))
             asked += [(sample.score, self._seen(given)) for given in _ends(sample.branches)]
             scores += found
@@ -286,26 +287,6 @@ class Bridge:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-class Scorer:
-    """A metric in Python with the target of a sample."""
-
-    def __init__(self, where: str, metric: Any, names: list[str] | None, target: Any) -> None:
-        if not callable(metric):
-            raise TypeError(f"{where} is a {type(metric).__name__}, expected a function of prediction and target")
-        self.where = where
-        self.metric = metric
-        self.names = names
-        self.target = target
-
-    def __call__(self, predictions: list[np.ndarray]) -> float:
-        """The score of the branches' predictions."""
-        return number(self.where, self.metric(self.seen(predictions), self.target))
-
-    def seen(self, predictions: list[np.ndarray]) -> Any:
-        """The branches' predictions in the form of the metric's argument."""
-        return predictions[0] if self.names is None else dict(zip(self.names, predictions, strict=True))
-
-
 def _ends(branches: list[StoredBranch]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The untrained predictions of a sample, and the perfect ones."""
     return [branch.prediction for branch in branches], [branch.target for branch in branches]
@@ -320,20 +301,6 @@ def _forecast(where: str, seconds: float) -> tuple[str, bool]:
     few, many = (calls * seconds for calls in CALLS)
     expected = f"{few:.0f} to {many:.0f} s" if many >= 1 else "less than 1 s"
     return f"{where} takes {seconds * 1e3:.3g} ms a call: screening 100,000 losses takes {expected} of it", few >= SLOW
-
-
-def number(where: str, value: Any) -> float:
-    """A finite number that the user's code returned."""
-    try:
-        found = float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, RuntimeError):
-        shown = "None" if value is None else f"a {type(value).__name__}"
-        raise TypeError(f"{where} returned {shown}, expected a number") from None
-    if isinstance(value, str):
-        raise TypeError(f"{where} returned the text {value!r}, expected a number")
-    if not math.isfinite(found):
-        raise ValueError(f"{where} returned {found}, expected a finite number")
-    return found
 
 
 def _branches(owner: str, task: Task) -> list[Branch]:
@@ -352,7 +319,7 @@ def _branches(owner: str, task: Task) -> list[Branch]:
 
 
 def _is_own(task: Task, name: str) -> bool:
-    """Whether a task does not leave a method to `Task`."""
+    """True if a task does not leave a method to `Task`."""
     method = getattr(task, name)
     return getattr(method, "__func__", method) is not getattr(Task, name)
 

@@ -24,7 +24,7 @@ class Stored:
 
     @property
     def labels(self) -> bool:
-        """Whether the target was given as class numbers."""
+        """True if the target was given as class numbers."""
         return self.given.ndim < self.prediction.ndim
 
 

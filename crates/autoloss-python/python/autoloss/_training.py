@@ -41,7 +41,7 @@ class BranchOptions:
     derived: tuple[Derived, ...]
 
     def is_over_classes(self, target: Array) -> bool:
-        """Whether the prediction is of classes."""
+        """True if the prediction is of classes."""
         return not self.numbers and (self.classes is not None or not target.floating)
 
     def check_weight(self, shape: tuple[int, ...]) -> None:

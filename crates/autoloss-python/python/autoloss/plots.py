@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from autoloss._core import Loss, Store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from autoloss.run import Run
+
+class Drawn(Protocol):
+    """The part of a run that pictures show; `Run` has it."""
+
+    _store: Store
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Description of the run."""
+        ...
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of candidates by their fates."""
+        ...
+
+    @property
+    def best(self) -> Loss | None:
+        """The loss with the best score."""
+        ...
 
 
-def draw(run: Run, kind: str, ax: Axes | None) -> Axes:
+def draw(run: Drawn, kind: str, ax: Axes | None) -> Axes:
     """Draws a picture of a run into the axes, or into new ones."""
     picture = KINDS.get(kind)
     if picture is None:
@@ -24,7 +45,7 @@ def draw(run: Run, kind: str, ax: Axes | None) -> Axes:
     return ax
 
 
-def scores(run: Run, ax: Axes) -> None:
+def scores(run: Drawn, ax: Axes) -> None:
     """Scores against trainings: each candidate, the best so far, and the task's usual loss."""
     rows = [row for row in run._store.candidates() if row["fate"] in ("scored", "stopped")]
     rows.sort(key=lambda row: row["joined"])
@@ -39,7 +60,7 @@ def scores(run: Run, ax: Axes) -> None:
     ax.legend()
 
 
-def funnel(run: Run, ax: Axes) -> None:
+def funnel(run: Drawn, ax: Axes) -> None:
     """Number of candidates by their fates, from all that were drawn to those that were trained."""
     counts = {name: count for name, count in run.counts.items() if count or name in ("screened", "trained")}
     bars = ax.barh(list(counts), list(counts.values()))
@@ -51,7 +72,7 @@ def funnel(run: Run, ax: Axes) -> None:
     ax.set(xlabel="candidates", title=run.info["task"])
 
 
-def loss(run: Run, ax: Axes) -> None:
+def loss(run: Drawn, ax: Axes) -> None:
     """The value of the best loss over the prediction at a single element, where means and pooling are the identity.
 
     A branch of class probabilities p has a curve for y = 0 and one for y = 1, as every branch of numbers.
@@ -77,7 +98,7 @@ def loss(run: Run, ax: Axes) -> None:
     ax.legend()
 
 
-def fidelity(run: Run, ax: Axes) -> None:
+def fidelity(run: Drawn, ax: Axes) -> None:
     """Scores in full training against proxy scores: finalists on the search set, compared losses on the test set."""
     proxy = {f"#{row['id']}": row["score"] for row in run._store.candidates() if row["fate"] == "scored"}
     reference = run._store.reference()
@@ -102,7 +123,7 @@ def fidelity(run: Run, ax: Axes) -> None:
 
 
 #: The pictures by name.
-KINDS: dict[str, Callable[[Run, Any], None]] = {
+KINDS: dict[str, Callable[[Drawn, Any], None]] = {
     "scores": scores,
     "funnel": funnel,
     "loss": loss,

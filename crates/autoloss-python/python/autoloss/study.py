@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from autoloss import _core, _run_settings
-from autoloss._bridge import number
 from autoloss._core import Loss
+from autoloss._scorer import number
 from autoloss.program import bridge
 from autoloss.run import DEFAULT_TIME, Run
 from autoloss.task import Evaluation, Task

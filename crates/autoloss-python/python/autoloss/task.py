@@ -133,7 +133,7 @@ class Task:
     metric_timeout: float | None = None
     device: str | None = None
 
-    #: Whether the metric sees dictionaries by branch.
+    #: True if the metric sees dictionaries by branch.
     _by_branch: ClassVar[bool] = True
 
     def screening_samples(self, count: int, seed: int) -> list[Sample]:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoloss._bridge import number
 from autoloss._core import Loss
+from autoloss._scorer import number
 from autoloss.task import Branch, Evaluation, Sample, Task
 
 if TYPE_CHECKING:

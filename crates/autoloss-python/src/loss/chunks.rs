@@ -73,7 +73,7 @@ impl Chunks {
     }
 }
 
-/// What `work` gives for each numbered item, on as many threads as there are cores, in any order.
+/// Results of `work` for numbered items, on as many threads as there are cores, in any order.
 fn on_threads<I: Send, R: Send>(
     count: usize,
     items: impl Iterator<Item = (usize, I)> + Send,

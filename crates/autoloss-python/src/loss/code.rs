@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use super::PyLoss;
-use super::compute::Part;
+use super::part::Part;
 use crate::guard::guarded;
 
 #[pymethods]

@@ -5,14 +5,14 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::compute::Part;
+use super::part::Part;
 use crate::arrays::{Field, Place, described, dims_text, shape};
 
 /// The arrays of all branches.
 pub(super) struct Inputs<'a, 'py> {
     pub(super) call: &'a str,
     pub(super) branches: Vec<BranchInputs<'py>>,
-    /// Whether results are dictionaries by branch.
+    /// True if results are dictionaries by branch.
     pub(super) by_branch: bool,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Inputs<'a, 'py> {
 pub(super) struct BranchInputs<'py> {
     pub(super) fields: Vec<Field<'py>>,
     pub(super) shape: Shape,
-    /// Whether elements are double.
+    /// True if elements have double precision.
     pub(super) double: bool,
 }
 
@@ -123,7 +123,7 @@ fn of_branch<'py>(
     dict.get_item(branch)?.ok_or_else(found)
 }
 
-/// Whether a field goes with the first one.
+/// Refuses a field whose dtype or shape is not that of the first one.
 fn check(
     place: Place<'_>,
     field: &Field<'_>,

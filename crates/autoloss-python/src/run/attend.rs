@@ -7,7 +7,6 @@ use autoloss_search::{Event, Interrupt, SearchError, Tally};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::search_error;
 use crate::guard::internal;
 use crate::task::UserTask;
 
@@ -54,7 +53,7 @@ pub(super) fn attended<T: Send>(
     progress.call_method1("end", (ended.is_ok() && raised.is_none(),))?;
     match raised {
         Some(error) => Err(error),
-        None => ended.map_err(|error| search_error(py, task, &error)),
+        None => ended.map_err(|error| task.search_error(py, &error)),
     }
 }
 

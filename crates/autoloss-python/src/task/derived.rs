@@ -6,7 +6,7 @@ use numpy::{PyArrayDyn, PyArrayMethods, ToPyArray};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::scorer::Faults;
+use super::faults::Faults;
 
 /// The derived inputs of a branch of a stored sample.
 pub(super) struct PyDerived {

@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use super::scorer::Faults;
+use super::faults::Faults;
 
 /// A prediction to score.
 struct Question {

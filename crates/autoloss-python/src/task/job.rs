@@ -265,7 +265,7 @@ impl PyJob {
         lock(&self.state.shares).clone()
     }
 
-    /// Whether the training is to end.
+    /// True if the training is to end.
     #[getter]
     fn interrupted(&self) -> bool {
         self.state.interrupted.load(Ordering::Relaxed)

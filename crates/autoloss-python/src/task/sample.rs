@@ -10,8 +10,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::derived::PyDerived;
+use super::faults::Faults;
 use super::gather::Gatherer;
-use super::scorer::{Dims, Faults, PyScorer};
+use super::scorer::{Dims, PyScorer};
 use crate::arrays::{Place, shape};
 use crate::metrics::PyMetric;
 

@@ -11,41 +11,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use super::faults::Faults;
 use super::gather::Gatherer;
-
-/// Exceptions of the user's functions during screening: the candidate counts as invalid, and a person is told.
-#[derive(Clone, Default)]
-pub(crate) struct Faults(Arc<Mutex<(u64, Option<PyErr>)>>);
-
-impl Faults {
-    /// Notes an exception; the first is kept.
-    pub(crate) fn note(&self, error: PyErr) {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.0 += 1;
-        faults.1.get_or_insert(error);
-    }
-
-    /// The first exception.
-    pub(crate) fn take(&self) -> Option<PyErr> {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.1.take()
-    }
-
-    /// A remark on the exceptions so far, once: their number in words, and the first of them.
-    pub(super) fn remark(
-        &self,
-        py: Python<'_>,
-        counted: impl FnOnce(u64) -> String,
-    ) -> Option<String> {
-        let (count, error) = {
-            let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *faults)
-        };
-        let error = error?;
-        let text = super::with_traceback(py, &error);
-        Some(format!("{}; the first time:\n{text}", counted(count)))
-    }
-}
 
 /// Extents of a branch's prediction (N, C, spatial).
 #[derive(Clone)]
@@ -89,7 +56,7 @@ pub(super) struct PyScorer {
     /// Called with a list of arrays, one a branch.
     function: Py<PyAny>,
     dims: Vec<Dims>,
-    /// Whether it sees labels instead of class probabilities.
+    /// True if the metric sees labels instead of class probabilities.
     labels: bool,
     /// Scores by the hash of the labels.
     known: Mutex<HashMap<u128, f64>>,

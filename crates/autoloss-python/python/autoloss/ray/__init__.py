@@ -125,7 +125,7 @@ def _check_reachable(address: str | None) -> None:
         raise ConnectionError(f"Ray: no cluster can be reached at {address!r}: {error}") from error
 
 
-#: What an actor is given to start its process: a pickled task, or the command and folder of a program.
+#: Description of the process that an actor starts: a pickled task, or the command and folder of a program.
 Payload = bytes | tuple[list[str], str | None]
 
 
