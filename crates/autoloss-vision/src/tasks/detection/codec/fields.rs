@@ -77,8 +77,8 @@ pub(super) fn mask_fields(
 mod tests {
     use autoloss_expr::{Tree, ZooLoss};
 
+    use super::super::super::areas::AreaUnit;
     use super::super::super::branches::specs;
-    use super::super::super::settings::AreaUnit;
     use super::*;
     use crate::loss::{BranchLoss, softmax};
 
