@@ -6,6 +6,7 @@
 //! Keypoints that are not labelled or outside the crop take no part: there both `yhat` and `y` are 0,
 //! a perfect prediction, and no gradient flows.
 
+mod results;
 mod sample;
 mod settings;
 mod target;
@@ -28,7 +29,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use settings::PoseSettings;
 
-use sample::{category, keypoints};
+use results::{category, keypoints};
 use target::Heatmaps;
 
 use super::coco_metric::{CocoMetric, scored};
