@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::areas::BoxAreas;
-use super::Positions;
+use super::positions::Positions;
 use crate::loss::BranchFields;
 
 /// Inputs of a class branch: logits of each position over the channels, the one-hot target, and the IoU of the

@@ -4,7 +4,7 @@
 
 pub(super) mod fields;
 mod positions;
-mod scorers;
+pub(super) mod scorers;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +23,6 @@ use crate::loss::BranchFields;
 
 use fields::{box_fields, class_fields, mask_fields};
 pub(super) use positions::Positions;
-pub(super) use scorers::inside_of;
 
 /// Anchors and regions of a pass by their numbers, in the order in which the branches take them.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use autoloss_search::BranchScorer;
 
 use super::super::masks::mask_iou;
 use super::super::output::Source;
-use super::{BranchCodec, Positions};
+use super::BranchCodec;
+use super::positions::Positions;
 use crate::tasks::coco_metric::thresholds_reached;
 
 impl BranchCodec {
