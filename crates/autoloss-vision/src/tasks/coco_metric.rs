@@ -2,7 +2,7 @@
 
 use autoloss_metrics::coco::{Annotations, Kind, Prediction, Results, Summary, evaluate};
 
-use super::TaskSettingsError;
+use super::errors::TaskSettingsError;
 
 /// One number of a COCO evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

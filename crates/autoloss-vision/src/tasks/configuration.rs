@@ -7,7 +7,8 @@ use autoloss_search::resolve::resolve_fixed;
 use autoloss_search::{Settings, add_defaults};
 use toml::{Table, Value};
 
-use super::{TaskSettings, TaskSettingsError};
+use super::errors::TaskSettingsError;
+use super::settings::TaskSettings;
 use crate::device::is_processor;
 
 /// Everything a run is made of.

@@ -8,8 +8,7 @@ use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Reporter, Sample, 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Family;
-use super::segmentation::sample;
+use super::segmentation::{branch_specs, sample};
 use crate::memory;
 
 /// Side of the cells that the smooth fields are interpolated over.
@@ -35,7 +34,7 @@ impl MadeUp {
         let task = Self {
             shape: Shape::new(1, classes, height, width),
             metric: Metric::from_name(metric)?,
-            branches: Family::Segmentation.branches(),
+            branches: branch_specs(),
         };
         SegmentationScore::new(task.score_settings())?;
         Ok(task)

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use autoloss_search::{BranchSpec, InputSpec};
 use serde::{Deserialize, Serialize};
 
-use super::presets::{BASE, DETECTION, IMAGES, INSTANCES, Layers, POSE, SCENES, SEGMENTATION};
-use super::{TaskSettingsError, detection};
+use super::errors::TaskSettingsError;
 
 /// The tasks there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,11 +44,29 @@ pub enum Family {
     Pose,
 }
 
+/// The preset files of a task, the lowest first.
+pub(super) type Layers = &'static [&'static str];
+
+/// Settings of every task.
+const BASE: &str = include_str!("presets/base.toml");
+/// Settings of tasks on whole images.
+const IMAGES: &str = include_str!("presets/images.toml");
+/// Settings of semantic segmentation.
+const SEGMENTATION: &str = include_str!("presets/segmentation.toml");
+/// Settings of object detection and instance segmentation.
+const DETECTION: &str = include_str!("presets/detection.toml");
+/// Settings of instance segmentation.
+const INSTANCES: &str = include_str!("presets/instances.toml");
+/// Settings of keypoints.
+const POSE: &str = include_str!("presets/pose.toml");
+/// Settings of embedded scenes of digits.
+const SCENES: &str = include_str!("presets/scenes.toml");
+
 /// Properties of a task.
 struct Row {
     name: &'static str,
     family: Family,
-    /// Whether its data are in the program.
+    /// True if its data are in the program.
     embedded: bool,
     layers: Layers,
 }
@@ -65,23 +81,6 @@ macro_rules! row {
             layers: &[$($layer,)+ include_str!(concat!("presets/", $name, ".toml"))],
         }
     };
-}
-
-impl Family {
-    /// The branches of tasks of this kind, with their inputs.
-    #[must_use]
-    pub fn branches(self) -> Vec<BranchSpec> {
-        let only = |name: &str, inputs| {
-            let name = name.to_owned();
-            vec![BranchSpec { name, inputs }]
-        };
-        match self {
-            Self::Segmentation => only("segmentation", InputSpec::probabilities_and_target()),
-            Self::Detection => detection::branch_specs(false),
-            Self::Instances => detection::branch_specs(true),
-            Self::Pose => only("heatmap", InputSpec::numbers_and_target()),
-        }
-    }
 }
 
 impl TaskName {
@@ -136,7 +135,7 @@ impl TaskName {
         self.row().family
     }
 
-    /// Whether its data are in the program.
+    /// True if its data are in the program.
     #[must_use]
     pub const fn is_embedded(self) -> bool {
         self.row().embedded

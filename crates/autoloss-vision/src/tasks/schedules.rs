@@ -1,15 +1,28 @@
 //! A task with both of its trainings: the proxy and full training.
 
 use autoloss_data::{DataError, SetSummary, Summary};
-use autoloss_expr::{Loss, NativeLoss};
+use autoloss_expr::{Loss, NativeLoss, ZooLoss};
 use autoloss_search::{
     BranchSpec, Evaluation, Interrupt, Job, Reporter, Sample, Schedule, Task, TaskError,
 };
 use burn::tensor::Device;
 
-use super::settings::FamilyKeys;
-use super::{SetupError, VisionTask};
+use super::errors::SetupError;
+use super::keys::FamilyKeys;
 use crate::learner::{self, Learner};
+
+/// A vision task. Where a job keeps files, they are `checkpoint-N.*`, `checkpoint.json`, `best.safetensors` and
+/// `network.safetensors`.
+pub trait VisionTask: Task {
+    /// Remark for the user before a run, such as a setting that was adapted to the data.
+    fn note(&self) -> Option<String>;
+
+    /// Summary of the data: images, and how often each class occurs, set by set.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    fn summary(&self) -> Result<Summary, DataError>;
+}
 
 /// A task with the settings of one training.
 pub(super) trait OneTraining: Learner + Sized {
@@ -52,6 +65,16 @@ pub(super) trait OneTraining: Learner + Sized {
         let data = Self::open(&settings)?;
         Self::over(settings, data, device)
     }
+}
+
+/// Hand-written losses of a task with one branch.
+pub(super) fn zoo_baselines<const N: usize>(
+    branch: &BranchSpec,
+    names: [&str; N],
+) -> Vec<(String, Loss)> {
+    let zoo = names.into_iter().filter_map(ZooLoss::from_name);
+    zoo.map(|zoo| (zoo.name.to_owned(), Loss::single(&branch.name, zoo.tree())))
+        .collect()
 }
 
 /// A task with its proxy and its full training.

@@ -8,8 +8,11 @@ use autoloss_search::{
 };
 use burn::tensor::Device;
 
+use super::detection::Detection;
+use super::pose::Pose;
 use super::schedules::Schedules;
-use super::{Detection, FamilySettings, Pose, Segmentation, TaskName, TaskSettings, VisionTask};
+use super::segmentation::Segmentation;
+use super::{FamilySettings, TaskName, TaskSettings, VisionTask};
 
 /// An embedded task with changed settings.
 pub(super) fn open(name: TaskName, changes: &str) -> Box<dyn VisionTask> {

@@ -2,13 +2,38 @@
 
 use autoloss_data::Corners;
 use autoloss_nets::boxes::{
-    ASPECT, MAX_LOG_SIZE, angle, decode, decode_gradient, encode, iou, offset, offset_gradient,
-    overlap, overlap_gradient,
+    ASPECT, MAX_LOG_SIZE, angle, area, decode, decode_gradient, encode, iou, offset,
+    offset_gradient, overlap, overlap_gradient,
 };
 use autoloss_search::Derived;
 use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
-use super::settings::AreaUnit;
+/// Unit of the areas `i`, `u` and `e` of boxes. Ratios of areas are the same either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AreaUnit {
+    /// The target box's area: a loss that is no ratio of areas then makes gradients of the size of
+    /// the other branches', whatever the size of the object.
+    Object,
+    /// Square pixels, as CSE-AutoLoss has them.
+    Pixel,
+}
+
+impl AreaUnit {
+    /// All units.
+    #[cfg(test)]
+    const ALL: [Self; 2] = [Self::Object, Self::Pixel];
+
+    /// Factor of areas in square pixels.
+    fn scale(self, object: Corners) -> f32 {
+        match self {
+            // Objects without an area are not learned from; the bound is for those that come close.
+            Self::Object => area(object).max(1e-6).recip(),
+            Self::Pixel => 1.0,
+        }
+    }
+}
 
 /// The derived inputs of a box branch as functions of the deltas: intersection, union and enclosing area of
 /// predicted and target box, the distance of their centres and the difference of their aspects. All four channels

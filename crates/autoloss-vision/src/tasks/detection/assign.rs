@@ -23,7 +23,7 @@ pub(super) struct Matching {
     pub(super) positive: f32,
     /// The box is to find nothing below this value; between the two it takes no part.
     pub(super) negative: f32,
-    /// Whether the boxes that fit an object best are to find it whatever the overlap.
+    /// Lets the boxes that fit an object best find it whatever the overlap.
     pub(super) best: bool,
 }
 

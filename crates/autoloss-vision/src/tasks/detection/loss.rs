@@ -5,8 +5,8 @@ use autoloss_expr::Loss;
 use autoloss_search::BranchSpec;
 use burn::tensor::{Device, Tensor};
 
-use super::codec::{self, BranchCodec, Selection, Source};
-use super::output::OutputGradient;
+use super::codec::{self, BranchCodec, Selection};
+use super::output::{OutputGradient, Source};
 use super::step::Pass;
 use crate::device::is_host;
 use crate::loss::{BranchLoss, LossAt, LossValue, all_finite};

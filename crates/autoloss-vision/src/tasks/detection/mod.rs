@@ -36,9 +36,11 @@ pub(super) use branches::specs as branch_specs;
 pub use settings::{DetectionSettings, DetectorSettings};
 
 use super::coco_metric::{CocoMetric, scored};
+use super::data::{divided_scenes, scored_at_most, summary_of_scenes};
+use super::errors::SetupError;
+use super::keys::FamilyKeys;
+use super::pictures;
 use super::schedules::OneTraining;
-use super::settings::FamilyKeys;
-use super::{SetupError, divided_scenes, pictures, scored_at_most, summary_of_scenes};
 use crate::coco_targets::targets;
 use crate::learner::{Learner, PerSet, failed, on_threads, split_of};
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};

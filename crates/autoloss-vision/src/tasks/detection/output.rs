@@ -8,6 +8,16 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::loss::{carrier, host_values};
 
+/// An output of the network from which a branch takes its predictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Objectness,
+    ProposalDeltas,
+    ClassLogits,
+    RegionDeltas,
+    MaskLogits,
+}
+
 /// The place of a prediction's element in an output; `None`: the element is always 0.
 pub(super) type Place = Option<usize>;
 

@@ -12,7 +12,8 @@ use autoloss_nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou
 use autoloss_search::{BranchSample, BranchScorer, BranchSpec, Sample};
 
 use super::branches::ByBranch;
-use super::codec::{self, BranchCodec, Positions, Selection, class_of, inside_of};
+use super::codec::scorers::inside_of;
+use super::codec::{self, BranchCodec, Positions, Selection, class_of};
 use super::detections::{DetectedObject, ScoredRegion, detections};
 use super::settings::DetectorSettings;
 use super::step::Pass;

@@ -1,16 +1,17 @@
 //! Settings of a task of detection or instance segmentation.
 
-use autoloss_data::{Augmentation, Corners};
+use autoloss_data::Augmentation;
 use autoloss_metrics::coco::Kind;
-use autoloss_nets::boxes::area;
 use autoloss_nets::{DetectionHead, DetectionNetSettings};
 use autoloss_scenes::DigitsSettings;
 use serde::{Deserialize, Serialize};
 
+use super::areas::AreaUnit;
 use super::assign::Matching;
 use super::proposals::ProposalRule;
-use crate::tasks::settings::task_settings;
-use crate::tasks::{Family, TaskSettingsError};
+use crate::tasks::errors::TaskSettingsError;
+use crate::tasks::keys::task_settings;
+use crate::tasks::name::Family;
 
 task_settings! {
     /// Settings of a task of detection or instance segmentation.
@@ -33,32 +34,6 @@ task_settings! {
         }
         augmentation: Augmentation,
         free: [short_side, long_side],
-    }
-}
-
-/// Unit of the areas `i`, `u` and `e` of boxes. Ratios of areas are the same either way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AreaUnit {
-    /// The target box's area: a loss that is no ratio of areas then makes gradients of the size of
-    /// the other branches', whatever the size of the object.
-    Object,
-    /// Square pixels, as CSE-AutoLoss has them.
-    Pixel,
-}
-
-impl AreaUnit {
-    /// All units.
-    #[cfg(test)]
-    pub(super) const ALL: [Self; 2] = [Self::Object, Self::Pixel];
-
-    /// Factor of areas in square pixels.
-    pub(super) fn scale(self, object: Corners) -> f32 {
-        match self {
-            // Objects without an area are not learned from; the bound is for those that come close.
-            Self::Object => area(object).max(1e-6).recip(),
-            Self::Pixel => 1.0,
-        }
     }
 }
 

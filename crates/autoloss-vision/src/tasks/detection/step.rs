@@ -7,11 +7,11 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::areas::AreaUnit;
 use super::assign::{Match, assign, sample};
-use super::codec::Source;
-use super::output::{Output, RegionLayout};
+use super::output::{Output, RegionLayout, Source};
 use super::proposals::Proposals;
-use super::settings::{AreaUnit, DetectorSettings};
+use super::settings::DetectorSettings;
 
 /// A sampled anchor or region with the object that it is to find.
 #[derive(Clone, Copy, Debug)]
@@ -179,7 +179,7 @@ impl Pass {
         }
     }
 
-    /// Whether the network has a mask head.
+    /// True for a network with a mask head.
     pub(super) const fn has_masks(&self) -> bool {
         self.masks.is_some()
     }

@@ -6,6 +6,7 @@
 //! Keypoints that are not labelled or outside the crop take no part: there both `yhat` and `y` are 0,
 //! a perfect prediction, and no gradient flows.
 
+mod results;
 mod sample;
 mod settings;
 mod target;
@@ -20,7 +21,7 @@ use autoloss_expr::{Loss, Shape};
 use autoloss_metrics::coco::{Annotations, Kind, Prediction};
 use autoloss_nets::{NetworkError, PoseNet};
 use autoloss_scenes::Figures;
-use autoloss_search::{BranchSpec, EvaluationSet, Interrupt, Sample, TaskError};
+use autoloss_search::{BranchSpec, EvaluationSet, InputSpec, Interrupt, Sample, TaskError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -28,16 +29,15 @@ use rand_chacha::rand_core::SeedableRng;
 
 pub use settings::PoseSettings;
 
-use sample::{category, keypoints};
+use results::{category, keypoints};
 use target::Heatmaps;
 
 use super::coco_metric::{CocoMetric, scored};
-use super::name::Family;
-use super::schedules::OneTraining;
-use super::settings::FamilyKeys;
-use super::{
-    SetupError, divided_scenes, pictures, scored_at_most, summary_of_scenes, zoo_baselines,
-};
+use super::data::{divided_scenes, scored_at_most, summary_of_scenes};
+use super::errors::SetupError;
+use super::keys::FamilyKeys;
+use super::pictures;
+use super::schedules::{OneTraining, zoo_baselines};
 use crate::coco_targets::targets;
 use crate::learner::{Learner, PerSet, failed, on_threads, only_tree, split_of};
 use crate::loss::{BranchLoss, host_values};
@@ -45,6 +45,14 @@ use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
 
 /// Persons that are scored in one forward pass.
 const SCORED_TOGETHER: usize = 32;
+
+/// The one branch, of the heatmaps of keypoints, with its inputs.
+pub(super) fn branch_specs() -> Vec<BranchSpec> {
+    vec![BranchSpec {
+        name: "heatmap".to_owned(),
+        inputs: InputSpec::numbers_and_target(),
+    }]
+}
 
 /// Keypoints of persons on a data set with a network and a metric.
 pub(super) struct Pose {
@@ -271,7 +279,7 @@ impl OneTraining for Pose {
                 sigma: settings.sigma,
             },
             device,
-            branches: Family::Pose.branches(),
+            branches: branch_specs(),
             settings,
         })
     }

@@ -4,8 +4,8 @@ use autoloss_data::PersonAugmentation;
 use autoloss_nets::PoseNetSettings;
 use autoloss_scenes::FiguresSettings;
 
-use crate::tasks::TaskSettingsError;
-use crate::tasks::settings::task_settings;
+use crate::tasks::errors::TaskSettingsError;
+use crate::tasks::keys::task_settings;
 
 task_settings! {
     /// Settings of a task of keypoints.

@@ -13,7 +13,7 @@ pub(super) struct Heatmaps<'a> {
 }
 
 impl Heatmaps<'_> {
-    /// Whether each heatmap takes part, person by person.
+    /// Flags of the heatmaps that take part, person by person.
     fn counts(&self) -> Vec<bool> {
         self.batch.counts.concat()
     }

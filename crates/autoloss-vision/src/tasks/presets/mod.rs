@@ -6,26 +6,8 @@ mod commented;
 use autoloss_search::Settings;
 use toml::{Table, Value};
 
-use super::TaskName;
+use super::name::TaskName;
 use commented::Commented;
-
-/// The files of a task, the lowest first.
-pub(super) type Layers = &'static [&'static str];
-
-/// Settings of every task.
-pub(super) const BASE: &str = include_str!("base.toml");
-/// Settings of tasks on whole images.
-pub(super) const IMAGES: &str = include_str!("images.toml");
-/// Settings of semantic segmentation.
-pub(super) const SEGMENTATION: &str = include_str!("segmentation.toml");
-/// Settings of object detection and instance segmentation.
-pub(super) const DETECTION: &str = include_str!("detection.toml");
-/// Settings of instance segmentation.
-pub(super) const INSTANCES: &str = include_str!("instances.toml");
-/// Settings of keypoints.
-pub(super) const POSE: &str = include_str!("pose.toml");
-/// Settings of embedded scenes of digits.
-pub(super) const SCENES: &str = include_str!("scenes.toml");
 
 impl TaskName {
     /// The settings that a user's settings change: the table `task`.
@@ -82,7 +64,7 @@ pub(super) fn merge(table: &mut Table, changes: &Table) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::TaskSettings;
+    use super::super::settings::TaskSettings;
     use super::*;
 
     /// Keys with their tables, as in `task.training.steps`.

@@ -7,9 +7,11 @@ use autoloss_data::{
 };
 use autoloss_scenes::Digits;
 
-use super::SegmentationSettings;
-use crate::tasks::settings::FamilyKeys;
-use crate::tasks::{EMBEDDED_COUNTED, SetupError, TaskName};
+use super::settings::SegmentationSettings;
+use crate::tasks::data::EMBEDDED_COUNTED;
+use crate::tasks::errors::SetupError;
+use crate::tasks::keys::FamilyKeys;
+use crate::tasks::name::TaskName;
 
 /// A data set with its summary.
 pub(super) type Data = (Arc<dyn SegmentationData>, Summary);

@@ -16,7 +16,7 @@ use autoloss_data::{
 use autoloss_expr::{Loss, NativeLoss, Shape};
 use autoloss_metrics::{Metric, SegmentationScore, SegmentationSettings as ScoreSettings};
 use autoloss_nets::{NetworkError, SegmentationNet};
-use autoloss_search::{BranchSpec, EvaluationSet, Interrupt, Sample, TaskError};
+use autoloss_search::{BranchSpec, EvaluationSet, InputSpec, Interrupt, Sample, TaskError};
 use burn::module::Module;
 use burn::tensor::{Device, activation};
 use rand_chacha::ChaCha8Rng;
@@ -26,14 +26,22 @@ use data::{Data, boundary_distance};
 pub(super) use sample::sample;
 pub use settings::SegmentationSettings;
 
-use super::name::Family;
-use super::pictures::Panel;
-use super::schedules::OneTraining;
-use super::{SetupError, pictures, scored_at_most, zoo_baselines};
+use super::data::scored_at_most;
+use super::errors::SetupError;
+use super::pictures::{self, Panel};
+use super::schedules::{OneTraining, zoo_baselines};
 use crate::learner::{Learner, failed, on_threads, only_tree, split_of};
 use crate::loss::{ClassLoss, host_values};
 use crate::memory;
 use crate::train::{LossOf, TrainError, TrainingSettings, images, next_batch};
+
+/// The one branch, of the classes of pixels, with its inputs.
+pub(super) fn branch_specs() -> Vec<BranchSpec> {
+    vec![BranchSpec {
+        name: "segmentation".to_owned(),
+        inputs: InputSpec::probabilities_and_target(),
+    }]
+}
 
 /// Semantic segmentation on a data set with a network and a metric.
 pub(super) struct Segmentation {
@@ -238,7 +246,7 @@ impl OneTraining for Segmentation {
             summary,
             distance: boundary_distance(&settings)?,
             device: device.clone().autodiff(),
-            branches: Family::Segmentation.branches(),
+            branches: branch_specs(),
             settings,
         };
         SegmentationScore::new(task.score_settings(&[metric]))?;

@@ -7,8 +7,9 @@ use autoloss_nets::NetworkSettings;
 use autoloss_scenes::DigitsSettings;
 
 use crate::memory;
-use crate::tasks::settings::task_settings;
-use crate::tasks::{TaskName, TaskSettingsError};
+use crate::tasks::errors::TaskSettingsError;
+use crate::tasks::keys::task_settings;
+use crate::tasks::name::TaskName;
 
 /// Numbers that any network keeps of a pixel while it is trained, at least.
 const NUMBERS_A_PIXEL: usize = 32;

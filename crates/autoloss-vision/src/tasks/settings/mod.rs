@@ -1,6 +1,5 @@
 //! Settings of any task, from presets and a user's changes.
 
-mod family;
 #[cfg(test)]
 mod tests;
 
@@ -9,21 +8,14 @@ use std::path::PathBuf;
 use autoloss_search::{Schedule, read_table};
 use burn::tensor::Device;
 
-use super::detection::DetectionSettings;
-use super::name::Family;
-use super::pose::PoseSettings;
+use super::detection::{Detection, DetectionSettings};
+use super::errors::{SetupError, TaskSettingsError};
+use super::name::{Family, TaskName};
+use super::pose::{Pose, PoseSettings};
 use super::presets::merge;
-use super::schedules::Schedules;
-use super::{
-    Detection, Pose, Segmentation, SegmentationSettings, SetupError, TaskName, VisionTask,
-};
+use super::schedules::{Schedules, VisionTask};
+use super::segmentation::{Segmentation, SegmentationSettings};
 use crate::train::TrainingSettings;
-pub(super) use family::{Common, FamilyKeys, task_settings};
-
-/// Settings that cannot be used: which one, and what was expected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TaskSettingsError(pub String);
 
 /// Settings of one training of a task.
 #[derive(Clone, Debug, PartialEq)]

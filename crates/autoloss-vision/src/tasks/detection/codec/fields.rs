@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::areas::BoxAreas;
-use super::Positions;
+use super::positions::Positions;
 use crate::loss::BranchFields;
 
 /// Inputs of a class branch: logits of each position over the channels, the one-hot target, and the IoU of the
@@ -77,8 +77,8 @@ pub(super) fn mask_fields(
 mod tests {
     use autoloss_expr::{Tree, ZooLoss};
 
+    use super::super::super::areas::AreaUnit;
     use super::super::super::branches::specs;
-    use super::super::super::settings::AreaUnit;
     use super::*;
     use crate::loss::{BranchLoss, softmax};
 

@@ -4,7 +4,7 @@
 
 pub(super) mod fields;
 mod positions;
-mod scorers;
+pub(super) mod scorers;
 #[cfg(test)]
 mod tests;
 
@@ -17,23 +17,12 @@ use burn::tensor::{Tensor, TensorData};
 use super::areas::BoxAreas;
 use super::branches::ByBranch;
 use super::masks::mask_target;
-use super::output::{Output, OutputGradient, Place};
+use super::output::{Output, OutputGradient, Place, Source};
 use super::step::{Chosen, Pass};
 use crate::loss::BranchFields;
 
 use fields::{box_fields, class_fields, mask_fields};
 pub(super) use positions::Positions;
-pub(super) use scorers::inside_of;
-
-/// An output of the network from which a branch takes its predictions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    Objectness,
-    ProposalDeltas,
-    ClassLogits,
-    RegionDeltas,
-    MaskLogits,
-}
 
 /// Anchors and regions of a pass by their numbers, in the order in which the branches take them.
 #[derive(Clone, Debug)]

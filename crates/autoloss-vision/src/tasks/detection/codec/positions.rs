@@ -9,7 +9,7 @@ pub(in crate::tasks::detection) struct Positions {
     subjects: Vec<usize>,
     /// Shape of the branch's fields.
     shape: Shape,
-    /// Whether the elements of a position are next to each other, or those of a channel.
+    /// True if the elements of a position are next to each other; else those of a channel are.
     by_position: bool,
 }
 

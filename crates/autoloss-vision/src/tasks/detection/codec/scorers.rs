@@ -3,7 +3,9 @@
 use autoloss_search::BranchScorer;
 
 use super::super::masks::mask_iou;
-use super::{BranchCodec, Positions, Source};
+use super::super::output::Source;
+use super::BranchCodec;
+use super::positions::Positions;
 use crate::tasks::coco_metric::thresholds_reached;
 
 impl BranchCodec {

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use autoloss_data::HoldOut;
 
-use crate::tasks::{TaskName, TaskSettingsError};
+use super::errors::TaskSettingsError;
+use super::name::TaskName;
 use crate::train::TrainingSettings;
 
 /// Settings of one training of a task of some family.
-pub(in crate::tasks) trait FamilyKeys: Clone + PartialEq {
+pub(super) trait FamilyKeys: Clone + PartialEq {
     /// Those that all families have.
     fn common(&self) -> Common<'_>;
 
-    /// Whether the data of both settings are the same: they differ in nothing but settings that data do not depend
-    /// on.
+    /// True if both settings have the same data: they differ in nothing but settings that data do not depend on.
     fn has_data_of(&self, other: &Self) -> bool;
 
     /// The error naming the first value outside its range.
@@ -22,24 +22,24 @@ pub(in crate::tasks) trait FamilyKeys: Clone + PartialEq {
 
 /// Settings that all families have.
 #[derive(Clone, Copy)]
-pub(in crate::tasks) struct Common<'a> {
-    pub(in crate::tasks) name: TaskName,
-    pub(in crate::tasks) data: Option<&'a Path>,
-    pub(in crate::tasks) hold_out: HoldOut,
+pub(super) struct Common<'a> {
+    pub(super) name: TaskName,
+    pub(super) data: Option<&'a Path>,
+    pub(super) hold_out: HoldOut,
     /// Bytes of decoded examples kept in memory.
-    pub(in crate::tasks) cache: usize,
-    pub(in crate::tasks) training: &'a TrainingSettings,
+    pub(super) cache: usize,
+    pub(super) training: &'a TrainingSettings,
 }
 
 impl Common<'_> {
     /// The first value of training and split outside its range.
-    pub(in crate::tasks) fn check(&self) -> Result<(), TaskSettingsError> {
+    pub(super) fn check(&self) -> Result<(), TaskSettingsError> {
         self.training.check().map_err(TaskSettingsError)?;
         self.hold_out.check().map_err(TaskSettingsError)
     }
 
     /// A folder of data where the task brings its own, or none where it needs one.
-    pub(in crate::tasks) fn check_data(&self) -> Result<(), TaskSettingsError> {
+    pub(super) fn check_data(&self) -> Result<(), TaskSettingsError> {
         let task = self.name;
         match (task.is_embedded(), self.data) {
             (true, Some(_)) => {
@@ -78,7 +78,7 @@ macro_rules! task_settings {
         #[serde(deny_unknown_fields)]
         pub struct $name {
             /// The task.
-            pub name: $crate::tasks::TaskName,
+            pub name: $crate::tasks::name::TaskName,
             /// Name of the metric that candidates are scored by.
             pub metric: String,
             /// Name of the device of the networks.
@@ -108,8 +108,8 @@ macro_rules! task_settings {
         }
 
         impl $name {
-            fn common(&self) -> $crate::tasks::settings::Common<'_> {
-                $crate::tasks::settings::Common {
+            fn common(&self) -> $crate::tasks::keys::Common<'_> {
+                $crate::tasks::keys::Common {
                     name: self.name,
                     data: self.data.as_deref(),
                     hold_out: ::autoloss_data::HoldOut {
@@ -123,8 +123,8 @@ macro_rules! task_settings {
             }
         }
 
-        impl $crate::tasks::settings::FamilyKeys for $name {
-            fn common(&self) -> $crate::tasks::settings::Common<'_> {
+        impl $crate::tasks::keys::FamilyKeys for $name {
+            fn common(&self) -> $crate::tasks::keys::Common<'_> {
                 self.common()
             }
 
@@ -141,10 +141,10 @@ macro_rules! task_settings {
                 alike == other
             }
 
-            fn check(&self) -> Result<(), $crate::tasks::TaskSettingsError> {
+            fn check(&self) -> Result<(), $crate::tasks::errors::TaskSettingsError> {
                 self.check()
             }
         }
     };
 }
-pub(in crate::tasks) use task_settings;
+pub(super) use task_settings;
