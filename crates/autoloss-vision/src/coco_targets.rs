@@ -1,6 +1,6 @@
 //! Objects of a data set as targets of the COCO evaluation.
 
-use autoloss_metrics::coco::{Annotations, Category, Image, Kind, Shape, Target};
+use autoloss_metrics::coco::{Annotations, Category, Image, Kind, Region, Target};
 
 use autoloss_data::{DataError, Object, ObjectData, Scene, Split, keypoint_to_coco, outlines};
 
@@ -57,16 +57,16 @@ fn number(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// An object of an image as a target; none for an object without the shape that `kind` compares.
+/// An object of an image as a target; none for an object without the region that `kind` compares.
 pub(crate) fn target(object: &Object, scene: &Scene, kind: Kind) -> Option<Target> {
     let [x1, y1, x2, y2] = object.corners.map(f64::from);
     let bbox = [x1, y1, x2 - x1, y2 - y1];
     let keypoints = object.keypoints.as_deref();
     let labelled = |points: &[[f32; 3]]| points.iter().any(|point| point[2] > 0.0);
-    let shape = match kind {
-        Kind::Box => Shape::Box(bbox),
-        Kind::Mask => Shape::Mask(object.mask.clone()?),
-        Kind::Keypoints => Shape::Keypoints {
+    let region = match kind {
+        Kind::Box => Region::Box(bbox),
+        Kind::Mask => Region::Mask(object.mask.clone()?),
+        Kind::Keypoints => Region::Keypoints {
             points: keypoints?.iter().copied().map(keypoint_to_coco).collect(),
             bbox,
         },
@@ -78,7 +78,7 @@ pub(crate) fn target(object: &Object, scene: &Scene, kind: Kind) -> Option<Targe
         crowd: object.crowd,
         ignored: kind == Kind::Keypoints && !keypoints.is_some_and(labelled),
         bbox: Some(bbox),
-        shape,
+        region,
     })
 }
 
@@ -132,7 +132,7 @@ mod tests {
     fn shifted(annotations: &Annotations) -> Results {
         let predictions = annotations.targets.iter().zip(1..);
         let predictions = predictions.map(|(target, number)| {
-            let Shape::Keypoints { points, .. } = &target.shape else {
+            let Region::Keypoints { points, .. } = &target.region else {
                 panic!("{target:?}")
             };
             let off = f64::from(number);
@@ -149,7 +149,7 @@ mod tests {
         assert_eq!((targets.images.len(), targets.categories.len()), (20, 10));
         assert_eq!(targets.categories[4].name, "4");
         let predictions = targets.targets.iter().map(|target| {
-            let Shape::Mask(mask) = &target.shape else {
+            let Region::Mask(mask) = &target.region else {
                 panic!("{target:?}")
             };
             assert_eq!(target.area, f64::from(mask.area()));
@@ -179,7 +179,7 @@ mod tests {
             objects: Vec::new(),
         };
         let of_box = target(&object, &scene, Kind::Box).unwrap();
-        assert_eq!(of_box.shape, Shape::Box([1.0, 2.0, 3.0, 6.0]));
+        assert_eq!(of_box.region, Region::Box([1.0, 2.0, 3.0, 6.0]));
         assert_eq!(of_box.image_id, 11);
         assert_eq!((of_box.category_id, of_box.area), (3, 7.5));
         assert!(of_box.crowd && !of_box.ignored);

@@ -1,7 +1,7 @@
 //! Images, categories and the objects to be found.
 
 use super::ids::TextIds;
-use super::region::{BBox, Kind, Shape};
+use super::region::{BBox, Kind, Region};
 
 /// Images with the objects to be found in them.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +66,7 @@ pub struct Target {
     /// Box, where the file states one, whatever kind is compared.
     pub bbox: Option<BBox>,
     /// Region that predictions are compared with.
-    pub shape: Shape,
+    pub region: Region,
 }
 
 impl Annotations {

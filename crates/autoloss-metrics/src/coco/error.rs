@@ -110,7 +110,7 @@ pub enum CocoError {
     Captions,
     /// The region of a target or a prediction is of another kind than the one that is evaluated.
     #[error("{item} has a {found}, expected a {expected}")]
-    Shape {
+    Region {
         /// The entry.
         item: Item,
         /// Kind of the region that was found.

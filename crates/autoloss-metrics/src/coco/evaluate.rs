@@ -7,7 +7,7 @@ use super::annotations::{Annotations, Target};
 use super::error::{CocoError, Item};
 use super::ids::Ids;
 use super::matching::{Match, Matcher};
-use super::region::{Kind, Shape};
+use super::region::{Kind, Region};
 use super::results::{Prediction, Results};
 use super::rules::{AREAS, Rules};
 use super::summary::{CategoryScore, NOTHING, Summary, values};
@@ -82,8 +82,8 @@ fn check_keypoints(
     predictions: &[Placed<Prediction>],
     sigmas: &[&[f64]],
 ) -> Result<(), CocoError> {
-    let check = |shape: &Shape, category: usize, item: Item| match shape {
-        Shape::Keypoints { points, .. } if points.len() != sigmas[category].len() => {
+    let check = |region: &Region, category: usize, item: Item| match region {
+        Region::Keypoints { points, .. } if points.len() != sigmas[category].len() => {
             Err(CocoError::Length {
                 item,
                 field: "keypoints",
@@ -96,7 +96,7 @@ fn check_keypoints(
     for target in targets {
         let (index, id) = (target.index, None);
         let item = Item::Annotation { index, id };
-        check(&target.entry.shape, target.category, item)?;
+        check(&target.entry.region, target.category, item)?;
     }
     for prediction in predictions {
         // Predictions may have any number of keypoints where the category's is not known: without targets, or
@@ -104,7 +104,7 @@ fn check_keypoints(
         let is_known = !sigmas[prediction.category].is_empty();
         if is_known && !of_category(targets, prediction.category).is_empty() {
             let item = Item::Result(prediction.index);
-            check(&prediction.entry.shape, prediction.category, item)?;
+            check(&prediction.entry.region, prediction.category, item)?;
         }
     }
     Ok(())
@@ -129,7 +129,7 @@ fn place_targets<'a>(
     let mut placed = Vec::with_capacity(targets.len());
     let (mut image, mut category) = (0, 0);
     for (index, entry) in targets.iter().enumerate() {
-        check(&entry.shape, kind, || Item::Annotation { index, id: None })?;
+        check(&entry.region, kind, || Item::Annotation { index, id: None })?;
         let image = images.place(entry.image_id, &mut image);
         let category = categories.place(entry.category_id, &mut category);
         if let (Some(category), Some(image)) = (category, image) {
@@ -157,7 +157,7 @@ fn place_predictions<'a>(
     let (mut image, mut category) = (0, 0);
     for (index, entry) in predictions.iter().enumerate() {
         let item = Item::Result(index);
-        check(&entry.shape, kind, || item)?;
+        check(&entry.region, kind, || item)?;
         let Some(image) = images.place(entry.image_id, &mut image) else {
             let image = annotations.texts.show(entry.image_id).into_owned();
             return Err(CocoError::UnknownImage { item, image });
@@ -179,11 +179,11 @@ fn sort<T: Sync>(placed: &mut [Placed<T>]) {
     placed.par_sort_unstable_by_key(|placed| (placed.category, placed.image, placed.index));
 }
 
-/// Fails unless a shape is of the kind that is evaluated.
-fn check(shape: &Shape, expected: Kind, item: impl FnOnce() -> Item) -> Result<(), CocoError> {
-    match shape.kind() {
+/// Fails unless a region is of the kind that is evaluated.
+fn check(region: &Region, expected: Kind, item: impl FnOnce() -> Item) -> Result<(), CocoError> {
+    match region.kind() {
         found if found == expected => Ok(()),
-        found => Err(CocoError::Shape {
+        found => Err(CocoError::Region {
             item: item(),
             found,
             expected,

@@ -85,7 +85,7 @@ pub use evaluate::{evaluate, evaluate_most};
 pub use file::AnnotationFile;
 pub use ids::TextIds;
 pub use mask::{Mask, MaskError};
-pub use region::{BBox, Kind, Shape};
+pub use region::{BBox, Kind, Region};
 pub use results::{Prediction, Results};
 pub use rules::Row;
 pub use summary::{CategoryScore, Summary};

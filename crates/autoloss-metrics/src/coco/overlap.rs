@@ -2,7 +2,7 @@
 
 use super::annotations::Target;
 use super::keypoints;
-use super::region::{BBox, Shape};
+use super::region::{BBox, Region};
 use super::results::Prediction;
 
 /// The least overlap that any threshold accepts.
@@ -36,12 +36,12 @@ impl Overlaps {
             self.ends.resize(predictions.len(), 0);
             return;
         }
-        let targets: Vec<Prepared> = targets.iter().map(|t| Prepared::of(&t.shape, t)).collect();
+        let targets: Vec<Prepared> = targets.iter().map(|t| Prepared::of(&t.region, t)).collect();
         for prediction in predictions {
-            let extent = extent(&prediction.shape);
+            let extent = extent(&prediction.region);
             let overlaps = targets
                 .iter()
-                .map(|t| t.overlap(&prediction.shape, extent, sigmas));
+                .map(|t| t.overlap(&prediction.region, extent, sigmas));
             self.all.clear();
             self.all.extend(overlaps.enumerate());
             let any_nan = self.all.iter().any(|(_, overlap)| overlap.is_nan());
@@ -68,33 +68,33 @@ struct Prepared<'a> {
 }
 
 /// The extent of a mask; nothing for other regions.
-fn extent(shape: &Shape) -> [u32; 4] {
-    match shape {
-        Shape::Mask(mask) => mask.extent(),
-        Shape::Box(_) | Shape::Keypoints { .. } => [0; 4],
+fn extent(region: &Region) -> [u32; 4] {
+    match region {
+        Region::Mask(mask) => mask.extent(),
+        Region::Box(_) | Region::Keypoints { .. } => [0; 4],
     }
 }
 
 impl<'a> Prepared<'a> {
-    fn of(shape: &Shape, target: &'a Target) -> Self {
+    fn of(region: &Region, target: &'a Target) -> Self {
         Self {
             target,
-            extent: extent(shape),
+            extent: extent(region),
         }
     }
 
-    fn overlap(&self, prediction: &Shape, extent: [u32; 4], sigmas: &[f64]) -> f64 {
+    fn overlap(&self, prediction: &Region, extent: [u32; 4], sigmas: &[f64]) -> f64 {
         let crowd = self.target.crowd;
-        match (prediction, &self.target.shape) {
-            (Shape::Box(ours), Shape::Box(theirs)) => box_iou(*ours, *theirs, crowd),
-            (Shape::Mask(ours), Shape::Mask(theirs)) => {
+        match (prediction, &self.target.region) {
+            (Region::Box(ours), Region::Box(theirs)) => box_iou(*ours, *theirs, crowd),
+            (Region::Mask(ours), Region::Mask(theirs)) => {
                 ours.iou_from_half(theirs, crowd, [extent, self.extent])
             }
-            (Shape::Keypoints { points: ours, .. }, Shape::Keypoints { points, bbox }) => {
+            (Region::Keypoints { points: ours, .. }, Region::Keypoints { points, bbox }) => {
                 keypoints::similarity(ours, points, *bbox, self.target.area, sigmas)
             }
             // Regions of two kinds do not overlap.
-            (Shape::Box(_) | Shape::Mask(_) | Shape::Keypoints { .. }, _) => 0.0,
+            (Region::Box(_) | Region::Mask(_) | Region::Keypoints { .. }, _) => 0.0,
         }
     }
 }

@@ -28,7 +28,7 @@ pub type BBox = [f64; 4];
 
 /// Region of a target or a prediction.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Shape {
+pub enum Region {
     /// A box.
     Box(BBox),
     /// A mask.
@@ -42,7 +42,7 @@ pub enum Shape {
     },
 }
 
-impl Shape {
+impl Region {
     /// The kind of the region.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -12,7 +12,7 @@ use super::ids::RawId;
 use super::json::Reader;
 use super::mask::Mask;
 use super::notes::{Notes, suspicious_boxes};
-use super::region::{BBox, Kind, Shape};
+use super::region::{BBox, Kind, Region};
 use super::segmentation::{MASK, Segmentation};
 
 /// A predicted object.
@@ -28,7 +28,7 @@ pub struct Prediction {
     /// there.
     pub area: f64,
     /// Predicted region.
-    pub shape: Shape,
+    pub region: Region,
 }
 
 impl Prediction {
@@ -40,7 +40,7 @@ impl Prediction {
             category_id,
             score,
             area: box_area(bbox),
-            shape: Shape::Box(bbox),
+            region: Region::Box(bbox),
         }
     }
 
@@ -52,7 +52,7 @@ impl Prediction {
             category_id,
             score,
             area: f64::from(mask.area()),
-            shape: Shape::Mask(mask),
+            region: Region::Mask(mask),
         }
     }
 
@@ -71,7 +71,7 @@ impl Prediction {
             category_id,
             score,
             area: box_area(bbox),
-            shape: Shape::Keypoints { points, bbox },
+            region: Region::Keypoints { points, bbox },
         }
     }
 }
@@ -165,7 +165,7 @@ fn read(json: &[u8], context: &Context<'_>) -> Result<Results, CocoError> {
     reader.finish()?;
     notes.not_counted("predictions", context.points.keys().copied());
     let boxes = results.predictions.iter().filter_map(|prediction| {
-        let Shape::Box(bbox) = prediction.shape else {
+        let Region::Box(bbox) = prediction.region else {
             return None;
         };
         let size = context.sizes.get(&prediction.image_id).copied().flatten();
@@ -251,7 +251,7 @@ impl ResultEntry {
         source: Source,
     ) -> Result<Self, CocoError> {
         let mut fields = vec!["image_id", "category_id", "score"];
-        let shapes = [
+        let regions = [
             ("bbox", kind == Kind::Box || source == Source::Box),
             ("segmentation", kind == Kind::Mask || source == Source::Mask),
             (
@@ -260,7 +260,7 @@ impl ResultEntry {
             ),
         ];
         fields.extend(
-            shapes
+            regions
                 .iter()
                 .filter(|(_, needed)| *needed)
                 .map(|(field, _)| field),
@@ -307,12 +307,12 @@ impl ResultEntry {
         let Some((category, count)) = category else {
             return Ok(None);
         };
-        let shape = match (context.kind, from) {
-            (Kind::Box, Shape::Mask(mask)) => Shape::Box(match self.bbox {
+        let region = match (context.kind, from) {
+            (Kind::Box, Region::Mask(mask)) => Region::Box(match self.bbox {
                 Some(own) => own.four(item)?,
                 None => mask.bbox(),
             }),
-            (Kind::Mask, Shape::Box(bbox)) => Shape::Mask(match source {
+            (Kind::Mask, Region::Box(bbox)) => Region::Mask(match source {
                 Source::Box if self.segmentation.is_none() => {
                     as_polygon(bbox).into_mask(image, context, item)?
                 }
@@ -321,7 +321,7 @@ impl ResultEntry {
             (Kind::Box | Kind::Mask, from) => from,
             (Kind::Keypoints, _) => {
                 let numbers = self.numbers(item)?;
-                Shape::Keypoints {
+                Region::Keypoints {
                     points: points(numbers, count, item)?,
                     bbox: around_keypoints(numbers, item)?,
                 }
@@ -332,7 +332,7 @@ impl ResultEntry {
             category_id: category,
             score: self.score,
             area,
-            shape,
+            region,
         }))
     }
 
@@ -342,7 +342,7 @@ impl ResultEntry {
         item: Item,
         source: Source,
         context: (i64, &Context<'_>),
-    ) -> Result<(f64, Shape), CocoError> {
+    ) -> Result<(f64, Region), CocoError> {
         let bbox = match source {
             Source::Box => need(self.bbox, item, "bbox", BOX)?.four(item)?,
             Source::Keypoints => around_keypoints(self.numbers(item)?, item)?,
@@ -351,10 +351,10 @@ impl ResultEntry {
                     return Err(CocoError::Uncompressed { item });
                 }
                 let mask = self.mask(item, context)?;
-                return Ok((f64::from(mask.area()), Shape::Mask(mask)));
+                return Ok((f64::from(mask.area()), Region::Mask(mask)));
             }
         };
-        Ok((box_area(bbox), Shape::Box(bbox)))
+        Ok((box_area(bbox), Region::Box(bbox)))
     }
 
     /// The mask, which is taken out of the entry.

@@ -1,7 +1,7 @@
 //! Pictures of predictions: image, target and prediction side by side.
 
 use autoloss_data::{ObjectData, Split};
-use autoloss_metrics::coco::{Annotations, Mask, Prediction, Shape};
+use autoloss_metrics::coco::{Annotations, Mask, Prediction, Region};
 use image::imageops::{FilterType, resize};
 use image::{ImageFormat, Rgb, RgbImage};
 
@@ -48,19 +48,19 @@ impl Panel {
     /// keypoints with a line between them.
     pub(super) fn with<'a>(
         &self,
-        shapes: impl Iterator<Item = (usize, &'a Shape)>,
+        regions: impl Iterator<Item = (usize, &'a Region)>,
         joined: &[[usize; 2]],
     ) -> Self {
         let mut panel = Self {
             pixels: self.pixels.clone(),
             scale: self.scale,
         };
-        for (number, shape) in shapes {
+        for (number, region) in regions {
             let colour = Rgb(colour(number + 1));
-            match shape {
-                Shape::Box(bbox) => panel.rectangle(*bbox, colour),
-                Shape::Mask(mask) => panel.mask(mask, colour),
-                Shape::Keypoints { points, .. } => panel.skeleton(points, joined, colour),
+            match region {
+                Region::Box(bbox) => panel.rectangle(*bbox, colour),
+                Region::Mask(mask) => panel.mask(mask, colour),
+                Region::Keypoints { points, .. } => panel.skeleton(points, joined, colour),
             }
         }
         panel
@@ -147,12 +147,12 @@ pub(super) fn of_scenes(
         let wanted = targets.targets.iter().filter(|t| t.image_id == scene.id);
         // A result of keypoints belongs to a given person, whatever its score.
         let shown = |p: &&Prediction| {
-            let sure = p.score >= SURE || matches!(p.shape, Shape::Keypoints { .. });
+            let sure = p.score >= SURE || matches!(p.region, Region::Keypoints { .. });
             p.image_id == scene.id && sure
         };
         let found = found.iter().filter(shown);
-        let wanted = wanted.map(|t| (t.category_id.unsigned_abs() as usize, &t.shape));
-        let found = found.map(|p| (p.category_id.unsigned_abs() as usize, &p.shape));
+        let wanted = wanted.map(|t| (t.category_id.unsigned_abs() as usize, &t.region));
+        let found = found.map(|p| (p.category_id.unsigned_abs() as usize, &p.region));
         let (target, prediction) = (image.with(wanted, joined), image.with(found, joined));
         Ok(png(&[image, target, prediction]))
     };
@@ -213,15 +213,15 @@ mod tests {
             (320, 160, 40.0)
         );
         // A box beyond the image is cut, one inside is drawn around its middle.
-        let shape = Shape::Box([1.0, 1.0, 2.0, 2.0]);
-        let far = Shape::Box([-1e9, 0.0, 2e9, f64::MAX]);
-        let drawn = grey.with([(0, &shape), (1, &far)].into_iter(), &[]);
+        let region = Region::Box([1.0, 1.0, 2.0, 2.0]);
+        let far = Region::Box([-1e9, 0.0, 2e9, f64::MAX]);
+        let drawn = grey.with([(0, &region), (1, &far)].into_iter(), &[]);
         assert_eq!(drawn.pixels.get_pixel(40, 80), &Rgb([128, 0, 0]));
         assert_eq!(drawn.pixels.get_pixel(80, 80), &Rgb([100; 3]));
         // One pixel of a mask, in the second column and third row.
         let mut bitmap = vec![0; 32];
         bitmap[2 * 8 + 1] = 1;
-        let mask = Shape::Mask(Mask::from_bitmap(&bitmap, 4, 8).unwrap());
+        let mask = Region::Mask(Mask::from_bitmap(&bitmap, 4, 8).unwrap());
         let drawn = grey.with([(0, &mask)].into_iter(), &[]);
         assert_eq!(drawn.pixels.get_pixel(60, 100), &Rgb([114, 50, 50]));
         assert_eq!(drawn.pixels.get_pixel(60, 60), &Rgb([100; 3]));

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use autoloss_metrics::coco::{AnnotationFile, Annotations, CocoError, Kind, Shape, Target};
+use autoloss_metrics::coco::{AnnotationFile, Annotations, CocoError, Kind, Region, Target};
 
 use super::data::{CocoData, ImageEntry, Part};
 use super::layout::{Layout, Place, layout};
@@ -247,18 +247,18 @@ fn is_beyond(object: &Object, [width, height]: [usize; 2]) -> bool {
 #[expect(clippy::cast_possible_truncation, reason = "pixels fit f32")]
 fn object(target: &Target, class: usize) -> Object {
     let (mut mask, mut keypoints) = (None, None);
-    let of_shape = match &target.shape {
-        Shape::Box(bbox) => *bbox,
-        Shape::Mask(found) => {
+    let of_region = match &target.region {
+        Region::Box(bbox) => *bbox,
+        Region::Mask(found) => {
             mask = Some(found.clone());
             found.bbox()
         }
-        Shape::Keypoints { points, bbox } => {
+        Region::Keypoints { points, bbox } => {
             keypoints = Some(points.iter().copied().map(keypoint_from_coco).collect());
             *bbox
         }
     };
-    let [x, y, width, height] = target.bbox.unwrap_or(of_shape);
+    let [x, y, width, height] = target.bbox.unwrap_or(of_region);
     Object {
         class,
         corners: [x, y, x + width, y + height].map(|number| number as f32),

@@ -6,7 +6,7 @@ use crate::coco::error::{CocoError, Item};
 use crate::coco::fields::{BOX, BoxNumbers, WHOLE, box_area, need, points};
 use crate::coco::ids::RawId;
 use crate::coco::json::Reader;
-use crate::coco::region::{BBox, Kind, Shape};
+use crate::coco::region::{BBox, Kind, Region};
 use crate::coco::segmentation::{MASK, Segmentation};
 
 /// An entry of `annotations`.
@@ -98,14 +98,14 @@ impl AnnotationEntry {
         let stated = || need(self.bbox, item, "bbox", BOX)?.four(item);
         let bbox = self.bbox.and_then(|numbers| numbers.four(item).ok());
         let mut ignored = false;
-        let (shape, of_shape) = match context.kind {
-            Kind::Box => (Shape::Box(stated()?), box_area(stated()?)),
+        let (region, of_region) = match context.kind {
+            Kind::Box => (Region::Box(stated()?), box_area(stated()?)),
             Kind::Mask => {
                 // A copy: several threads read the file at once.
                 let segmentation = need(self.segmentation.clone(), item, "segmentation", MASK)?;
                 let mask = segmentation.into_mask(image_id, context, item)?;
                 let area = f64::from(mask.area());
-                (Shape::Mask(mask), area)
+                (Region::Mask(mask), area)
             }
             Kind::Keypoints => {
                 let count = context.points.get(&category_id).copied().unwrap_or(0);
@@ -115,17 +115,17 @@ impl AnnotationEntry {
                     Some(_) => stated()?,
                     None => around_labelled(&points),
                 };
-                (Shape::Keypoints { points, bbox }, box_area(bbox))
+                (Region::Keypoints { points, bbox }, box_area(bbox))
             }
         };
         Ok(Target {
             image_id,
             category_id,
-            area: self.area.unwrap_or(of_shape),
+            area: self.area.unwrap_or(of_region),
             crowd: self.crowd.unwrap_or(false),
             ignored,
             bbox,
-            shape,
+            region,
         })
     }
 

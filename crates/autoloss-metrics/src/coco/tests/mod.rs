@@ -32,7 +32,7 @@ fn square(x: f64) -> Target {
         crowd: false,
         ignored: false,
         bbox: None,
-        shape: Shape::Box([x, 0.0, 10.0, 10.0]),
+        region: Region::Box([x, 0.0, 10.0, 10.0]),
     }
 }
 

@@ -116,8 +116,8 @@ mod tests {
         let got: Vec<(usize, usize)> = found.iter().map(|d| (d.region, d.class)).collect();
         assert_eq!(got, [(1, 0), (3, 0), (0, 1)]);
         assert_eq!(found[1].corners, [20.0, 20.0, 40.0, 30.0]);
-        let Prediction { shape, .. } = found[1].as_box(7, [2.0, 0.5]);
-        let want = autoloss_metrics::coco::Shape::Box([10.0, 40.0, 10.0, 20.0]);
-        assert_eq!(shape, want);
+        let Prediction { region, .. } = found[1].as_box(7, [2.0, 0.5]);
+        let want = autoloss_metrics::coco::Region::Box([10.0, 40.0, 10.0, 20.0]);
+        assert_eq!(region, want);
     }
 }

@@ -7,7 +7,9 @@
 //! proposal, if their IoU is a half or more, stands for it with its optimised classes, box and mask.
 
 use autoloss_data::{Corners, PreparedScene};
-use autoloss_metrics::coco::{Annotations, Category, Image, Kind, Mask, Prediction, Shape, Target};
+use autoloss_metrics::coco::{
+    Annotations, Category, Image, Kind, Mask, Prediction, Region, Target,
+};
 use autoloss_nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou, nms};
 use autoloss_search::{BranchSample, BranchScorer, BranchSpec, Sample};
 
@@ -266,12 +268,12 @@ fn annotations(item: &PreparedScene, kind: Kind, classes: usize) -> Annotations 
     let target = |(number, corners): (usize, &Corners)| {
         let [x1, y1, x2, y2] = corners.map(f64::from);
         let bbox = [x1, y1, x2 - x1, y2 - y1];
-        let shape = match (kind, &item.masks[number], size) {
+        let region = match (kind, &item.masks[number], size) {
             (Kind::Mask, Some(bitmap), Some((height, width))) => {
-                Shape::Mask(Mask::from_bitmap(bitmap, height, width).ok()?)
+                Region::Mask(Mask::from_bitmap(bitmap, height, width).ok()?)
             }
             (Kind::Mask, ..) => return None,
-            _ => Shape::Box(bbox),
+            _ => Region::Box(bbox),
         };
         Some(Target {
             image_id: 1,
@@ -280,7 +282,7 @@ fn annotations(item: &PreparedScene, kind: Kind, classes: usize) -> Annotations 
             crowd: false,
             ignored: false,
             bbox: Some(bbox),
-            shape,
+            region,
         })
     };
     Annotations {
