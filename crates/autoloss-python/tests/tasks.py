@@ -68,3 +68,15 @@ SMALL = {
     "max_draws": 20_000,
     "progress": False,
 }
+
+
+class Failing(Linear):
+    def __init__(self, fails):
+        self.fails = fails
+        self.made = 0
+
+    def evaluate(self, loss, job):
+        self.made += 1
+        if self.fails(self.made):
+            raise ZeroDivisionError("no data today")
+        return super().evaluate(loss, job)
