@@ -1,6 +1,6 @@
 //! Settings of a search: every number of the method that a person may want to change.
 //!
-//! `default.toml` is the same as [`Settings::default`], with each key's meaning and source.
+//! `default.toml` has the defaults, with each key's meaning and source.
 
 mod check;
 mod error;
@@ -11,6 +11,8 @@ mod search;
 mod tests;
 mod text;
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 pub use check::MAX_DEPTH;
@@ -18,16 +20,42 @@ pub use error::SettingsError;
 pub use screening::{Branches, Predictions, ScreeningSettings};
 pub(crate) use search::RestartBranches;
 pub use search::{Place, SearchSettings, Strategy};
+use text::fill;
 pub use text::{add_defaults, key_value, parse_toml, read_table, set_key};
 
+/// The file of defaults: its table, and the settings that it holds.
+static DEFAULTS: LazyLock<(toml::Table, Settings)> = LazyLock::new(|| {
+    let table = parse_toml(Settings::DEFAULT_TOML).expect("the file of defaults is TOML");
+    let settings = read_table(table.clone(), "").expect("the file of defaults has every key");
+    (table, settings)
+});
+
 /// Everything that steers a search.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Proposals, trainings and the end of a search.
     pub search: SearchSettings,
     /// Choice of the candidates that are worth an evaluation.
     pub screening: ScreeningSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        DEFAULTS.1.clone()
+    }
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        DEFAULTS.1.search.clone()
+    }
+}
+
+impl Default for ScreeningSettings {
+    fn default() -> Self {
+        DEFAULTS.1.screening.clone()
+    }
 }
 
 impl Settings {
@@ -53,12 +81,18 @@ impl Settings {
     pub fn from_table(table: toml::Table) -> Result<Self, SettingsError> {
         let search = table.get("search");
         let chosen = search.is_some_and(|search| search.get("choices").is_some());
-        let mut settings: Self = read_table(table, "").map_err(SettingsError::Toml)?;
+        let mut settings = Self::read(table).map_err(SettingsError::Toml)?;
         if !chosen {
             settings.search.choices = settings.search.strategy.choices();
         }
         settings.validate()?;
         Ok(settings)
+    }
+
+    /// Settings from a table, whose values may be out of range; keys left out keep their defaults.
+    fn read(mut table: toml::Table) -> Result<Self, String> {
+        fill(&mut table, DEFAULTS.0.clone());
+        read_table(table, "")
     }
 
     /// The settings as TOML, without comments.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The `[screening]` section; `default.toml` tells each key's meaning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[expect(
     missing_docs,
     reason = "default.toml documents every key, and a test sees to it"
@@ -43,22 +43,4 @@ pub enum Predictions {
     Free,
     /// Through their logits, where they are class probabilities.
     Logits,
-}
-
-impl Default for ScreeningSettings {
-    fn default() -> Self {
-        Self {
-            rejection: true,
-            branches: Branches::Apart,
-            samples: 5,
-            threshold: 0.6,
-            steps: 500,
-            step_size: 0.01,
-            normalise: false,
-            predictions: Predictions::Bounded,
-            same_gradient: true,
-            early_share: 0.1,
-            early_gain: 0.5,
-        }
-    }
 }

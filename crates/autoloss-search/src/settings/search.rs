@@ -55,7 +55,7 @@ pub enum RestartBranches {
 
 /// The `[search]` section; `default.toml` tells each key's meaning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 #[expect(
     missing_docs,
     reason = "default.toml documents every key, and a test sees to it"
@@ -96,50 +96,6 @@ pub struct SearchSettings {
     pub finalist_seeds: usize,
     pub final_seeds: usize,
     pub fixed: BTreeMap<String, String>,
-}
-
-impl Default for SearchSettings {
-    fn default() -> Self {
-        Self {
-            strategy: Strategy::Evolution,
-            seed: 0,
-            evaluations: None,
-            time: None,
-            workers: 0,
-            executor: Place::Threads,
-            devices: Vec::new(),
-            trial_time: None,
-            population: 2500,
-            initial: 20,
-            start: Vec::new(),
-            start_screened: true,
-            tournament: 0.05,
-            copy: 0.1,
-            restart: 0.5,
-            restart_branches: RestartBranches::One,
-            crossover: 0.0,
-            constants: 0.0,
-            tuning: 0.0,
-            balance: false,
-            depth: 3,
-            operators: Operator::default_set()
-                .map(|op| op.name().to_owned())
-                .collect(),
-            choices: 100,
-            max_draws: 200_000,
-            policy_samples: 32,
-            equivalence: true,
-            stop_on_invalid: true,
-            all_metrics: false,
-            rungs: Vec::new(),
-            rung_share: 0.5,
-            leader_trainings: 1,
-            final_losses: 3,
-            finalist_seeds: 2,
-            final_seeds: 5,
-            fixed: BTreeMap::new(),
-        }
-    }
 }
 
 impl SearchSettings {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use autoloss_expr::Operator;
+
 use super::*;
 
 fn error(text: &str) -> String {
@@ -9,10 +11,14 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn default_toml_is_the_default() {
-    let read = Settings::from_toml(Settings::DEFAULT_TOML).unwrap();
-    assert_eq!(read, Settings::default());
-    assert_ne!(Settings::from_toml("[search]\nseed = 1").unwrap(), read);
+fn keys_left_out_keep_their_defaults() {
+    let given = Settings::from_toml("[search]\nseed = 1").unwrap();
+    let mut expected = Settings::default();
+    assert_ne!(given, expected);
+    expected.search.seed = 1;
+    assert_eq!(given, expected);
+    let named = Settings::default().search.operators().unwrap();
+    assert_eq!(named, Operator::default_set().collect::<Vec<_>>());
 }
 
 #[test]

@@ -54,6 +54,11 @@ pub fn add_defaults(table: &mut Table, mut defaults: Table) {
         // Other strategies choose among candidates only where they are told to.
         search.remove("choices");
     }
+    fill(table, defaults);
+}
+
+/// Adds the keys that the sections of a table lack.
+pub(super) fn fill(table: &mut Table, defaults: Table) {
     for (section, defaults) in defaults {
         let own = table
             .entry(section)
@@ -228,9 +233,7 @@ mod tests {
 
     fn refused(text: &str) -> String {
         let table = parse_toml(text);
-        table
-            .and_then(|table| read_table::<Settings>(table, ""))
-            .unwrap_err()
+        table.and_then(Settings::read).unwrap_err()
     }
 
     #[test]
@@ -289,7 +292,7 @@ mod tests {
         let deep = format!("{}b=1", "a.".repeat(20_000));
         assert!(set(&deep).unwrap_err().contains("a key of 20001 parts"));
         assert!(set("search.seed.x=1").unwrap_err().contains("no table"));
-        let settings: Settings = read_table(table, "").unwrap();
+        let settings = Settings::read(table).unwrap();
         assert_eq!(settings.search.seed, 7);
     }
 
@@ -298,13 +301,13 @@ mod tests {
         fn any_text_is_read_or_refused_in_one_line(
             text in "(\\[?(search|screening|[a-z.]{0,9})\\]?|[a-z]{1,9}|seed|workers| ?= ?|[0-9.eE+-]{1,22}|true|\"|\\[|\\]|\\{|\\}|'|#|\\n|.){0,20}",
         ) {
-            if let Err(said) = parse_toml(&text).and_then(|table| read_table::<Settings>(table, "")) {
+            if let Err(said) = parse_toml(&text).and_then(Settings::read) {
                 prop_assert!(!said.contains('\n') && !said.is_empty(), "{said}");
             }
             let mut table = Table::new();
             if let Ok((key, value)) = key_value(&text) {
                 let _ = set_key(&mut table, &key, value);
-                let _ = read_table::<Settings>(table, "");
+                let _ = Settings::read(table);
             }
         }
     }
