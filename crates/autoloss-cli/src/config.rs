@@ -34,7 +34,18 @@ impl Config {
         Self::read_with(arguments, None, flags)
     }
 
-    /// The same with a preset of the search in place of the task's own settings of a search.
+    /// Reads the settings of a command that trains given losses, of a task or a program.
+    pub(crate) fn of_trainings(
+        task: &TaskArguments,
+        program: &ProgramArguments,
+        workers: &WorkerArguments,
+    ) -> Result<Self> {
+        let mut flags = Self::of_program(program);
+        flags.extend(Self::of_workers(workers)?);
+        Self::read(task, flags)
+    }
+
+    /// Reads the settings with a preset of the search in place of the task's own settings of a search.
     pub(crate) fn read_with(
         arguments: &TaskArguments,
         preset: Option<Preset>,

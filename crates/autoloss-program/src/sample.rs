@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use autoloss_expr::Shape;
+use autoloss_expr::{Shape, softmax_channels};
 
 use crate::message::{Activation, BranchDescription, GivenBranch};
 use crate::npy::{self, Array};
@@ -48,7 +48,7 @@ pub(crate) fn read(
     };
     if branch.activation == Activation::Softmax {
         match given.from_logits {
-            true => softmax(&mut fields.prediction, shape),
+            true => softmax_channels(&mut fields.prediction, shape),
             false => check_probabilities(&fields.prediction, shape)?,
         }
     }
@@ -142,28 +142,13 @@ impl Fields {
     }
 }
 
-/// Turns logits into class probabilities.
-fn softmax(values: &mut [f32], shape: Shape) {
-    each_position(shape, |places| {
-        let most = places
-            .clone()
-            .map(|place| values[place])
-            .fold(f32::NEG_INFINITY, f32::max);
-        let mut sum = 0.0;
-        for place in places.clone() {
-            values[place] = (values[place] - most).exp();
-            sum += values[place];
-        }
-        places.for_each(|place| values[place] /= sum);
-        Ok(())
-    })
-    .expect("no position is refused");
-}
-
 fn check_probabilities(values: &[f32], shape: Shape) -> Result<(), String> {
-    each_position(shape, |places| {
+    let pixels = shape.h * shape.w;
+    for first in
+        (0..shape.n).flat_map(|n| (0..pixels).map(move |pixel| n * shape.c * pixels + pixel))
+    {
         let mut sum = 0.0;
-        for place in places {
+        for place in (first..first + shape.c * pixels).step_by(pixels) {
             sum += values[place];
             if !(-1e-4..=1.0 + 1e-4).contains(&values[place]) {
                 return Err(format!(
@@ -176,21 +161,6 @@ fn check_probabilities(values: &[f32], shape: Shape) -> Result<(), String> {
             return Err(format!(
                 "the prediction's probabilities of one position sum to {sum}, expected 1; or say `from_logits`"
             ));
-        }
-        Ok(())
-    })
-}
-
-/// Calls a function with the places of the channels of every position.
-fn each_position(
-    shape: Shape,
-    mut of: impl FnMut(std::iter::StepBy<std::ops::Range<usize>>) -> Result<(), String>,
-) -> Result<(), String> {
-    let pixels = shape.h * shape.w;
-    for n in 0..shape.n {
-        for pixel in 0..pixels {
-            let first = n * shape.c * pixels + pixel;
-            of((first..first + shape.c * pixels).step_by(pixels))?;
         }
     }
     Ok(())

@@ -95,7 +95,7 @@ impl ProgramTask {
         &self.about.settings
     }
 
-    /// What the program says of its branches.
+    /// The branches as the program describes them.
     pub fn branch_descriptions(&self) -> impl Iterator<Item = BranchAbout<'_>> {
         self.about.branches.iter().map(|branch| BranchAbout {
             name: &branch.name,

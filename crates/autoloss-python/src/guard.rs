@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -23,6 +24,11 @@ pub(crate) fn internal(panic: &(dyn Any + Send)) -> PyErr {
     PyRuntimeError::new_err(format!(
         "autoloss has a fault: {text}; please report it with the call that led to it"
     ))
+}
+
+/// The value behind a lock, after a panic of another thread, too: such a panic was an exception, and the program goes on.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Panics behind the border, for the test that an exception comes out.

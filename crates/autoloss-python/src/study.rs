@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use autoloss_search::study::{
@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::errors::store_error;
-use crate::guard::guarded;
+use crate::guard::{guarded, lock};
 use crate::loss::PyLoss;
 use crate::run::begin;
 use crate::settings::of_task;
@@ -139,11 +139,7 @@ impl State {
 impl PyStudy {
     /// The state, waited for without the interpreter's lock: whoever has it may need that lock.
     fn with<T: Send>(&self, py: Python<'_>, work: impl FnOnce(&mut State) -> T + Send) -> T {
-        py.detach(|| {
-            let mut state: MutexGuard<'_, State> =
-                self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut state)
-        })
+        py.detach(|| work(&mut lock(&self.state)))
     }
 
     fn tell(&self, py: Python<'_>, id: TrialId, outcome: TrialOutcome) -> PyResult<bool> {

@@ -9,7 +9,7 @@ mod scorer;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use autoloss_expr::Loss;
@@ -24,6 +24,7 @@ use pyo3::types::PyList;
 use toml::Table;
 
 use crate::errors::{SearchFailed, search_error, with_traceback};
+use crate::guard::lock;
 use crate::loss::PyLoss;
 use crate::program::PyProgram;
 use faults::Faults;
@@ -193,10 +194,7 @@ impl PyTask {
     }
 
     fn take_error(&self) -> Option<PyErr> {
-        let mut error = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut error = lock(&self.last_error);
         error.take().or_else(|| self.faults.take())
     }
 
@@ -209,10 +207,7 @@ impl PyTask {
             return Ended::NotFinite(error.value(py).to_string());
         }
         let text = with_traceback(py, &error);
-        let mut last = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last_error);
         *last = Some(error);
         Ended::Failed(TaskError::Failed(text))
     }

@@ -2,7 +2,7 @@
 
 use std::io::{BufReader, Write, stdin};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use autoloss_search::{
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::errors::with_traceback;
-use crate::guard::guarded;
+use crate::guard::{guarded, lock};
 use crate::task::{PyTask, UserTask};
 
 /// The workers that a search is to train with.
@@ -137,7 +137,7 @@ pub(crate) struct PyEar(Mutex<Option<Ear>>);
 
 impl PyEar {
     fn ear(&self) -> MutexGuard<'_, Option<Ear>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use autoloss_expr::{NativeLoss, Program, ProgramError, Shape, Tree, Workspace};
+use autoloss_expr::{
+    NativeLoss, Program, ProgramError, Shape, Tree, Workspace, softmax_channels,
+    softmax_channels_gradient,
+};
 use autoloss_search::{BranchSpec, Derived, InputSpec, prediction_gradient};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 
@@ -200,52 +203,15 @@ fn native_at(
     [prediction, target]: [usize; 2],
     of_logits: bool,
 ) -> (f64, Vec<f32>) {
-    let yhat = match of_logits {
-        true => softmax(&fields.inputs[prediction], fields.shape),
-        false => fields.inputs[prediction].clone(),
-    };
+    let mut yhat = fields.inputs[prediction].clone();
+    if of_logits {
+        softmax_channels(&mut yhat, fields.shape);
+    }
     let (value, mut gradient) = loss.at_single(fields.shape, &yhat, &fields.inputs[target]);
     if of_logits {
-        softmax_gradient(&yhat, &mut gradient, fields.shape);
+        softmax_channels_gradient(&yhat, &mut gradient, fields.shape);
     }
     (value, gradient)
-}
-
-/// The softmax over the channels of logits (N, C, H, W).
-pub(crate) fn softmax(logits: &[f32], shape: Shape) -> Vec<f32> {
-    let mut out = vec![0.0; logits.len()];
-    for_positions(shape, |at| {
-        let highest = (0..shape.c).map(|c| logits[at(c)]).fold(f32::MIN, f32::max);
-        let mut sum = 0.0;
-        for c in 0..shape.c {
-            out[at(c)] = (logits[at(c)] - highest).exp();
-            sum += out[at(c)];
-        }
-        (0..shape.c).for_each(|c| out[at(c)] /= sum);
-    });
-    out
-}
-
-/// Turns the gradient of probabilities into that of their logits.
-fn softmax_gradient(probabilities: &[f32], gradient: &mut [f32], shape: Shape) {
-    for_positions(shape, |at| {
-        let mean: f32 = (0..shape.c)
-            .map(|c| probabilities[at(c)] * gradient[at(c)])
-            .sum();
-        for c in 0..shape.c {
-            gradient[at(c)] = probabilities[at(c)] * (gradient[at(c)] - mean);
-        }
-    });
-}
-
-/// Calls `f` at every position with the function from channels to their elements.
-fn for_positions(shape: Shape, mut f: impl FnMut(&dyn Fn(usize) -> usize)) {
-    let pixels = shape.h * shape.w;
-    for n in 0..shape.n {
-        for pixel in 0..pixels {
-            f(&|c| (n * shape.c + c) * pixels + pixel);
-        }
-    }
 }
 
 /// A number whose backward pass gives a tensor this gradient.

@@ -56,9 +56,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     check_seeds(arguments.seeds as u64)?;
-    let mut flags = Config::of_program(&arguments.program);
-    flags.extend(Config::of_workers(&arguments.workers)?);
-    let config = Config::read(&arguments.task, flags)?;
+    let config = Config::of_trainings(&arguments.task, &arguments.program, &arguments.workers)?;
     let task = config.open_task()?;
     let losses = arguments
         .losses

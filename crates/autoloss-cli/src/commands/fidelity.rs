@@ -77,9 +77,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     check_number("--losses", arguments.losses as u64, LEAST as u64)?;
     check_number("--proxy-seeds", arguments.proxy_seeds as u64, 1)?;
     check_seeds(arguments.seeds as u64)?;
-    let mut flags = Config::of_program(&arguments.program);
-    flags.extend(Config::of_workers(&arguments.workers)?);
-    let mut config = Config::read(&arguments.task, flags)?;
+    let mut config = Config::of_trainings(&arguments.task, &arguments.program, &arguments.workers)?;
     let task = config.open_to_screen()?;
     let given = given(arguments, &*task)?;
     let interrupt = interrupt_on_ctrl_c(match arguments.out {

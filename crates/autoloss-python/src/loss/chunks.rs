@@ -2,10 +2,12 @@
 
 use std::env;
 use std::num::NonZero;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 
 use autoloss_expr::Shape;
+
+use crate::guard::lock;
 
 /// Elements of a batch from which it is computed in chunks.
 const LARGE: usize = 1 << 18;
@@ -80,7 +82,7 @@ fn on_threads<I: Send, R: Send>(
     work: &(impl Fn(usize, I) -> R + Sync),
 ) -> Vec<(usize, R)> {
     let items = Mutex::new(items);
-    let take = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let take = || lock(&items).next();
     let run = || {
         let mut done = Vec::new();
         while let Some((number, item)) = take() {

@@ -1,10 +1,11 @@
 //! Exceptions of the user's functions that end no search.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 
 use crate::errors::with_traceback;
+use crate::guard::lock;
 
 /// Exceptions of the user's functions during screening: the candidate counts as invalid, and a person is told.
 #[derive(Clone, Default)]
@@ -13,14 +14,14 @@ pub(super) struct Faults(Arc<Mutex<(u64, Option<PyErr>)>>);
 impl Faults {
     /// Notes an exception; the first is kept.
     pub(super) fn note(&self, error: PyErr) {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = lock(&self.0);
         faults.0 += 1;
         faults.1.get_or_insert(error);
     }
 
     /// The first exception.
     pub(super) fn take(&self) -> Option<PyErr> {
-        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut faults = lock(&self.0);
         faults.1.take()
     }
 
@@ -31,7 +32,7 @@ impl Faults {
         counted: impl FnOnce(u64) -> String,
     ) -> Option<String> {
         let (count, error) = {
-            let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut faults = lock(&self.0);
             std::mem::take(&mut *faults)
         };
         let error = error?;

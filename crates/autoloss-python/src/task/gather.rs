@@ -1,13 +1,14 @@
 //! Metrics of several predictions at once: what several threads ask together is one call of the user's `metric_batch`.
 
+use std::sync::Mutex;
 use std::sync::mpsc::{Sender, TryRecvError, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::faults::Faults;
+use crate::guard::lock;
 
 /// A prediction to score.
 struct Question {
@@ -98,8 +99,4 @@ impl Gatherer {
         };
         Ok(scores.into_iter().map(score).collect())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

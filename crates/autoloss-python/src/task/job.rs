@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use autoloss_search::{EvaluationSet, Interrupt, Job, Report, Reporter, Schedule};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyBaseException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+
+use crate::guard::lock;
 
 create_exception!(
     autoloss,
@@ -44,10 +46,6 @@ pub(crate) struct State {
     shares: Mutex<Vec<f64>>,
     /// The thread in which Python trains, while it does.
     thread: Mutex<Option<u64>>,
-}
-
-fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
-    value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The state of a training that begins, and its reports.

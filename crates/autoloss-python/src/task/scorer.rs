@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use autoloss_metrics::argmax;
 use autoloss_search::{BranchScorer, Scorer};
 use numpy::ndarray::{Array, ArrayViewD, IxDyn};
 use numpy::{IntoPyArray, ToPyArray};
@@ -13,6 +14,7 @@ use pyo3::types::PyList;
 
 use super::faults::Faults;
 use super::gather::Gatherer;
+use crate::guard::lock;
 
 /// Extents of a branch's prediction (N, C, spatial).
 #[derive(Clone)]
@@ -43,8 +45,9 @@ impl Dims {
         for sample in values.chunks(channels * pixels) {
             for pixel in 0..pixels {
                 let at = |c: usize| sample[c * pixels + pixel];
-                let best = (1..channels).fold(0, |best, c| if at(c) > at(best) { c } else { best });
-                labels.push(best.cast_signed() as i64);
+                // Predictions are finite: the search rejects others before it asks for a score.
+                let largest = argmax((0..channels).map(at)).unwrap_or(0);
+                labels.push(largest.cast_signed() as i64);
             }
         }
         labels
@@ -111,7 +114,7 @@ impl PyScorer {
             .map(|(values, dims)| dims.argmax(values))
             .collect();
         let hash = hash(&labels);
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || lock(&self.known);
         if let Some(score) = known().get(&hash) {
             return *score;
         }

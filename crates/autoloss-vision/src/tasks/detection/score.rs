@@ -1,7 +1,7 @@
 //! Scoring a network: its detections in images, as COCO results.
 
 use autoloss_data::PreparedScene;
-use autoloss_expr::Shape;
+use autoloss_expr::{Shape, softmax_channels};
 use autoloss_metrics::coco::Prediction;
 use autoloss_nets::DetectionNet;
 use autoloss_nets::boxes::Roi;
@@ -11,7 +11,7 @@ use super::detections::{DetectedObject, ScoredRegion, detections};
 use super::output::RegionLayout;
 use super::proposals::Proposals;
 use super::settings::DetectorSettings;
-use crate::loss::{host_values, softmax};
+use crate::loss::host_values;
 
 /// Results of a network on a plain device for a batch: boxes, or masks where it has a mask head.
 pub(super) fn results(
@@ -52,7 +52,8 @@ fn found(
     let channels = outputs.class_logits.dims()[1];
     // The logits of a region are those of a position.
     let shape = Shape::new(rois.len(), channels, 1, 1);
-    let probabilities = softmax(&host_values(&outputs.class_logits), shape);
+    let mut probabilities = host_values(&outputs.class_logits);
+    softmax_channels(&mut probabilities, shape);
     let deltas = host_values(&outputs.deltas);
     let layout = RegionLayout { classes: channels };
     let region = |number: usize| ScoredRegion {

@@ -7,6 +7,7 @@
 //! proposal, if their IoU is a half or more, stands for it with its optimised classes, box and mask.
 
 use autoloss_data::{Corners, PreparedScene};
+use autoloss_expr::softmax_channels;
 use autoloss_metrics::coco::{
     Annotations, Category, Image, Kind, Mask, Prediction, Region, Target,
 };
@@ -19,7 +20,7 @@ use super::codec::{self, BranchCodec, Positions, Selection, class_of};
 use super::detections::{DetectedObject, ScoredRegion, detections};
 use super::settings::DetectorSettings;
 use super::step::Pass;
-use crate::loss::{BranchFields, softmax};
+use crate::loss::BranchFields;
 use crate::tasks::coco_metric::{CocoMetric, scored};
 
 /// The least IoU of a proposal with the region that stands for it.
@@ -81,7 +82,7 @@ impl Sampling<'_> {
 fn stored(mut fields: BranchFields, spec: &BranchSpec, scorer: BranchScorer) -> BranchSample {
     let prediction = spec.prediction();
     if spec.inputs[prediction].is_softmax() {
-        fields.inputs[prediction] = softmax(&fields.inputs[prediction], fields.shape);
+        softmax_channels(&mut fields.inputs[prediction], fields.shape);
     }
     BranchSample {
         shape: fields.shape,

@@ -75,12 +75,12 @@ pub(super) fn mask_fields(
 
 #[cfg(test)]
 mod tests {
-    use autoloss_expr::{Tree, ZooLoss};
+    use autoloss_expr::{Tree, ZooLoss, softmax_channels};
 
     use super::super::super::areas::AreaUnit;
     use super::super::super::branches::specs;
     use super::*;
-    use crate::loss::{BranchLoss, softmax};
+    use crate::loss::BranchLoss;
 
     /// Gradient of a zoo loss over the branch of that number.
     fn gradient(spec: usize, fields: &BranchFields, zoo: &str) -> Vec<f32> {
@@ -116,7 +116,8 @@ mod tests {
         let rows = [vec![0.3, -0.2, 1.0], vec![0.0, 0.5, -0.5]];
         let positions = Positions::of_points(vec![0, 1], 3);
         let fields = class_fields(&positions, &rows, &[2, 0], &[0.5, 0.0]);
-        let yhat = softmax(&fields.inputs[0], fields.shape);
+        let mut yhat = fields.inputs[0].clone();
+        softmax_channels(&mut yhat, fields.shape);
         let pairs = yhat.iter().zip(&fields.inputs[1]);
         let direct: Vec<f32> = pairs.map(|(p, y)| (p - y) / 2.0).collect();
         assert_close(&gradient(2, &fields, "cross_entropy"), &direct, 1e-6);
