@@ -4,6 +4,7 @@
 //! are left out.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Columns a matrix product should have to be worth its set-up; the images of
 /// small maps are unfolded side by side until they reach it.
@@ -23,11 +24,22 @@ pub(super) struct Geometry {
     pub(super) dilation: [usize; 2],
 }
 
-/// The kernel taps that meet the input somewhere, as positions in the kernel.
+/// The kernel taps that meet the input somewhere.
 pub(super) struct Taps {
-    positions: Vec<[usize; 2]>,
+    live: Vec<Tap>,
     all: usize,
-    kernel_width: usize,
+}
+
+/// A position in the kernel and the pixels that meet there.
+struct Tap {
+    /// Index in the kernel.
+    index: usize,
+    /// Rows of the output that read inside the input.
+    rows: Range<usize>,
+    /// Columns of the output that read inside the input.
+    columns: Range<usize>,
+    /// Index in the input plane that the first of these output pixels reads.
+    start: usize,
 }
 
 impl Geometry {
@@ -75,7 +87,7 @@ impl Geometry {
 
     /// Output positions along `axis` that read inside the input at kernel
     /// position `tap`.
-    fn live_range(&self, axis: usize, tap: usize) -> std::ops::Range<usize> {
+    fn live_range(&self, axis: usize, tap: usize) -> Range<usize> {
         let (stride, shift) = (self.stride[axis], tap * self.dilation[axis]);
         let padding = self.padding[axis];
         let first = padding.saturating_sub(shift).div_ceil(stride);
@@ -86,15 +98,31 @@ impl Geometry {
         first.min(end)..end
     }
 
+    /// The tap at `row` and `column` of the kernel; none if it meets nothing but padding.
+    fn tap(&self, row: usize, column: usize) -> Option<Tap> {
+        let (rows, columns) = (self.live_range(0, row), self.live_range(1, column));
+        if rows.is_empty() || columns.is_empty() {
+            return None;
+        }
+        let [y, x] =
+            [(0, rows.start, row), (1, columns.start, column)].map(|(axis, first, position)| {
+                first * self.stride[axis] + position * self.dilation[axis] - self.padding[axis]
+            });
+        Some(Tap {
+            index: row * self.kernel[1] + column,
+            rows,
+            columns,
+            start: y * self.size_in[1] + x,
+        })
+    }
+
     pub(super) fn taps(&self) -> Taps {
-        let positions = (0..self.kernel[0])
-            .flat_map(|row| (0..self.kernel[1]).map(move |column| [row, column]))
-            .filter(|tap| (0..2).all(|axis| !self.live_range(axis, tap[axis]).is_empty()))
+        let live = (0..self.kernel[0])
+            .flat_map(|row| (0..self.kernel[1]).filter_map(move |column| self.tap(row, column)))
             .collect();
         Taps {
-            positions,
+            live,
             all: self.kernel[0] * self.kernel[1],
-            kernel_width: self.kernel[1],
         }
     }
 }
@@ -102,7 +130,7 @@ impl Geometry {
 impl Taps {
     /// Number of live taps.
     pub(super) fn count(&self) -> usize {
-        self.positions.len()
+        self.live.len()
     }
 
     /// Weights of one kernel, those of dead taps included.
@@ -112,20 +140,20 @@ impl Taps {
 
     /// The weights `[…, all taps]` without those of the dead taps.
     pub(super) fn gather<'a>(&self, weight: &'a [f32]) -> Cow<'a, [f32]> {
-        if self.positions.len() == self.all {
+        if self.live.len() == self.all {
             return Cow::Borrowed(weight);
         }
         let kernels = weight.chunks_exact(self.all);
         Cow::Owned(
             kernels
-                .flat_map(|kernel| self.positions.iter().map(|tap| kernel[self.index(tap)]))
+                .flat_map(|kernel| self.live.iter().map(|tap| kernel[tap.index]))
                 .collect(),
         )
     }
 
     /// The inverse of [`Self::gather`], with zeros at the dead taps. At least one tap lives.
     pub(super) fn scatter(&self, live: Vec<f32>) -> Vec<f32> {
-        let taps = self.positions.len();
+        let taps = self.live.len();
         if taps == self.all {
             return live;
         }
@@ -134,15 +162,11 @@ impl Taps {
             .chunks_exact_mut(self.all)
             .zip(live.chunks_exact(taps))
         {
-            for (tap, value) in self.positions.iter().zip(live) {
-                kernel[self.index(tap)] = *value;
+            for (tap, value) in self.live.iter().zip(live) {
+                kernel[tap.index] = *value;
             }
         }
         weight
-    }
-
-    fn index(&self, [row, column]: &[usize; 2]) -> usize {
-        row * self.kernel_width + column
     }
 }
 
@@ -167,13 +191,13 @@ pub(super) fn unfold<'a>(
     }
     let pixels = g.pixels_out();
     let columns = images * pixels;
-    let unfolded = sized(buffer, g.channels_in * taps.positions.len() * columns);
+    let unfolded = sized(buffer, g.channels_in * taps.live.len() * columns);
     let mut rows = unfolded.chunks_exact_mut(columns);
     for channel in 0..g.channels_in {
-        for (tap, row) in taps.positions.iter().zip(&mut rows) {
+        for (tap, row) in taps.live.iter().zip(&mut rows) {
             for (image, row) in row.chunks_exact_mut(pixels).enumerate() {
                 let plane = (image * g.channels_in + channel) * g.pixels_in();
-                shift(&x[plane..][..g.pixels_in()], row, *tap, g);
+                shift(&x[plane..][..g.pixels_in()], row, tap, g);
             }
         }
     }
@@ -181,37 +205,31 @@ pub(super) fn unfold<'a>(
 }
 
 /// The pixel of `plane` under the kernel position `tap`, for each output pixel.
-fn shift(plane: &[f32], row: &mut [f32], tap: [usize; 2], g: &Geometry) {
+fn shift(plane: &[f32], row: &mut [f32], tap: &Tap, g: &Geometry) {
     let width = g.size_out[1];
-    let live_rows = g.live_range(0, tap[0]);
-    let live = g.live_range(1, tap[1]);
-    row[..live_rows.start * width].fill(0.0);
-    row[live_rows.end * width..].fill(0.0);
-    let source = &plane[start(g, tap, live_rows.start, live.start)..];
-    let row = &mut row[live_rows.start * width..live_rows.end * width];
+    row[..tap.rows.start * width].fill(0.0);
+    row[tap.rows.end * width..].fill(0.0);
+    let source = &plane[tap.start..];
+    let row = &mut row[tap.rows.start * width..tap.rows.end * width];
     if g.stride == [1, 1] && width == g.size_in[1] {
         // Input and output rows are equally long: all of them in one copy,
         // which leaves neighbours' pixels in the columns that see padding.
-        let out = &mut row[live.start..];
-        let length = out.len() - (width - live.end);
+        let out = &mut row[tap.columns.start..];
+        let length = out.len() - (width - tap.columns.end);
         out[..length].copy_from_slice(&source[..length]);
-        if live.len() < width {
-            for out in row.chunks_exact_mut(width) {
-                out[..live.start].fill(0.0);
-                out[live.end..].fill(0.0);
+    } else {
+        let sources = source.chunks(g.stride[0] * g.size_in[1]);
+        for (out, source) in row.chunks_exact_mut(width).zip(sources) {
+            let source = source.iter().step_by(g.stride[1]);
+            for (out, value) in out[tap.columns.clone()].iter_mut().zip(source) {
+                *out = *value;
             }
         }
-        return;
     }
-    for (y, out) in row.chunks_exact_mut(width).enumerate() {
-        out[..live.start].fill(0.0);
-        out[live.end..].fill(0.0);
-        let source = source[y * g.stride[0] * g.size_in[1]..].iter();
-        for (out, value) in out[live.clone()]
-            .iter_mut()
-            .zip(source.step_by(g.stride[1]))
-        {
-            *out = *value;
+    // Column by column: filling the few pixels of each row at once costs a call a row.
+    for column in (0..tap.columns.start).chain(tap.columns.end..width) {
+        for pixel in row[column..].iter_mut().step_by(width) {
+            *pixel = 0.0;
         }
     }
 }
@@ -222,32 +240,25 @@ pub(super) fn fold(unfolded: &[f32], images: &mut [f32], taps: &Taps, g: &Geomet
     let columns = images.len() / (g.channels_in * g.pixels_in()) * pixels;
     let mut rows = unfolded.chunks_exact(columns);
     for channel in 0..g.channels_in {
-        for (tap, row) in taps.positions.iter().zip(&mut rows) {
+        for (tap, row) in taps.live.iter().zip(&mut rows) {
             for (image, row) in row.chunks_exact(pixels).enumerate() {
                 let plane = (image * g.channels_in + channel) * g.pixels_in();
-                unshift(row, &mut images[plane..][..g.pixels_in()], *tap, g);
+                unshift(row, &mut images[plane..][..g.pixels_in()], tap, g);
             }
         }
     }
 }
 
-fn unshift(row: &[f32], plane: &mut [f32], tap: [usize; 2], g: &Geometry) {
-    let live = g.live_range(1, tap[1]);
-    for y in g.live_range(0, tap[0]) {
-        let row = &row[y * g.size_out[1]..][live.clone()];
-        let target = plane[start(g, tap, y, live.start)..].iter_mut();
-        for (target, value) in target.step_by(g.stride[1]).zip(row) {
+/// Adds the pixels of `row` onto those of `plane` under the kernel position `tap`.
+fn unshift(row: &[f32], plane: &mut [f32], tap: &Tap, g: &Geometry) {
+    let rows = row.chunks_exact(g.size_out[1]);
+    let targets = plane[tap.start..].chunks_mut(g.stride[0] * g.size_in[1]);
+    for (row, target) in rows.skip(tap.rows.start).take(tap.rows.len()).zip(targets) {
+        let target = target.iter_mut().step_by(g.stride[1]);
+        for (target, value) in target.zip(&row[tap.columns.clone()]) {
             *target += *value;
         }
     }
-}
-
-/// Index in the input plane that output pixel (y, x) reads at `tap`; the pixel
-/// lies in the tap's live range.
-fn start(g: &Geometry, tap: [usize; 2], y: usize, x: usize) -> usize {
-    let row = y * g.stride[0] + tap[0] * g.dilation[0] - g.padding[0];
-    let column = x * g.stride[1] + tap[1] * g.dilation[1] - g.padding[1];
-    row * g.size_in[1] + column
 }
 
 /// Reorders (image, channel, pixel) to (channel, image, pixel).
