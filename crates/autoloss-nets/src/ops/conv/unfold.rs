@@ -104,15 +104,14 @@ impl Geometry {
         if rows.is_empty() || columns.is_empty() {
             return None;
         }
-        let [y, x] =
-            [(0, rows.start, row), (1, columns.start, column)].map(|(axis, first, position)| {
-                first * self.stride[axis] + position * self.dilation[axis] - self.padding[axis]
-            });
+        let read = |axis: usize, output: usize, position: usize| {
+            output * self.stride[axis] + position * self.dilation[axis] - self.padding[axis]
+        };
         Some(Tap {
             index: row * self.kernel[1] + column,
+            start: read(0, rows.start, row) * self.size_in[1] + read(1, columns.start, column),
             rows,
             columns,
-            start: y * self.size_in[1] + x,
         })
     }
 
