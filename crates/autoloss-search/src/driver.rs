@@ -199,7 +199,9 @@ impl Driver<'_, '_> {
         let slots = self.executor.slots();
         self.slots.extend(self.known..slots);
         self.known = self.known.max(slots);
-        while let Some(slot) = self.slots.first().copied()
+        // Where there are fewer slots than before, trials of the old ones may still be in training.
+        while self.training.len() < slots
+            && let Some(slot) = self.slots.first().copied()
             && slot < slots
             && let Some(trial) = self.study.next_trial(elapsed, slot)
         {

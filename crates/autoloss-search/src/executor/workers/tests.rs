@@ -15,8 +15,10 @@ use crate::{Event, Workers};
 
 /// Threads that serve the toy task as workers elsewhere would.
 struct Elsewhere {
-    count: AtomicUsize,
-    started: AtomicUsize,
+    count: Arc<AtomicUsize>,
+    started: Arc<AtomicUsize>,
+    /// Workers that were started and not ended.
+    running: Arc<AtomicUsize>,
     /// Trainings that a worker makes before it is gone; 0: any number.
     leaves_after: usize,
 }
@@ -32,6 +34,7 @@ impl Workplace for Elsewhere {
 
     fn start(&self, _: usize, mut ear: Ear) -> Result<Box<dyn Worker>, SearchError> {
         self.started.fetch_add(1, Ordering::Relaxed);
+        self.running.fetch_add(1, Ordering::Relaxed);
         let (lines, input) = channel::<Vec<u8>>();
         let (told, answers) = channel::<Vec<u8>>();
         std::thread::spawn(move || {
@@ -40,6 +43,8 @@ impl Workplace for Elsewhere {
             let _ = serve(open, BufReader::new(Input(input, Vec::new())), Output(told));
         });
         let left = self.leaves_after;
+        let (count, started) = (self.count.clone(), self.started.clone());
+        let lacks_workers = move || started.load(Ordering::Relaxed) < count.load(Ordering::Relaxed);
         std::thread::spawn(move || {
             let (mut text, mut trained) = (Vec::new(), 0);
             for part in answers {
@@ -47,7 +52,12 @@ impl Workplace for Elsewhere {
                 while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
                     let line: Vec<u8> = text.drain(..=end).collect();
                     let line = String::from_utf8(line).unwrap();
-                    trained += usize::from(line.starts_with(r#"{"done""#));
+                    let is_done = line.starts_with(r#"{"done""#);
+                    trained += usize::from(is_done);
+                    // No training is so fast that the others are not needed.
+                    while is_done && lacks_workers() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
                     if left > 0 && trained > left {
                         return ear.ended("its node was taken away");
                     }
@@ -56,25 +66,33 @@ impl Workplace for Elsewhere {
             }
             ear.ended("its input ended");
         });
-        Ok(Box::new(Thread(Some(lines))))
+        Ok(Box::new(Thread {
+            lines: Some(lines),
+            running: self.running.clone(),
+        }))
     }
 }
 
-struct Thread(Option<Sender<Vec<u8>>>);
+struct Thread {
+    lines: Option<Sender<Vec<u8>>>,
+    running: Arc<AtomicUsize>,
+}
 
 impl Worker for Thread {
     fn send(&mut self, line: &str) {
-        if let Some(lines) = &self.0 {
+        if let Some(lines) = &self.lines {
             let _ = lines.send(line.as_bytes().to_vec());
         }
     }
 
     fn kill(&mut self) {
-        self.0 = None;
+        if self.lines.take().is_some() {
+            self.running.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     fn end(&mut self) {
-        self.0 = None;
+        self.kill();
     }
 }
 
@@ -142,8 +160,9 @@ fn search(place: &Arc<Elsewhere>, on_event: &mut dyn FnMut(&Event)) -> (RunRepor
 
 fn elsewhere(count: usize, leaves_after: usize) -> Arc<Elsewhere> {
     Arc::new(Elsewhere {
-        count: AtomicUsize::new(count),
-        started: AtomicUsize::new(0),
+        count: Arc::new(count.into()),
+        started: Arc::default(),
+        running: Arc::default(),
         leaves_after,
     })
 }
@@ -151,19 +170,22 @@ fn elsewhere(count: usize, leaves_after: usize) -> Arc<Elsewhere> {
 #[test]
 fn workers_join_and_leave_while_a_search_runs() {
     let place = elsewhere(1, 0);
-    let mut evaluations = 0;
+    let (mut evaluations, mut running) = (0, 0);
     let (report, fates) = search(&place, &mut |event| {
         if matches!(event, Event::Evaluated { .. }) {
             evaluations += 1;
-            // More of them for a while, then one again.
-            let count = if (5..20).contains(&evaluations) { 3 } else { 1 };
+            // More of them until they are there, then one again.
+            let all = place.started.load(Ordering::Relaxed) == 3;
+            let count = if evaluations < 5 || all { 1 } else { 3 };
             place.count.store(count, Ordering::Relaxed);
+            running = place.running.load(Ordering::Relaxed);
         }
     });
     assert_eq!(report.tally.evaluations, 30);
     assert_eq!(fates.len(), 30);
-    // One, then two more, which end when there is no more room for them.
+    // One, then two more, of which none was started again; two ended when there was no more room for them.
     assert_eq!(place.started.load(Ordering::Relaxed), 3);
+    assert_eq!(running, 1);
 }
 
 #[test]
