@@ -13,6 +13,8 @@ pub struct Member {
     pub id: u64,
     /// Number of the candidate whose trainings gave the score: its own, or that of an equivalent one.
     pub trained: u64,
+    /// Number of its parent; `None` for a loss that has none.
+    pub parent: Option<u64>,
     /// Its loss.
     pub loss: Loss,
     /// Its proxy score; the mean where there are several trainings.
@@ -42,6 +44,11 @@ impl Population {
         if self.members.len() > self.capacity {
             self.members.pop_front();
         }
+    }
+
+    /// Lets all members go.
+    pub fn clear(&mut self) {
+        self.members.clear();
     }
 
     /// Gives all members with the score of a candidate's trainings another one.
@@ -90,6 +97,7 @@ mod tests {
             population.join(Member {
                 id,
                 trained,
+                parent: None,
                 loss,
                 score,
             });

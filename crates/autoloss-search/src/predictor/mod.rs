@@ -2,7 +2,7 @@
 //! pull predictions. (ours; regression as in Rasmussen and Williams 2006, expected improvement as in Jones,
 //! Schonlau and Welch 1998)
 //!
-//! Scores enter by their rank, as normal scores: metrics differ in scale, and failures are many.
+//! Scores enter standardised, those far below the others raised: metrics differ in scale, and failures are many.
 
 mod observations;
 mod process;
@@ -32,7 +32,7 @@ impl Predictor {
 
 #[cfg(test)]
 mod tests {
-    use super::observations::{KEPT, KEPT_EARLIER, normal_scores};
+    use super::observations::{KEPT, KEPT_EARLIER, standardised};
     use super::*;
 
     /// Losses along a line: near each other where the numbers are.
@@ -64,11 +64,26 @@ mod tests {
     }
 
     #[test]
-    fn scores_count_by_their_rank() {
-        let normal = normal_scores(&[0.0, 1e9, 0.0, 0.1]);
-        assert_eq!(normal[0], normal[2]);
-        assert!(normal[0] < normal[3] && normal[3] < normal[1] && normal[1] < 2.0);
-        assert!(normal_scores(&[5.0])[0].abs() < 1e-12);
+    fn scores_count_in_any_unit_and_failures_no_more_than_needed() {
+        let scores = [0.0, 0.31, 0.1, 0.35, 0.3, 0.36, 0.2, 0.33];
+        let targets = standardised(&scores);
+        assert!(targets.iter().sum::<f64>().abs() < 1e-12);
+        assert!(targets[5] > targets[3] && targets[3] > targets[6]);
+        // Of eight the lowest quarter is one value.
+        assert_eq!(targets[0], targets[2]);
+        for (other, target) in standardised(&scores.map(|x| 7.0 - 0.1 * (2.0 - x)))
+            .iter()
+            .zip(&targets)
+        {
+            assert!((other - target).abs() < 1e-9);
+        }
+        let failed = standardised(&scores.map(|x| if x == 0.0 { -1e9 } else { x }));
+        assert_eq!(failed, targets);
+        // More failures than a quarter: the others are still told apart.
+        let many = standardised(&[-1e9, 0.31, -1e8, 0.35, -1e9, 0.36, 0.3]);
+        assert!(many[5] - many[6] > 0.1, "{many:?}");
+        assert_eq!(standardised(&[5.0, 5.0]), [0.0, 0.0]);
+        assert!(standardised(&[]).is_empty());
     }
 
     #[test]
@@ -100,7 +115,7 @@ mod tests {
         predictor.correct(4, -1.0, 3.0);
         predictor.correct(17, 9.0, 3.0);
         let targets = predictor.targets();
-        assert!(targets[4] < targets[0]);
+        assert!(targets[4] < targets[2]);
         assert_eq!(predictor.observations[4].trainings, 3.0);
     }
 }

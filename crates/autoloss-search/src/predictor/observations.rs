@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::statistics::Statistics;
 
 use crate::screening::Signature;
 
@@ -110,24 +110,45 @@ impl Predictor {
         first.map_or(0, |first| first.signature.branches())
     }
 
-    /// The normal scores, of an earlier run among themselves.
+    /// The scores as the process takes them, those of an earlier run among themselves.
     pub(super) fn targets(&self) -> Vec<f64> {
         let scores: Vec<f64> = self.observations.iter().map(|known| known.score).collect();
         let (earlier, own) = scores.split_at(self.earlier);
-        let mut targets = normal_scores(earlier);
-        targets.extend(normal_scores(own));
+        let mut targets = standardised(earlier);
+        targets.extend(standardised(own));
         targets
     }
 }
 
-/// Values of numbers of those ranks if they were normally distributed; equal ones share a rank.
-pub(super) fn normal_scores(numbers: &[f64]) -> Vec<f64> {
-    let count = numbers.len() as f64;
-    let normal = Normal::standard();
-    let score = |x: &f64| {
-        let below = numbers.iter().filter(|other| *other < x).count() as f64;
-        let equal = numbers.iter().filter(|other| *other == x).count() as f64;
-        normal.inverse_cdf((below + 0.5 * equal) / count)
+/// Scores with mean 0 and standard deviation 1, once those far below the others are raised: how badly a loss fails
+/// tells nothing of good ones. The lowest that is left is the lower quartile, or twice as far below the median as
+/// the best is above it, whichever is higher. Zeros where all scores are equal then.
+///
+/// Ranks would tell relatives of the leading loss apart as if their differences were as large as those between
+/// losses of other kinds, and the search would stay with them.
+pub(super) fn standardised(scores: &[f64]) -> Vec<f64> {
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let Some(best) = sorted.last() else {
+        return Vec::new();
     };
-    numbers.iter().map(score).collect()
+    let (quartile, median) = (
+        sorted[(sorted.len() - 1) / 4],
+        sorted[(sorted.len() - 1) / 2],
+    );
+    let lowest = quartile.max(3.0 * median - 2.0 * best);
+    let raised: Vec<f64> = scores.iter().map(|score| score.max(lowest)).collect();
+    let mean = raised.as_slice().mean();
+    let deviation = raised.as_slice().population_std_dev();
+    let is_spread = deviation > 1e-9 * best.abs().max(lowest.abs());
+    raised
+        .iter()
+        .map(|score| {
+            if is_spread {
+                (score - mean) / deviation
+            } else {
+                0.0
+            }
+        })
+        .collect()
 }

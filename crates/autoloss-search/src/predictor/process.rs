@@ -1,7 +1,7 @@
 //! The Gaussian process behind predictions: covariances, the choice of their parameters, and its conclusions.
 //!
 //! With distances d_b of two losses in each of B branches, a length l and a share a, the covariance of their
-//! normal scores is (1 − n) · (a · mean_b exp(−d_b / l) + (1 − a) · exp(−Σ_b d_b / (l·B))): the first part knows
+//! scores is (1 − n) · (a · mean_b exp(−d_b / l) + (1 − a) · exp(−Σ_b d_b / (l·B))): the first part knows
 //! that a branch's loss is good whatever the others are, the second that losses alike in all branches score
 //! alike. Scores of an earlier run have a correlation k with those of this one. The noise n of one training is
 //! divided by the number of trainings that a score is the mean of.
@@ -19,7 +19,7 @@ use crate::screening::Signature;
 struct Parameters {
     /// Distance of two losses of a branch at which they tell little of each other.
     length: f64,
-    /// Variance of one training's normal score that its loss does not explain.
+    /// Variance of one training's score that its loss does not explain.
     noise: f64,
     /// Share of the explained variance that is a sum over branches.
     additive: f64,
@@ -73,9 +73,9 @@ pub(crate) struct Process {
     /// Number of losses of an earlier run among them.
     earlier: usize,
     factor: Cholesky<f64, Dyn>,
-    /// The normal scores divided by their covariance.
+    /// The scores divided by their covariance.
     weights: DVector<f64>,
-    /// Highest expected normal score among the losses of this run; of an earlier one before there are any.
+    /// Highest expected score among the losses of this run; of an earlier one before there are any.
     best: f64,
     parameters: Parameters,
 }
@@ -116,7 +116,7 @@ impl Process {
         })
     }
 
-    /// Mean and standard deviation of a loss's normal score.
+    /// Mean and standard deviation of a loss's score.
     fn predict(&self, signature: &Signature) -> (f64, f64) {
         let Parameters { noise, kinship, .. } = self.parameters;
         let known = self.signatures.iter().enumerate();
@@ -146,7 +146,7 @@ impl Process {
         deviation * (gain * normal.cdf(gain) + normal.pdf(gain))
     }
 
-    /// The normal score of each loss of this run, predicted from all others. (Rasmussen and Williams 2006,
+    /// The score of each loss of this run, predicted from all others. (Rasmussen and Williams 2006,
     /// equation 5.12)
     pub(crate) fn leave_one_out(&self, known: &Predictor) -> Vec<f64> {
         let inverse = self.factor.inverse();

@@ -83,6 +83,7 @@ pub struct SearchSettings {
     pub balance: bool,
     pub depth: usize,
     pub operators: Vec<String>,
+    pub patience: usize,
     pub choices: usize,
     pub max_draws: u64,
     pub policy_samples: usize,

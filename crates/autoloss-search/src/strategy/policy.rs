@@ -200,6 +200,7 @@ mod tests {
             policy.join(Member {
                 id: number,
                 trained: number,
+                parent: None,
                 loss,
                 score,
             });
@@ -222,6 +223,7 @@ mod tests {
                 policy.join(Member {
                     id: number,
                     trained: number,
+                    parent: None,
                     loss,
                     score: 0.0,
                 });

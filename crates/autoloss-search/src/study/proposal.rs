@@ -233,6 +233,7 @@ mod tests {
         Member {
             id,
             trained: id,
+            parent: None,
             loss: space(2, 1).random_loss(&mut generator(id, Stream::Screening, 0)),
             score: 0.5,
         }

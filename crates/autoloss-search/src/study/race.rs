@@ -150,6 +150,7 @@ impl Race {
             Member {
                 id,
                 trained: id,
+                parent: None,
                 loss: entrant.loss.clone(),
                 score: entrant.mean(),
             }

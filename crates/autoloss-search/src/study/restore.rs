@@ -89,6 +89,7 @@ impl Study {
             let member = Member {
                 id,
                 trained: row.equivalent_to.unwrap_or(id),
+                parent: row.candidate.parent,
                 loss: loss.clone(),
                 score,
             };

@@ -268,6 +268,7 @@ impl Study {
         let joined = self.join(Member {
             id,
             trained: id,
+            parent: candidate.parent,
             loss,
             score,
         });
@@ -337,6 +338,7 @@ impl Study {
         let joined = self.join(Member {
             id,
             trained: to,
+            parent: candidate.parent,
             loss,
             score,
         });

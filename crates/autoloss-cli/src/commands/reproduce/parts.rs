@@ -63,6 +63,11 @@ const ARMS: [Arm; 12] = [
     arm("random", "random search", &["search.strategy=random"]),
     arm("unpredicted", "without predictions", &["search.choices=1"]),
     arm(
+        "unending",
+        "in a single climb, without end",
+        &["search.patience=0"],
+    ),
+    arm(
         "tournament",
         "with parents from smaller tournaments",
         &["search.tournament=0.05"],

@@ -40,10 +40,10 @@ fn full_training_changes_some_settings_and_shares_the_others() {
     };
     let preset = changed("").unwrap();
     let [proxy, full] = steps(&preset);
-    assert!(full >= 10 * proxy, "{proxy} and {full} updates");
-    let got = changed("metric = \"bf1\"\n[training]\nsteps = 3\nbatch = 5").unwrap();
+    assert!(full >= 2 * proxy, "{proxy} and {full} updates");
+    let got = changed("metric = \"bf1\"\n[training]\nsteps = 3\nlearning_rate = 0.5").unwrap();
     assert_eq!(steps(&got), [3, full]);
-    assert_eq!(got.training(Schedule::Full).batch, 5);
+    assert_eq!(got.training(Schedule::Full).learning_rate, 0.5);
     let text = "[training]\nsteps = 3\n[full]\nval_images = 7\n[full.training]\nsteps = 30";
     let got = changed(text).unwrap();
     assert_eq!(steps(&got), [3, 30]);
@@ -54,9 +54,9 @@ fn full_training_changes_some_settings_and_shares_the_others() {
     assert_eq!((images(Schedule::Proxy), images(Schedule::Full)), (0, 7));
     assert_eq!(changed(&got.to_toml()).unwrap(), got);
     // A value like the proxy's own stays a setting of full training.
-    let same = changed("[full.training]\nsteps = 240").unwrap();
+    let same = changed(&format!("[full.training]\nsteps = {proxy}")).unwrap();
     assert_eq!(changed(&same.to_toml()).unwrap(), same);
-    assert_eq!(steps(&changed(&same.to_toml()).unwrap()), [240, 240]);
+    assert_eq!(steps(&changed(&same.to_toml()).unwrap()), [proxy, proxy]);
     // Paths that are made absolute are written as they are then.
     let text = "[full.network]\nname = \"pspnet-resnet18\"\nweights = \"w.pth\"";
     let mut moved = changed(text).unwrap();
