@@ -209,7 +209,7 @@ fn a_budget_that_holds_no_evaluation_is_refused_with_the_time_that_is_needed() {
     assert!(!dir.path("run").exists(), "nothing was begun");
     let said = dir.fails(2, &["search", "--set", "task.training.steps=5000"]);
     assert!(
-        said.contains("set task.full.training.steps to at least 5000"),
+        said.contains("set task.full.training.steps to at least 2500"),
         "{said}"
     );
 }

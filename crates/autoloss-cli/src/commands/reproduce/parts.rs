@@ -53,7 +53,7 @@ const PAPER: &str = "paper";
 const HALF: &str = "half";
 
 /// The second and the third are those of the table of halves.
-const ARMS: [Arm; 12] = [
+const ARMS: &[Arm] = &[
     arm(DEFAULTS, "the defaults", &[]),
     arm(PAPER, "the paper's configuration (--preset paper)", &[]),
     Arm {
@@ -100,7 +100,7 @@ const ARMS: [Arm; 12] = [
 pub(super) fn arms(sheet: Sheet) -> &'static [Arm] {
     match sheet {
         Sheet::Half => &ARMS[1..3],
-        _ => &ARMS,
+        _ => ARMS,
     }
 }
 
@@ -327,7 +327,7 @@ mod tests {
             transfer: None,
         };
         let own = [(TIME.to_owned(), Value::Integer(120))];
-        let plan = plan(&ARMS, Scale::Tiny, &data, &own).unwrap();
+        let plan = plan(ARMS, Scale::Tiny, &data, &own).unwrap();
         assert_eq!(plan.searches.len(), ARMS.len() * RUN_SEEDS);
         let mut seen = std::collections::BTreeSet::new();
         for search in &plan.searches {
