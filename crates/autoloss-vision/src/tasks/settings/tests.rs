@@ -73,13 +73,16 @@ fn full_training_changes_some_settings_and_shares_the_others() {
 #[test]
 fn full_training_that_cannot_be_is_named() {
     let error = |text: &str| changed(text).unwrap_err().to_string();
-    let short = error("[training]\nsteps = 100\n[full.training]\nsteps = 99");
+    let short = error("[training]\nsteps = 100\nbatch = 8\n[full.training]\nsteps = 99");
     assert!(
         short.contains("fewer than the 100 updates") && short.contains("to at least 100"),
         "{short}"
     );
     // As many examples in larger batches are no shorter.
-    assert!(changed("[training]\nsteps = 100\n[full.training]\nsteps = 50\nbatch = 16").is_ok());
+    assert!(
+        changed("[training]\nsteps = 100\nbatch = 8\n[full.training]\nsteps = 50\nbatch = 16")
+            .is_ok()
+    );
     assert!(error("[full]\nmetric = \"bf1\"").contains("task.full.metric: full training shares"));
     assert!(error("full = 3").contains("task.full: expected a table"));
     assert!(error("[full.training]\nstep = 3").contains("step"));
