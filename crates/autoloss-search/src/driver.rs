@@ -202,7 +202,6 @@ impl Driver<'_, '_> {
         // Where there are fewer slots than before, trials of the old ones may still be in training.
         while self.training.len() < slots
             && let Some(slot) = self.slots.first().copied()
-            && slot < slots
             && let Some(trial) = self.study.next_trial(elapsed, slot)
         {
             self.slots.remove(&slot);

@@ -140,15 +140,8 @@ pub(super) fn standardised(scores: &[f64]) -> Vec<f64> {
     let raised: Vec<f64> = scores.iter().map(|score| score.max(lowest)).collect();
     let mean = raised.as_slice().mean();
     let deviation = raised.as_slice().population_std_dev();
+    // Else what is left are differences of rounding.
     let is_spread = deviation > 1e-9 * best.abs().max(lowest.abs());
-    raised
-        .iter()
-        .map(|score| {
-            if is_spread {
-                (score - mean) / deviation
-            } else {
-                0.0
-            }
-        })
-        .collect()
+    let unit = if is_spread { deviation } else { f64::INFINITY };
+    raised.iter().map(|score| (score - mean) / unit).collect()
 }

@@ -38,7 +38,11 @@ impl AgeingEvolution {
             population: Population::new(settings.population),
             initial: settings.initial as u64,
             tournament: settings.tournament,
-            climb: Climb::new(settings),
+            // Given losses are what all others are to come from.
+            climb: Climb::new(match settings.start.is_empty() {
+                true => settings.patience,
+                false => 0,
+            }),
             crosses: settings.crossover > 0.0,
         }
     }
@@ -71,7 +75,7 @@ impl Sampler for AgeingEvolution {
         self.population.join(member);
         if self.climb.has_ended() {
             self.population.clear();
-            self.climb.begin_anew();
+            self.climb = Climb::new(self.climb.patience);
         }
     }
 
@@ -99,13 +103,9 @@ struct Climb {
 }
 
 impl Climb {
-    fn new(settings: &SearchSettings) -> Self {
+    fn new(patience: usize) -> Self {
         Self {
-            // Given losses are what all others are to come from.
-            patience: match settings.start.is_empty() {
-                true => settings.patience,
-                false => 0,
-            },
+            patience,
             members: HashSet::new(),
             scores: Vec::new(),
             best: f64::NEG_INFINITY,
@@ -143,12 +143,6 @@ impl Climb {
 
     const fn has_ended(&self) -> bool {
         self.patience > 0 && self.fruitless >= self.patience
-    }
-
-    fn begin_anew(&mut self) {
-        self.members.clear();
-        self.scores.clear();
-        (self.best, self.fruitless) = (f64::NEG_INFINITY, 0);
     }
 }
 
