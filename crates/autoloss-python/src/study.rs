@@ -80,9 +80,9 @@ impl State {
     fn record(&mut self) -> Result<(), SearchError> {
         let elapsed = self.elapsed();
         for event in self.study.drain() {
-            self.recorder.record(&event, elapsed)?;
+            self.recorder.note(&event, elapsed)?;
         }
-        Ok(self.recorder.commit()?)
+        Ok(self.recorder.tick(elapsed)?)
     }
 
     fn ask(&mut self, stop: impl Fn() -> PyResult<()>) -> PyResult<Result<Asked, SearchError>> {

@@ -67,8 +67,8 @@ impl Drop for Finders {
     }
 }
 
-/// Told of every event in order, and of `None` now and then while nothing happens; an error of it ends the
-/// search at once.
+/// Told of every event in order, and of `None` after them and now and then while nothing happens; an error of it
+/// ends the search at once.
 pub(crate) type OnEvent<'a> = dyn FnMut(Option<Event>) -> Result<(), SearchError> + 'a;
 
 /// Trials that wait for a free slot where finders do not share the trainings' cores: a slot that becomes free
@@ -281,9 +281,14 @@ impl Driver<'_, '_> {
 
     /// Tells everything that happened.
     fn record(&mut self) {
-        for event in self.study.drain() {
+        let events = self.study.drain();
+        if events.is_empty() {
+            return;
+        }
+        for event in events {
             self.tell(Some(event));
         }
+        self.tell(None);
     }
 
     fn tell(&mut self, event: Option<Event>) {

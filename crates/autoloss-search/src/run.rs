@@ -153,13 +153,18 @@ impl Runner<'_> {
         };
         let mut study = Study::restore(task, settings, plan, &context, &past)?;
         on_event(&started);
+        let mut untold = Vec::new();
         let mut record = |event| match event {
             Some(event) => {
-                recorder.record(&event, clock.elapsed())?;
-                on_event(&event);
+                recorder.note(&event, clock.elapsed())?;
+                untold.push(event);
                 Ok(())
             }
-            None => Ok(recorder.tick(clock.elapsed())?),
+            None => {
+                recorder.tick(clock.elapsed())?;
+                untold.drain(..).for_each(|event| on_event(&event));
+                Ok(())
+            }
         };
         let place = (self.workers, clock);
         let end = search(

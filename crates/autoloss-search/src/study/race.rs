@@ -16,6 +16,10 @@ use crate::settings::SearchSettings;
 /// is below.
 const REPEAT: u32 = 44;
 
+/// Entrants kept, the best by their mean scores: for another one to lead again, all but a few of them would have to
+/// fall behind it in further trainings.
+const KEPT: usize = 1024;
+
 /// A trained candidate.
 struct Entrant {
     loss: Loss,
@@ -83,6 +87,11 @@ impl Race {
             closed: false,
         };
         self.entrants.insert(id, entrant);
+        if self.entrants.len() >= 2 * KEPT {
+            for id in self.ranking().drain(KEPT..) {
+                self.entrants.remove(&id);
+            }
+        }
     }
 
     /// The leader that has too few trainings and is not in training, the best first.
@@ -216,6 +225,17 @@ mod tests {
     fn nobody_is_trained_again_before_there_are_enough_or_where_one_training_decides() {
         assert_eq!(next(&mut race(3, &[0.1, 0.5])), None);
         assert_eq!(next(&mut race(1, &[0.1, 0.5, 0.4])), None);
+    }
+
+    #[test]
+    fn the_best_of_many_are_kept() {
+        let scores: Vec<f64> = (0..3000).map(|n| f64::from(n * 7 % 3001)).collect();
+        let mut race = race(2, &scores);
+        assert!(race.entrants.len() < 2 * KEPT);
+        let highest = scores.iter().copied().fold(0.0, f64::max);
+        assert_eq!(race.best().map(|best| best.score), Some(highest));
+        assert_eq!(race.leaders()[1].score, highest - 1.0);
+        assert!(race.next().is_some());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::format::{FORMAT, SCHEMA, SINCE_1_1, SINCE_1_2, SINCE_1_4, SINCE_1_6, 
 use super::{APPLICATION_ID, FILE, Folder, NONE, SOFTMAX, Store, StoreError};
 use crate::event::Event;
 use crate::settings::Settings;
-use crate::task::BranchSpec;
+use crate::task::{BranchSpec, Task};
 use rows::write;
 
 /// At most this many events wait for the next commit, and none longer than [`PATIENCE`].
@@ -30,11 +30,26 @@ pub struct NewRun<'a> {
     pub task_settings: &'a str,
 }
 
+impl<'a> NewRun<'a> {
+    /// A run of a task that has no settings of its own.
+    #[must_use]
+    pub fn of(task: &'a dyn Task, settings: &'a Settings) -> Self {
+        Self {
+            task: task.name(),
+            metric: task.metric(),
+            settings,
+            task_settings: "",
+        }
+    }
+}
+
 /// Writes a run; while it lives, no other process can.
 pub struct Recorder {
     store: Store,
     /// Events with the seconds into the run at which they happened.
     pending: Vec<(Event, f64)>,
+    /// Whether the result of a training is among them.
+    due: bool,
     elapsed: f64,
     last_commit: Instant,
     batch: usize,
@@ -106,6 +121,7 @@ impl Recorder {
         Ok(Self {
             store,
             pending: Vec::new(),
+            due: false,
             elapsed,
             last_commit: Instant::now(),
             batch: BATCH,
@@ -133,7 +149,17 @@ impl Recorder {
     /// # Errors
     /// If the file cannot be written; the events since the last commit are kept and tried again.
     pub fn record(&mut self, event: &Event, elapsed: f64) -> Result<(), StoreError> {
-        let durable = match event {
+        self.note(event, elapsed)?;
+        self.tick(elapsed)
+    }
+
+    /// Keeps an event, `elapsed` seconds into the run, for the next [`tick`](Self::tick): the results of several
+    /// trainings share a commit, which takes the disk some milliseconds.
+    ///
+    /// # Errors
+    /// The errors of [`Recorder::record`], as many events are committed at once.
+    pub fn note(&mut self, event: &Event, elapsed: f64) -> Result<(), StoreError> {
+        let result = match event {
             Event::Reference { .. }
             | Event::Evaluated { .. }
             | Event::Failed { .. }
@@ -155,23 +181,25 @@ impl Recorder {
             }
         };
         self.elapsed = elapsed;
+        self.due |= result;
         self.pending.push((event.clone(), elapsed));
-        if durable || self.pending.len() >= self.batch {
-            return self.commit();
+        match self.pending.len() >= self.batch {
+            true => self.commit(),
+            false => Ok(()),
         }
-        self.tick(elapsed)
     }
 
-    /// Commits events that have waited for a second.
+    /// Commits the results of trainings, and events that have waited for a second.
     ///
     /// # Errors
     /// The errors of [`Recorder::record`].
     pub fn tick(&mut self, elapsed: f64) -> Result<(), StoreError> {
         self.elapsed = elapsed;
-        if self.pending.is_empty() || self.last_commit.elapsed() < PATIENCE {
-            return Ok(());
+        let late = !self.pending.is_empty() && self.last_commit.elapsed() >= PATIENCE;
+        match self.due || late {
+            true => self.commit(),
+            false => Ok(()),
         }
-        self.commit()
     }
 
     /// Commits everything.
@@ -182,6 +210,7 @@ impl Recorder {
         let written = write(&mut self.store.connection, &self.pending, self.elapsed);
         self.store.sql(written)?;
         self.pending.clear();
+        self.due = false;
         self.last_commit = Instant::now();
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::*;
-use crate::event::{Candidate, Event, Fate, Origin};
+use crate::event::{Candidate, End, Event, Fate, Origin};
 use crate::tests::{create, settings};
 
 fn rejected(id: u64) -> Event {
@@ -80,6 +80,23 @@ fn a_batch_waits_and_is_then_seen_by_readers() {
     assert!(reader.candidates().unwrap().is_empty());
     recorder.record(&rejected(3), 0.0).unwrap();
     assert_eq!(reader.candidates().unwrap().len(), 3);
+}
+
+#[test]
+fn results_that_are_kept_for_a_tick_share_its_commit() {
+    let dir = TempDir::new().unwrap();
+    let mut recorder = create(dir.path(), &settings(3));
+    let reader = Store::open(dir.path()).unwrap();
+    recorder.note(&rejected(1), 0.0).unwrap();
+    recorder.tick(0.0).unwrap();
+    let end = End::Time;
+    recorder.note(&Event::SearchEnded { end }, 0.0).unwrap();
+    recorder.note(&rejected(2), 0.0).unwrap();
+    assert!(reader.candidates().unwrap().is_empty());
+    assert_eq!(reader.info().unwrap().ended, None);
+    recorder.tick(0.0).unwrap();
+    assert_eq!(reader.candidates().unwrap().len(), 2);
+    assert_eq!(reader.info().unwrap().ended, Some(end.to_string()));
 }
 
 #[test]
