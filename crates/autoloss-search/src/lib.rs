@@ -150,8 +150,8 @@ pub use store::{
 pub use strategy::start_losses;
 pub use study::{Measured, Plan, expected_seconds};
 pub use task::{
-    BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, EvaluationSet, InputSpec,
-    Interrupt, Job, Keeping, Outcome, Report, Reporter, Role, SEARCH_SCORE, Sample, Schedule,
-    Scorer, SetOnPanic, Task, TaskError, identity, parse_loss,
+    BranchSample, BranchScorer, BranchSpec, Criterion, Derived, Evaluation, EvaluationSet, FnTask,
+    InputSpec, Interrupt, Job, Keeping, Outcome, Report, Reporter, Role, SEARCH_SCORE, Sample,
+    Schedule, Scorer, SetOnPanic, Task, TaskError, identity, parse_loss,
 };
 pub use worker::{Further, serve, serve_with};

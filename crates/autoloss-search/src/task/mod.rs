@@ -2,6 +2,7 @@
 //! metric, and a way to train and score a network, by its proxy or in full.
 
 mod branch;
+mod functions;
 mod interrupt;
 mod training;
 
@@ -10,6 +11,7 @@ use autoloss_expr::{Loss, NativeLoss, ParseError};
 pub use branch::{
     BranchSample, BranchScorer, BranchSpec, Derived, InputSpec, Role, Sample, Scorer,
 };
+pub use functions::{Criterion, FnTask};
 pub use interrupt::{Interrupt, SetOnPanic};
 pub use training::{
     Evaluation, EvaluationSet, Job, Keeping, Outcome, Report, Reporter, SEARCH_SCORE, Schedule,
