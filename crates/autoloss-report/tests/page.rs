@@ -2,7 +2,7 @@
 
 use autoloss_report::html;
 use autoloss_search::toy::Toy;
-use autoloss_search::{Interrupt, NewRun, Recorder, Settings, Store, Task, run};
+use autoloss_search::{Interrupt, NewRun, Recorder, Settings, Store, run};
 
 #[test]
 fn a_run_is_one_page_with_a_section_for_each_question() {
@@ -10,12 +10,7 @@ fn a_run_is_one_page_with_a_section_for_each_question() {
     let settings =
         "[search]\nevaluations = 6\nworkers = 1\n[screening]\nsteps = 60\nstep_size = 0.05";
     let settings = Settings::from_toml(settings).unwrap();
-    let about = NewRun {
-        task: task.name(),
-        metric: task.metric(),
-        settings: &settings,
-        task_settings: "",
-    };
+    let about = NewRun::of(&task, &settings);
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().join("run");
     let mut recorder = Recorder::create(&dir, &about).unwrap();

@@ -60,12 +60,7 @@ fn measure(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let settings = unscreened(trials);
     let dir = tempfile::tempdir()?;
-    let about = NewRun {
-        task: task.name(),
-        metric: task.metric(),
-        settings: &settings,
-        task_settings: "",
-    };
+    let about = NewRun::of(task, &settings);
     let mut recorder = Recorder::create(&dir.path().join("run"), &about)?;
     let start = Instant::now();
     let (mut done, every) = (0, (trials / 5).max(1));

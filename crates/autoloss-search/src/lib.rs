@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use autoloss_search::toy::Toy;
-//! use autoloss_search::{Interrupt, NewRun, Recorder, Settings, Task, run};
+//! use autoloss_search::{Interrupt, NewRun, Recorder, Settings, run};
 //!
 //! let task = Toy::new();
 //! let settings = Settings::from_toml(
@@ -15,12 +15,7 @@
 //! )?;
 //! # let dir = tempfile::tempdir()?;
 //! # let dir = dir.path().join("run");
-//! let about = NewRun {
-//!     task: task.name(),
-//!     metric: task.metric(),
-//!     settings: &settings,
-//!     task_settings: "",
-//! };
+//! let about = NewRun::of(&task, &settings);
 //! let mut recorder = Recorder::create(&dir, &about)?;
 //! let report = run(&task, &mut recorder, &Interrupt::default(), &mut |event| {
 //!     println!("{event}");

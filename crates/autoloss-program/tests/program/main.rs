@@ -87,12 +87,7 @@ fn found(behaviour: &Behaviour, evaluations: u64) -> Result<(Found, Option<Strin
         shares_cores: true,
     })?;
     let dir = dir.path().join("run");
-    let about = NewRun {
-        task: task.name(),
-        metric: task.metric(),
-        settings: &settings,
-        task_settings: "",
-    };
+    let about = NewRun::of(&task, &settings);
     let mut recorder = Recorder::create(&dir, &about).unwrap();
     let runner = Runner {
         task: &task,

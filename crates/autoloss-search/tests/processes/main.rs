@@ -78,12 +78,7 @@ fn search(
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<RunReport, SearchError> {
     let task = Trivial::new(Behaviour::default());
-    let about = NewRun {
-        task: task.name(),
-        metric: task.metric(),
-        settings,
-        task_settings: "",
-    };
+    let about = NewRun::of(&task, settings);
     let mut recorder = Recorder::create(dir, &about).unwrap();
     let runner = Runner {
         task: &task,

@@ -133,12 +133,7 @@ fn search(place: &Arc<Elsewhere>, on_event: &mut dyn FnMut(&Event)) -> (RunRepor
         limit: None,
     };
     let processes = Processes::at(place.clone(), about).unwrap();
-    let run = NewRun {
-        task: task.name(),
-        metric: task.metric(),
-        settings: &settings,
-        task_settings: "",
-    };
+    let run = NewRun::of(&task, &settings);
     let dir = dir.path().join("run");
     let mut recorder = Recorder::create(&dir, &run).unwrap();
     let runner = Runner {
