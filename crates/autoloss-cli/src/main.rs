@@ -24,7 +24,10 @@ mod run;
 mod shell;
 mod summary;
 mod table;
+mod trace;
 mod trainings;
+
+use std::path::PathBuf;
 
 use clap::Parser;
 
@@ -49,6 +52,10 @@ struct Arguments {
         default_value_t = LogFormat::Text
     )]
     log_format: LogFormat,
+    /// Writes a timeline of the work to a file in Chrome's trace format, for Perfetto or chrome://tracing: trainings,
+    /// the finding of candidates, commits.
+    #[arg(long, global = true, display_order = 901, value_name = "FILE")]
+    trace: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -57,9 +64,14 @@ fn main() -> std::process::ExitCode {
     output::catch_panics();
     let arguments = Arguments::parse();
     output::set_format(arguments.log_format);
-    let code = exit::code(arguments.command.run());
+    let code = exit::code(run(&arguments));
     output::flush();
     code
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let _timeline = arguments.trace.as_deref().map(trace::to_file).transpose()?;
+    arguments.command.run()
 }
 
 #[cfg(test)]

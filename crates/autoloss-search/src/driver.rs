@@ -7,12 +7,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread::Scope;
 use std::time::Instant;
 
+use tracing::Span;
+
 use crate::error::SearchError;
 use crate::event::{End, Event};
 use crate::executor::{Executor, Inbox, Message, TICK, Workers, pool};
 use crate::screening::Scratch;
 use crate::study::{Context, Decision, Finder, Next, Study, Trial, TrialId};
 use crate::task::{Interrupt, Report, Task};
+use crate::trace;
 
 /// Seconds since the run began, its earlier parts included.
 #[derive(Clone, Copy)]
@@ -47,7 +50,9 @@ impl Finders {
             let (inbox, stop) = (told.clone(), stopped.clone());
             let mut scratch = Scratch::default();
             move |finder: Finder| {
+                let span = finder.span();
                 let finding = finder.run(context, &mut scratch, &stop);
+                drop(span);
                 inbox.put(Message::Found(Box::new(finding)));
             }
         };
@@ -130,8 +135,8 @@ struct Driver<'a, 'b> {
     known: usize,
     /// Finders at work.
     finding: usize,
-    /// Trials in training, and the worker or slot of each.
-    training: BTreeMap<TrialId, usize>,
+    /// Trials in training, the worker or slot of each, and its span.
+    training: BTreeMap<TrialId, (usize, Span)>,
     /// Finders and trials of which no news will come.
     silent: usize,
     clock: Clock,
@@ -224,9 +229,9 @@ impl Driver<'_, '_> {
     }
 
     fn train(&mut self, trial: Trial, place: usize) -> Result<(), SearchError> {
-        let id = trial.id;
+        let (id, span) = (trial.id, trace::trial(&trial, place));
         self.executor.submit(trial)?;
-        self.training.insert(id, place);
+        self.training.insert(id, (place, span));
         Ok(())
     }
 
@@ -254,7 +259,7 @@ impl Driver<'_, '_> {
                 self.study.admit(*finding, elapsed)
             }
             Message::Done(id, outcome) => {
-                if let Some(place) = self.training.remove(&id) {
+                if let Some((place, _)) = self.training.remove(&id) {
                     match self.executor.shares_cores() {
                         true => self.idle.insert(place),
                         false => self.slots.insert(place),

@@ -103,6 +103,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 pub mod toy;
+mod trace;
 mod worker;
 
 pub use adopt::{SharedTraining, adopt};

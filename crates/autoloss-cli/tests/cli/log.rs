@@ -97,6 +97,33 @@ fn a_search_tells_every_event_as_an_object() {
 }
 
 #[test]
+fn a_timeline_has_each_training_from_its_begin_to_its_end() {
+    let dir = Dir::new();
+    let search = ["search", "--evaluations", "3", "--run", "run"];
+    dir.ok(&borrowed(&tiny(
+        &[&search[..], &["--trace", "t.json"]].concat(),
+    )));
+    let text = std::fs::read_to_string(dir.path("t.json")).unwrap();
+    let read: Vec<Value> = serde_json::from_str(&text).unwrap();
+    let of = |phase: &str, name: &str| -> Vec<&Value> {
+        let is = |event: &&Value| event["ph"] == phase && event["name"] == name;
+        read.iter().filter(is).collect()
+    };
+    for name in ["training", "finding", "commit"] {
+        assert_eq!(of("b", name).len(), of("e", name).len(), "{name}");
+    }
+    let proxies = of("b", "training").into_iter().map(|event| &event["args"]);
+    let proxies: Vec<&Value> = proxies.filter(|args| args["schedule"] == "proxy").collect();
+    // The usual loss is trained, too.
+    assert_eq!(proxies.len(), 4);
+    assert_eq!(proxies[0]["loss"], "-(y * log(yhat))");
+    let output = dir.run(&["show", "run", "--trace", "absent/t.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("absent/t.json: not written"), "{message}");
+}
+
+#[test]
 fn errors_are_objects_and_exit_codes_stay() {
     let dir = Dir::new();
     for (arguments, code, expected) in [

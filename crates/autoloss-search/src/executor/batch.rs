@@ -3,12 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
+use tracing::Span;
+
 use super::{Executor, Inbox, Message, TICK, Workers};
 use crate::comparison::Entry;
 use crate::error::SearchError;
 use crate::event::{Ended, FailedTraining};
 use crate::study::{ATTEMPTS, Failure, Trial, TrialId, TrialOutcome};
 use crate::task::{Interrupt, Report, Task};
+use crate::trace;
 
 /// News of a list of trainings.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,7 @@ pub fn train_all(
                 .collect(),
             lost: HashMap::new(),
             running: 0,
+            spans: HashMap::new(),
             done: Vec::new(),
             error: None,
         };
@@ -72,6 +76,8 @@ struct TrainingList<'a, 'b> {
     lost: HashMap<TrialId, u32>,
     /// Trials in training.
     running: usize,
+    /// The span of each of them.
+    spans: HashMap<TrialId, Span>,
     done: Vec<(TrialId, Ended)>,
     error: Option<SearchError>,
 }
@@ -116,8 +122,12 @@ impl<'a> TrainingList<'a, '_> {
             && self.running < self.executor.slots()
             && let Some(trial) = self.left.pop_front()
         {
+            let (id, span) = (trial.id, trace::trial(&trial, self.running));
             match self.executor.submit(trial) {
-                Ok(()) => self.running += 1,
+                Ok(()) => {
+                    self.running += 1;
+                    self.spans.insert(id, span);
+                }
                 Err(error) => self.error = Some(error),
             }
         }
@@ -142,6 +152,7 @@ impl<'a> TrainingList<'a, '_> {
             Message::Found(_) => return,
         };
         self.running -= 1;
+        self.spans.remove(&id);
         let entry = self.entry(id);
         let outcome = match outcome {
             TrialOutcome::Lost(reason) => {

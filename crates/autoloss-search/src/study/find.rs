@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::Span;
+
 use super::choose::{Prospects, Round, choose};
 use super::contender::{Contender, Rejected};
 use super::context::Context;
@@ -112,6 +114,21 @@ impl Finder {
     pub(crate) fn choose(mut self, prospects: Prospects) -> Self {
         self.work = Work::Choose(prospects);
         self
+    }
+
+    /// The span of the next part of the work.
+    pub(crate) fn span(&self) -> Span {
+        let part = match &self.work {
+            Work::Draw => "draw",
+            Work::Sign(_) => "sign",
+            Work::Choose(_) => "choose",
+        };
+        tracing::debug_span!(
+            "finding",
+            part,
+            proposal = self.proposal.number,
+            worker = self.worker
+        )
     }
 
     /// Does the next part of the work, which the study is to be told. A set interrupt ends it early.

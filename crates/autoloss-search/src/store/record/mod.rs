@@ -207,7 +207,9 @@ impl Recorder {
     /// # Errors
     /// The errors of [`Recorder::record`].
     pub fn commit(&mut self) -> Result<(), StoreError> {
+        let span = tracing::debug_span!("commit", events = self.pending.len());
         let written = write(&mut self.store.connection, &self.pending, self.elapsed);
+        drop(span);
         self.store.sql(written)?;
         self.pending.clear();
         self.due = false;
