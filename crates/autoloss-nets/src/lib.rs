@@ -29,7 +29,6 @@
 )]
 
 pub mod anchors;
-pub mod boxes;
 mod classifier;
 pub mod deeplab;
 mod detection;
@@ -53,6 +52,8 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod weights;
+
+pub use autoloss_boxes as boxes;
 
 pub use classifier::Classifier;
 pub use detection::{DetectionHead, DetectionName, DetectionNetSettings};

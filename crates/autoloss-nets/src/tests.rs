@@ -13,6 +13,7 @@ use super::parameters::parameter_count;
 use super::resnet::{BlockKind, ResNet, ResNetConfig, Stem};
 use super::*;
 
+mod boxes;
 mod detection;
 mod pose;
 mod reference;

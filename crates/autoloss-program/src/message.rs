@@ -1,5 +1,6 @@
 //! The messages beyond those of every worker: the description of the task, screening samples and scores.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -134,6 +135,17 @@ pub(crate) struct BranchDescription {
     /// Whether the program scores this branch by itself, for screening.
     #[serde(default)]
     pub(crate) scored: bool,
+    /// Names of further inputs, fields without gradient that come with each sample.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) given: Vec<String>,
+    /// Whether its predictions are the four deltas of boxes, whose overlaps with objects are further inputs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) boxes: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// Kind of a branch's predictions.
@@ -165,4 +177,24 @@ pub(crate) struct GivenBranch {
     /// Whether predictions are logits.
     #[serde(default)]
     pub(crate) from_logits: bool,
+    /// Files of the further inputs, by name: fields of the prediction's shape.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) given: BTreeMap<String, PathBuf>,
+    /// The boxes of a branch that predicts boxes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) boxes: Option<GivenBoxes>,
+}
+
+/// The boxes of a branch of a screening sample, one for each position of the prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GivenBoxes {
+    /// File of the boxes that deltas are relative to, (boxes, 4): x1, y1, x2, y2.
+    pub(crate) references: PathBuf,
+    /// File of the object of each of them, (boxes, 4).
+    pub(crate) objects: PathBuf,
+    /// File of the factors of areas in square pixels, (boxes,).
+    pub(crate) scales: PathBuf,
+    /// Weights of the four deltas.
+    pub(crate) weights: [f32; 4],
 }

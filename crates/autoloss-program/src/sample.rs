@@ -1,10 +1,12 @@
 //! Screening samples: from the program's files to the search's fields.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use autoloss_boxes::BoxPairs;
 use autoloss_expr::{Shape, softmax_channels};
 
-use crate::message::{Activation, BranchDescription, GivenBranch};
+use crate::message::{Activation, BranchDescription, GivenBoxes, GivenBranch};
 use crate::npy::{self, Array};
 
 /// Spatial dimensions of a sample: pooling knows two.
@@ -20,6 +22,9 @@ pub(crate) struct Fields {
     pub(crate) prediction: Vec<f32>,
     /// Of the prediction's shape.
     pub(crate) target: Vec<f32>,
+    /// The further inputs that were given, in the order of their description.
+    pub(crate) given: Vec<Vec<f32>>,
+    pub(crate) boxes: Option<Arc<BoxPairs>>,
 }
 
 /// Reads a branch of a sample; files are in `folder` unless they say otherwise.
@@ -45,6 +50,8 @@ pub(crate) fn read(
         target: Vec::new(),
         shape,
         extents: prediction.shape,
+        given: Vec::new(),
+        boxes: None,
     };
     if branch.activation == Activation::Softmax {
         match given.from_logits {
@@ -53,6 +60,16 @@ pub(crate) fn read(
         }
     }
     fields.take_target(branch, target)?;
+    for name in &branch.given {
+        let path = given.given.get(name);
+        let path = path.ok_or_else(|| format!("no file for the input `{name}`"))?;
+        fields.given.push(fields.further(name, open(path)?)?);
+    }
+    fields.boxes = match (branch.boxes, &given.boxes) {
+        (false, _) => None,
+        (true, None) => return Err("no `boxes`, which its description has".to_owned()),
+        (true, Some(boxes)) => Some(Arc::new(fields.pairs(boxes, &open)?)),
+    };
     Ok(fields)
 }
 
@@ -79,6 +96,72 @@ fn shape(branch: &BranchDescription, extents: &[usize]) -> Result<Shape, String>
 }
 
 impl Fields {
+    /// A field of the prediction's shape.
+    fn further(&self, name: &str, array: Array) -> Result<Vec<f32>, String> {
+        if array.shape != self.extents {
+            return Err(format!(
+                "the input `{name}` has shape {:?}, expected the prediction's, {:?}",
+                array.shape, self.extents
+            ));
+        }
+        finite(name, &array.values)?;
+        Ok(array.values)
+    }
+
+    /// A box for each position.
+    fn pairs(
+        &self,
+        given: &GivenBoxes,
+        open: &dyn Fn(&Path) -> Result<Array, String>,
+    ) -> Result<BoxPairs, String> {
+        let count = self.shape.n * self.shape.h * self.shape.w;
+        let read = |name: &str, path: &Path, expected: &[usize]| {
+            let array = open(path)?;
+            if array.shape != expected {
+                return Err(format!(
+                    "`{name}` of its boxes has shape {:?}, expected {expected:?}",
+                    array.shape
+                ));
+            }
+            finite(name, &array.values)?;
+            Ok(array.values)
+        };
+        let corners = |name: &str, path: &Path| {
+            let values = read(name, path, &[count, 4])?;
+            Ok::<_, String>(values.as_chunks().0.to_vec())
+        };
+        if self.shape.n != 1 {
+            return Err(format!(
+                "{} samples of boxes in one, expected 1",
+                self.shape.n
+            ));
+        }
+        Ok(BoxPairs {
+            references: corners("references", &given.references)?,
+            objects: corners("objects", &given.objects)?,
+            scales: read("scales", &given.scales, &[count])?,
+            weights: given.weights,
+        })
+    }
+
+    /// The inputs in the order of the branch's description: prediction, target, given ones, overlaps of boxes.
+    pub(crate) fn inputs(self) -> Vec<Vec<f32>> {
+        let wide: Vec<f64> = self.prediction.iter().map(|x| f64::from(*x)).collect();
+        let overlaps = self
+            .boxes
+            .map_or_else(Vec::new, |boxes| boxes.values(&wide));
+        #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
+        let overlaps = overlaps
+            .iter()
+            .map(|field| field.iter().map(|x| *x as f32).collect());
+        let first = [self.prediction, self.target];
+        first
+            .into_iter()
+            .chain(self.given)
+            .chain(overlaps)
+            .collect()
+    }
+
     fn take_target(&mut self, branch: &BranchDescription, target: Array) -> Result<(), String> {
         if target.shape == self.extents {
             if let Some(value) = target.values.iter().find(|value| !value.is_finite()) {
@@ -142,6 +225,13 @@ impl Fields {
     }
 }
 
+fn finite(name: &str, values: &[f32]) -> Result<(), String> {
+    match values.iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(format!("`{name}` holds {value}, expected finite numbers")),
+        None => Ok(()),
+    }
+}
+
 fn check_probabilities(values: &[f32], shape: Shape) -> Result<(), String> {
     let pixels = shape.h * shape.w;
     for first in
@@ -168,6 +258,8 @@ fn check_probabilities(values: &[f32], shape: Shape) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn branch(channels: usize, ignore_index: Option<i64>) -> BranchDescription {
@@ -177,6 +269,8 @@ mod tests {
             activation: Activation::Softmax,
             ignore_index,
             scored: false,
+            given: Vec::new(),
+            boxes: false,
         }
     }
 
@@ -196,8 +290,101 @@ mod tests {
             prediction: "p.npy".into(),
             target: "t.npy".into(),
             from_logits,
+            given: BTreeMap::new(),
+            boxes: None,
         };
         read(dir.path(), branch, &given)
+    }
+
+    /// Files of a box branch with two boxes, of which the second is its object already, and a weight of each position.
+    fn boxes(dir: &Path) -> (BranchDescription, GivenBranch) {
+        let unmoved = [0.0, 0.0, 10.0, 10.0];
+        let moved = [5.0, 0.0, 15.0, 10.0];
+        for (name, shape, values) in [
+            ("p.npy", &[1, 4, 2][..], vec![0.0; 8]),
+            (
+                "t.npy",
+                &[1, 4, 2],
+                vec![0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+            ),
+            ("w.npy", &[1, 4, 2], vec![0.25; 8]),
+            ("r.npy", &[2, 4], [unmoved, unmoved].concat()),
+            ("o.npy", &[2, 4], [moved, unmoved].concat()),
+            ("s.npy", &[2], vec![0.01; 2]),
+        ] {
+            let mut file = std::fs::File::create(dir.join(name)).unwrap();
+            npy::write(&mut file, shape, &values).unwrap();
+        }
+        let about = BranchDescription {
+            activation: Activation::None,
+            given: vec!["w".to_owned()],
+            boxes: true,
+            ..branch(4, None)
+        };
+        let given = GivenBranch {
+            prediction: "p.npy".into(),
+            target: "t.npy".into(),
+            from_logits: false,
+            given: [("w".to_owned(), "w.npy".into())].into(),
+            boxes: Some(GivenBoxes {
+                references: "r.npy".into(),
+                objects: "o.npy".into(),
+                scales: "s.npy".into(),
+                weights: [1.0; 4],
+            }),
+        };
+        (about, given)
+    }
+
+    #[test]
+    fn boxes_have_overlaps_with_their_objects() {
+        let dir = tempfile::tempdir().unwrap();
+        let (about, given) = boxes(dir.path());
+        let fields = read(dir.path(), &about, &given).unwrap();
+        assert_eq!(
+            fields.boxes.as_ref().unwrap().targets()[0],
+            [0.5, 0.0, 0.0, 0.0]
+        );
+        let inputs = fields.inputs();
+        assert_eq!((inputs.len(), inputs[2][0]), (8, 0.25));
+        // Intersection, union, enclosing box, distance of the centres.
+        for (input, wanted) in [
+            (3, [0.5, 1.0]),
+            (4, [1.5, 1.0]),
+            (5, [1.5, 1.0]),
+            (6, [25.0 / 325.0, 0.0]),
+        ] {
+            let close = |(got, want): (&f32, &f32)| (got - want).abs() < 1e-6;
+            let all = inputs[input]
+                .chunks(2)
+                .all(|pair| pair.iter().zip(&wanted).all(close));
+            assert!(all, "{input}: {:?}", inputs[input]);
+        }
+    }
+
+    #[test]
+    fn further_inputs_that_do_not_fit_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (about, whole) = boxes(dir.path());
+        let refused = |change: fn(&mut GivenBranch)| {
+            let mut given = whole.clone();
+            change(&mut given);
+            read(dir.path(), &about, &given).err().unwrap()
+        };
+        let said = refused(|given| given.given.clear());
+        assert_eq!(said, "no file for the input `w`");
+        let said = refused(|given| given.boxes = None);
+        assert_eq!(said, "no `boxes`, which its description has");
+        let said = refused(|given| given.given = [("w".to_owned(), "s.npy".into())].into());
+        assert!(
+            said.contains("`w` has shape [2], expected the prediction's, [1, 4, 2]"),
+            "{said}"
+        );
+        let said = refused(|given| given.boxes.as_mut().unwrap().objects = "s.npy".into());
+        assert!(
+            said.contains("`objects` of its boxes has shape [2], expected [2, 4]"),
+            "{said}"
+        );
     }
 
     #[test]

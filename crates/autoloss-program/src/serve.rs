@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use autoloss_expr::{Loss, ZooLoss};
 use autoloss_search::{
-    BranchSample, BranchSpec, Further, Role, Sample, Schedule, Task, serve_with,
+    BranchSample, BranchSpec, Further, InputSpec, Role, Sample, Schedule, Task, serve_with,
 };
 use serde_json::Value;
 use toml::Table;
 
 use crate::message::{
-    Activation, Answer, Ask, BranchDescription, Description, GivenBranch, GivenSample, Predicted,
-    Seconds,
+    Activation, Answer, Ask, BranchDescription, Description, GivenBoxes, GivenBranch, GivenSample,
+    Predicted, Seconds,
 };
 use crate::npy;
 
@@ -45,10 +45,11 @@ struct Desk {
 impl Further for Desk {
     fn describe(&mut self, task: &dyn Task) -> Result<Value, String> {
         let branches = task.branches();
-        branches.iter().try_for_each(|spec| fits(task, spec))?;
         let sample = task.samples(1, 0).map_err(|error| error.to_string())?.pop();
         let sample = sample.ok_or("the task gives no screening sample")?;
         let both = branches.iter().zip(&sample.branches);
+        let described = both.map(|(spec, sample)| described(task, spec, sample));
+        let described = described.collect::<Result<_, _>>()?;
         let seconds = |schedule| {
             task.expected_seconds(schedule)
                 .map_err(|error| error.to_string())
@@ -57,7 +58,7 @@ impl Further for Desk {
         let description = Description {
             name: task.name().to_owned(),
             metric: task.metric().to_owned(),
-            branches: both.map(|(spec, sample)| described(spec, sample)).collect(),
+            branches: described,
             baselines: baselines.iter().map(text).collect(),
             seconds: Seconds {
                 proxy: seconds(Schedule::Proxy)?,
@@ -75,9 +76,7 @@ impl Further for Desk {
                 count,
                 seed,
                 folder,
-            } => self
-                .give(task, count, seed, &folder)
-                .map(|()| given(task, &self.samples)),
+            } => self.give(task, count, seed, &folder),
             Ask::Score { id, predictions } => predictions
                 .iter()
                 .map(|predicted| self.score(task, predicted))
@@ -90,26 +89,29 @@ impl Further for Desk {
     }
 }
 
-/// Refuses a branch with inputs that the messages do not have.
-fn fits(task: &dyn Task, spec: &BranchSpec) -> Result<(), String> {
-    let is_further = |role| !matches!(role, Role::Prediction { .. } | Role::Target);
-    let further = spec.inputs.iter().filter(|input| is_further(input.role));
-    let further: Vec<String> = further.map(|input| format!("`{}`", input.name)).collect();
-    match further.is_empty() {
-        true => Ok(()),
-        false => Err(format!(
-            "the branch `{}` of the task {} has the inputs {} beside prediction and target, for which there are no \
-             messages: search for this task on one machine by `autoloss search --task {}`",
+/// Describes a branch; one with inputs that follow from the prediction in a way that the messages do not have is refused.
+fn described(
+    task: &dyn Task,
+    spec: &BranchSpec,
+    sample: &BranchSample,
+) -> Result<BranchDescription, String> {
+    let of = |role: Role| spec.inputs.iter().filter(move |input| input.role == role);
+    let boxes = sample.derived.as_ref().is_some_and(|d| d.boxes().is_some());
+    let derived: Vec<&InputSpec> = of(Role::Derived).collect();
+    if !(derived.is_empty() || boxes && derived.into_iter().eq(&InputSpec::overlaps())) {
+        let names: Vec<String> = of(Role::Derived)
+            .map(|input| format!("`{}`", input.name))
+            .collect();
+        return Err(format!(
+            "the branch `{}` of the task {} has the inputs {}, which follow from its prediction, and there are no messages \
+             for them: search for this task on one machine by `autoloss search --task {}`",
             spec.name,
             task.name(),
-            further.join(", "),
+            names.join(", "),
             task.name()
-        )),
+        ));
     }
-}
-
-fn described(spec: &BranchSpec, sample: &BranchSample) -> BranchDescription {
-    BranchDescription {
+    Ok(BranchDescription {
         name: spec.name.clone(),
         channels: sample.shape.c,
         activation: match spec.inputs[spec.prediction()].is_softmax() {
@@ -119,7 +121,9 @@ fn described(spec: &BranchSpec, sample: &BranchSample) -> BranchDescription {
         // Ignored positions have the same prediction and target in samples.
         ignore_index: None,
         scored: sample.scorer.is_some(),
-    }
+        given: of(Role::Constant).map(|input| input.name.clone()).collect(),
+        boxes: of(Role::Derived).next().is_some(),
+    })
 }
 
 /// A loss by its name in the zoo, if it is that one, else its formula.
@@ -139,51 +143,101 @@ fn file(kind: &str, sample: usize, branch: usize) -> PathBuf {
     format!("{kind}-{sample}-{branch}.npy").into()
 }
 
-const PREDICTION: &str = "prediction";
-const TARGET: &str = "target";
+/// The files of a branch of a sample: the name of each, extents and values.
+struct Files {
+    sample: usize,
+    branch: usize,
+    arrays: Vec<(PathBuf, Vec<usize>, Vec<f32>)>,
+}
 
-/// The answer that names the files of samples.
-fn given(task: &dyn Task, samples: &[Sample]) -> Answer {
-    let of_branch = |sample, branch| GivenBranch {
-        prediction: file(PREDICTION, sample, branch),
-        target: file(TARGET, sample, branch),
-        from_logits: false,
-    };
-    let of_sample = |sample| GivenSample {
-        branches: (0..task.branches().len())
-            .map(|branch| of_branch(sample, branch))
-            .collect(),
-    };
-    Answer::Samples((0..samples.len()).map(of_sample).collect())
+impl Files {
+    /// Takes an array, and gives its file.
+    fn add(&mut self, kind: &str, extents: &[usize], values: Vec<f32>) -> PathBuf {
+        let file = file(kind, self.sample, self.branch);
+        self.arrays.push((file.clone(), extents.to_vec(), values));
+        file
+    }
+
+    fn of(
+        spec: &BranchSpec,
+        (sample, branch): (usize, usize),
+        stored: &BranchSample,
+    ) -> (Self, GivenBranch) {
+        let mut files = Self {
+            sample,
+            branch,
+            arrays: Vec::new(),
+        };
+        let extents = extents(stored);
+        let mut input =
+            |kind: &str, place: usize| files.add(kind, &extents, stored.inputs[place].clone());
+        let (prediction, target) = (
+            input("prediction", spec.prediction()),
+            input("target", spec.target()),
+        );
+        let constant = |(place, input): (usize, &InputSpec)| {
+            (input.role == Role::Constant).then(|| (place, input.name.clone()))
+        };
+        let constants = spec.inputs.iter().enumerate().filter_map(constant);
+        let given = constants
+            .map(|(place, name)| (name.clone(), input(&name, place)))
+            .collect();
+        let boxes = stored.derived.as_ref().and_then(|derived| derived.boxes());
+        let boxes = boxes.map(|pairs| GivenBoxes {
+            references: files.add(
+                "references",
+                &[pairs.references.len(), 4],
+                pairs.references.concat(),
+            ),
+            objects: files.add("objects", &[pairs.objects.len(), 4], pairs.objects.concat()),
+            scales: files.add("scales", &[pairs.scales.len()], pairs.scales.clone()),
+            weights: pairs.weights,
+        });
+        let given = GivenBranch {
+            prediction,
+            target,
+            from_logits: false,
+            given,
+            boxes,
+        };
+        (files, given)
+    }
+
+    fn write(self, folder: &Path) -> Result<(), String> {
+        for (file, extents, values) in self.arrays {
+            let path = folder.join(file);
+            File::create(&path)
+                .and_then(|mut file| npy::write(&mut file, &extents, &values))
+                .map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+        }
+        Ok(())
+    }
 }
 
 impl Desk {
-    /// Makes samples and writes their files.
+    /// Makes samples and writes their files, which the answer names.
     fn give(
         &mut self,
         task: &dyn Task,
         count: usize,
         seed: u64,
         folder: &Path,
-    ) -> Result<(), String> {
+    ) -> Result<Answer, String> {
         self.samples = task
             .samples(count, seed)
             .map_err(|error| error.to_string())?;
+        let mut samples = Vec::new();
         for (number, sample) in self.samples.iter().enumerate() {
-            for (place, (spec, branch)) in task.branches().iter().zip(&sample.branches).enumerate()
+            let mut branches = Vec::new();
+            for (place, (spec, stored)) in task.branches().iter().zip(&sample.branches).enumerate()
             {
-                let both = [(PREDICTION, spec.prediction()), (TARGET, spec.target())];
-                for (kind, input) in both {
-                    let path = folder.join(file(kind, number, place));
-                    let write =
-                        |mut file| npy::write(&mut file, &extents(branch), &branch.inputs[input]);
-                    File::create(&path).and_then(write).map_err(|error| {
-                        format!("{}: cannot be written: {error}", path.display())
-                    })?;
-                }
+                let (files, given) = Files::of(spec, (number, place), stored);
+                files.write(folder)?;
+                branches.push(given);
             }
+            samples.push(GivenSample { branches });
         }
-        Ok(())
+        Ok(Answer::Samples(samples))
     }
 
     /// The score of a prediction; `None` where it has none.

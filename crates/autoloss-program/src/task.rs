@@ -2,12 +2,12 @@
 
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use autoloss_expr::Loss;
 use autoloss_search::{
-    BranchSample, BranchScorer, BranchSpec, Evaluation, InputSpec, Interrupt, Job, Reporter,
-    Sample, Schedule, Scorer, Settings, Task, TaskError, identity, resolve,
+    BranchSample, BranchScorer, BranchSpec, Derived, Evaluation, InputSpec, Interrupt, Job,
+    Reporter, Role, Sample, Schedule, Scorer, Settings, Task, TaskError, identity, resolve,
 };
 use toml::Table;
 
@@ -229,8 +229,8 @@ impl ProgramTask {
                 .scored
                 .then(|| of_branch(sample, branch, &fields, questions)),
             shape: fields.shape,
-            inputs: vec![fields.prediction, fields.target],
-            derived: None,
+            derived: fields.boxes.clone().map(|boxes| boxes as Arc<dyn Derived>),
+            inputs: fields.inputs(),
         });
         let questions = questions.clone();
         let scorer: Scorer = Box::new(move |predictions| {
@@ -269,6 +269,12 @@ fn of_branch(
     })
 }
 
+/// Whether formulas can use it as a name.
+fn is_name(name: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(letters) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// Refuses a description that is no task.
 fn check(about: &Description) -> Result<(), String> {
     if about.branches.is_empty() {
@@ -276,11 +282,7 @@ fn check(about: &Description) -> Result<(), String> {
     }
     for (place, branch) in about.branches.iter().enumerate() {
         let name = &branch.name;
-        let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.is_empty()
-            || !name.chars().all(letters)
-            || name.starts_with(|c: char| c.is_ascii_digit())
-        {
+        if !is_name(name) {
             return Err(format!(
                 "the branch {name:?}: expected a name of letters, digits and `_`, as formulas use it"
             ));
@@ -295,6 +297,21 @@ fn check(about: &Description) -> Result<(), String> {
         }
         if branch.channels == 0 {
             return Err(format!("branch `{name}`: 0 channels, expected at least 1"));
+        }
+        if branch.boxes && (branch.channels, branch.activation) != (4, Activation::None) {
+            return Err(format!(
+                "branch `{name}`: `boxes` with other predictions than numbers in 4 channels, the deltas of boxes"
+            ));
+        }
+        let inputs = spec(branch).inputs;
+        for (place, input) in inputs.iter().enumerate() {
+            let known = inputs[..place].iter().any(|other| other.name == input.name);
+            if known || !is_name(&input.name) {
+                return Err(format!(
+                    "branch `{name}`: the input {:?}, expected distinct names of letters, digits and `_`",
+                    input.name
+                ));
+            }
         }
     }
     if let Err(error) = Settings::from_table(about.settings.clone()) {
@@ -313,9 +330,17 @@ fn check(about: &Description) -> Result<(), String> {
 fn spec(branch: &BranchDescription) -> BranchSpec {
     BranchSpec {
         name: branch.name.clone(),
-        inputs: match branch.activation {
-            Activation::Softmax => InputSpec::probabilities_and_target(),
-            Activation::None => InputSpec::numbers_and_target(),
+        inputs: {
+            let mut inputs = match branch.activation {
+                Activation::Softmax => InputSpec::probabilities_and_target(),
+                Activation::None => InputSpec::numbers_and_target(),
+            };
+            let given = branch.given.iter();
+            inputs.extend(given.map(|name| InputSpec::new(name, Role::Constant)));
+            if branch.boxes {
+                inputs.extend(InputSpec::overlaps());
+            }
+            inputs
         },
     }
 }

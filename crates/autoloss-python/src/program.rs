@@ -11,6 +11,9 @@ use pyo3::prelude::*;
 use crate::errors::SearchFailed;
 use crate::guard::guarded;
 
+/// Name, channels, whether it is a softmax, the ignored class, and the names of further inputs of a branch.
+type About = (String, usize, bool, Option<i64>, Vec<String>);
+
 /// A running program that has described its task.
 #[pyclass(frozen, name = "ProgramTask", module = "autoloss._core")]
 pub(crate) struct PyProgram(Arc<ProgramTask>);
@@ -48,12 +51,25 @@ impl PyProgram {
         })
     }
 
-    /// Name, channels, whether it is a softmax, and the ignored class of each branch.
+    /// Each branch.
     #[getter]
-    fn branches(&self) -> Vec<(String, usize, bool, Option<i64>)> {
-        let branches = self.0.branch_descriptions();
+    fn branches(&self) -> Vec<About> {
+        let specs = self.0.branches().iter();
+        let further = specs.map(|spec| {
+            let all = spec.inputs.iter().map(|input| input.name.clone());
+            all.filter(|name| name != "yhat" && name != "y").collect()
+        });
+        let branches = self.0.branch_descriptions().zip(further);
         branches
-            .map(|b| (b.name.to_owned(), b.channels, b.softmax, b.ignore_index))
+            .map(|(b, further)| {
+                (
+                    b.name.to_owned(),
+                    b.channels,
+                    b.softmax,
+                    b.ignore_index,
+                    further,
+                )
+            })
             .collect()
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::processes::members;
 use super::{Dir, borrowed, rows};
 
 /// Trainings and screenings of a fraction of a second.
@@ -22,6 +23,27 @@ fn tiny(head: &[&str]) -> Vec<String> {
         .iter()
         .flat_map(|s| ["--set".to_owned(), (*s).to_owned()]);
     head.iter().map(|s| (*s).to_owned()).chain(set).collect()
+}
+
+#[test]
+fn a_search_by_messages_finds_what_the_program_finds_itself() {
+    let dir = Dir::new();
+    let head = ["search", "--evaluations", "2", "--workers", "1", "--run"];
+    let fixed = [
+        "--fix",
+        "rpn_class=zoo:cross_entropy",
+        "--fix",
+        "rcnn_box=zoo:giou",
+    ];
+    let task = ["--task", "digits-detection"];
+    let itself = [&head[..], &["itself"], &fixed, &task].concat();
+    dir.ok(&borrowed(&tiny(&itself)));
+    let worker = [env!("CARGO_BIN_EXE_autoloss"), "worker"];
+    let evaluator = tiny(&[&worker[..], &task].concat()).join(" ");
+    dir.ok(&[&head[..], &["messages", "--evaluator", &evaluator], &fixed].concat());
+    let found = members(&dir, "messages");
+    assert!(found.len() >= 2);
+    assert_eq!(found, members(&dir, "itself"));
 }
 
 #[test]

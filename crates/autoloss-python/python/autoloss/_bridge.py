@@ -97,6 +97,8 @@ class Bridge:
         self.task = task
         self.owner = type(task).__name__
         self.branch_list = _branches(self.owner, task)
+        #: Names of inputs that the branches do not hold themselves, by branch: none.
+        self.further: dict[str, list[str]] = {}
         self.device = device or task.device or _device()
         self.name = _text(self.owner, "name", task.name) or self.owner
         self.metric_name = _text(self.owner, "metric_name", task.metric_name) or "metric"

@@ -61,15 +61,18 @@ def _value(name: str, value: Any) -> str:
     raise TypeError(f"search: `{name}` is a {type(value).__name__}, expected a number, text, list or dictionary")
 
 
-def about(branches: Sequence[Branch]) -> str:
-    """The task as a run records it, in TOML: what a loss of the run needs of its branches."""
+def about(branches: Sequence[Branch], further: Mapping[str, Sequence[str]]) -> str:
+    """The task as a run records it, in TOML: what a loss of the run needs of its branches.
+
+    `further` are names of inputs by branch that the branches do not hold themselves.
+    """
     known = [
         {
             "name": b.name,
             "channels": b.channels,
             "activation": b.activation,
             "ignore_index": b.ignore_index,
-            "derived": [d.name for d in b.derived],
+            "derived": [*(d.name for d in b.derived), *further.get(b.name, ())],
         }
         for b in branches
     ]

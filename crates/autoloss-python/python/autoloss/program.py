@@ -23,7 +23,7 @@ class Program(Task):
     each process that trains.
 
     With `task`, the program is `autoloss` itself, or `command` is where it is, and the task is one of its own, such as
-    "voc", but for those of objects (detection and instances), which have inputs that no message tells. `metric`,
+    "voc" or "coco-detection". `metric`,
     `data`, `classes`, `net`, `config` and `preset` are as in `autoloss search`, `settings` single ones by their names
     in its file of settings.
 
@@ -95,8 +95,10 @@ class ProgramBridge:
         self.program = _core.ProgramTask(shlex.join(task.command), task.folder, task.answer_time)
         self.branch_list = [
             Branch(name, channels, "softmax" if softmax else "none", ignore_index)
-            for name, channels, softmax, ignore_index in self.program.branches
+            for name, channels, softmax, ignore_index, _ in self.program.branches
         ]
+        #: Names of the further inputs of each branch, which the program knows alone.
+        self.further = {name: further for name, *_, further in self.program.branches}
         self.of_task = tuple(self.branch_list)
         #: The cost of the metric is not known before the search.
         self.forecast: str | None = None

@@ -65,7 +65,7 @@ def search(
             opened,
             _run_settings.toml(given),
             run,
-            _run_settings.about(opened.branch_list),
+            _run_settings.about(opened.branch_list, opened.further),
             Progress(progress, limit, evaluations),
             crew,
         )

@@ -52,7 +52,7 @@ class Study:
         is_new = run is None or not os.path.exists(os.path.join(run, "run.sqlite"))
         if is_new and time is None and evaluations is None:
             given["time"] = _run_settings.seconds("time", DEFAULT_TIME)
-        self._study = _core.Study(opened, _run_settings.toml(given), run, _run_settings.about(opened.branch_list))
+        self._study = _core.Study(opened, _run_settings.toml(given), run, _run_settings.about(opened.branch_list, opened.further))
 
     @property
     def run(self) -> Run:

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use autoloss_boxes::BoxPairs;
 use autoloss_expr::{ExportInput, InputMeaning, Shape};
 
 /// Role of an input of a branch.
@@ -67,6 +68,19 @@ impl InputSpec {
             Self::new("yhat", Role::Prediction { softmax: false }),
             Self::new("y", Role::Target),
         ]
+    }
+
+    /// The inputs that follow from the four deltas of a predicted box, see [`BoxPairs`]: the areas `i`, `u` and `e`
+    /// of intersection, union and enclosing box, and, for published losses, the distance `d` of the centres and the
+    /// difference `v` of the aspects.
+    #[must_use]
+    pub fn overlaps() -> Vec<Self> {
+        let areas = ["i", "u", "e"].map(|name| Self::new(name, Role::Derived));
+        let others = ["d", "v"].map(|name| Self::new(name, Role::Derived));
+        areas
+            .into_iter()
+            .chain(others.map(Self::not_searched))
+            .collect()
     }
 
     /// Whether gradients flow through it into the prediction.
@@ -152,6 +166,25 @@ pub trait Derived: Send + Sync {
     /// Adds to the prediction's gradient what flows into it through the derived inputs, given the
     /// gradient of each; an empty one is 0.
     fn pull_back(&self, prediction: &[f64], gradients: &[&[f64]], gradient: &mut [f64]);
+
+    /// The boxes whose overlaps the inputs are, see [`InputSpec::overlaps`]; `None` of other inputs.
+    fn boxes(&self) -> Option<&BoxPairs> {
+        None
+    }
+}
+
+impl Derived for BoxPairs {
+    fn values(&self, prediction: &[f64]) -> Vec<Vec<f64>> {
+        Self::values(self, prediction)
+    }
+
+    fn pull_back(&self, prediction: &[f64], gradients: &[&[f64]], gradient: &mut [f64]) {
+        Self::pull_back(self, prediction, gradients, gradient);
+    }
+
+    fn boxes(&self) -> Option<&BoxPairs> {
+        Some(self)
+    }
 }
 
 /// Scores predictions of one sample, one field a branch; higher is better, at most 1.

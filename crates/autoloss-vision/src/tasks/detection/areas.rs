@@ -1,11 +1,6 @@
-//! Overlaps of predicted and target boxes: the derived inputs of a box branch.
+//! Overlaps of predicted and target boxes, the derived inputs of a box branch: their unit, and their computation by Burn.
 
-use autoloss_data::Corners;
-use autoloss_nets::boxes::{
-    ASPECT, MAX_LOG_SIZE, angle, area, decode, decode_gradient, encode, iou, offset,
-    offset_gradient, overlap, overlap_gradient,
-};
-use autoloss_search::Derived;
+use autoloss_boxes::{ASPECT, BoxPairs, Corners, MAX_LOG_SIZE, angle, area};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +20,21 @@ impl AreaUnit {
     #[cfg(test)]
     const ALL: [Self; 2] = [Self::Object, Self::Pixel];
 
+    /// Boxes decoded from references by deltas with these weights, and the object of each reference.
+    pub(super) fn pairs(
+        self,
+        references: Vec<Corners>,
+        objects: Vec<Corners>,
+        weights: [f32; 4],
+    ) -> BoxPairs {
+        BoxPairs {
+            scales: objects.iter().map(|object| self.scale(*object)).collect(),
+            references,
+            objects,
+            weights,
+        }
+    }
+
     /// Factor of areas in square pixels.
     fn scale(self, object: Corners) -> f32 {
         match self {
@@ -35,142 +45,45 @@ impl AreaUnit {
     }
 }
 
-/// The derived inputs of a box branch as functions of the deltas: intersection, union and enclosing area of
-/// predicted and target box, the distance of their centres and the difference of their aspects. All four channels
-/// of an input hold the same number.
-pub(super) struct BoxAreas {
-    references: Vec<Corners>,
-    objects: Vec<Corners>,
-    /// Factors of areas in square pixels.
-    scales: Vec<f32>,
-    weights: [f32; 4],
-}
-
-impl BoxAreas {
-    /// Areas of boxes decoded from references by deltas with these weights, and of the object of each reference.
-    pub(super) fn new(
-        references: Vec<Corners>,
-        objects: Vec<Corners>,
-        weights: [f32; 4],
-        unit: AreaUnit,
-    ) -> Self {
-        Self {
-            scales: objects.iter().map(|object| unit.scale(*object)).collect(),
-            references,
-            objects,
-            weights,
-        }
-    }
-
-    /// Deltas of the objects, reference by reference.
-    pub(super) fn targets(&self) -> Vec<[f32; 4]> {
-        let pairs = self.references.iter().zip(&self.objects);
-        pairs.map(|(r, o)| encode(*r, *o, self.weights)).collect()
-    }
-
-    /// Intersection over union of the object of a reference and the box that deltas make of the reference.
-    pub(super) fn overlap_with(&self, place: usize, deltas: [f32; 4]) -> f32 {
-        let predicted = decode(self.references[place], deltas, self.weights);
-        iou(predicted, self.objects[place])
-    }
-
-    /// The derived inputs of deltas (1, 4, 1, boxes) by Burn, which differentiates them. Where corners of two boxes
-    /// coincide one of them alone has the gradient.
-    pub(super) fn on_device(&self, deltas: &Tensor<4>) -> [Tensor<4>; 5] {
-        let (dims, device) = (deltas.dims(), deltas.device());
-        let row = |values: Vec<f32>| {
-            Tensor::<4>::from_data(TensorData::new(values, [1, 1, 1, dims[3]]), &device)
-        };
-        let corner = |boxes: &[Corners], k: usize| row(boxes.iter().map(|b| b[k]).collect());
-        let delta = |k: usize| deltas.clone().narrow(1, k, 1).div_scalar(self.weights[k]);
-        let axes = [0, 1].map(|axis| {
-            let low = corner(&self.references, axis);
-            let side = corner(&self.references, axis + 2) - low.clone();
-            let middle = low + side.clone() * 0.5 + delta(axis) * side.clone();
-            let side = side * delta(axis + 2).clamp_max(MAX_LOG_SIZE).exp();
-            let (half, object) = (side.clone() * 0.5, [axis, axis + 2]);
-            let [object_low, object_high] = object.map(|k| corner(&self.objects, k));
-            AxisOverlap::new(
-                [middle.clone() - half.clone(), middle + half],
-                [object_low, object_high],
-            )
-        });
-        let [x, y] = axes;
-        let area = |a: Tensor<4>, b: Tensor<4>| a.clamp_min(0.0) * b.clamp_min(0.0);
-        let intersection = area(x.inner, y.inner);
-        let own = area(x.own.clone(), y.own.clone()) + area(x.other, y.other);
-        let scale = row(self.scales.clone());
-        let squared = x.apart.square() + y.apart.square();
-        let diagonal = x.outer.clone().square() + y.outer.clone().square();
-        let angles = self.objects.iter().map(|object| angle(*object)).collect();
-        let turned = row(angles) - (x.own / y.own).atan();
-        [
-            intersection.clone() * scale.clone(),
-            (own - intersection) * scale.clone(),
-            area(x.outer, y.outer) * scale,
-            // Boxes that are one point are no distance apart.
-            squared / diagonal.clamp_min(f32::MIN_POSITIVE),
-            turned.square() * ASPECT,
-        ]
-        .map(|field| field.expand(dims))
-    }
-
-    /// Place, deltas and predicted box, reference by reference.
-    fn each(&self, prediction: &[f64]) -> impl Iterator<Item = (usize, [f32; 4], Corners)> {
-        let count = self.references.len();
-        (0..count).map(move |place| {
-            #[expect(clippy::cast_possible_truncation, reason = "boxes are f32")]
-            let deltas = std::array::from_fn(|c| prediction[c * count + place] as f32);
-            let predicted = decode(self.references[place], deltas, self.weights);
-            (place, deltas, predicted)
-        })
-    }
-}
-
-impl Derived for BoxAreas {
-    fn values(&self, prediction: &[f64]) -> Vec<Vec<f64>> {
-        let mut fields: [Vec<f64>; 5] =
-            std::array::from_fn(|_| Vec::with_capacity(prediction.len()));
-        for (place, _, predicted) in self.each(prediction) {
-            let areas = overlap(predicted, self.objects[place]);
-            let others = offset(predicted, self.objects[place]);
-            let scale = self.scales[place];
-            let values = [
-                areas.intersection * scale,
-                areas.union * scale,
-                areas.enclosing * scale,
-                others.distance,
-                others.aspect,
-            ];
-            for (field, value) in fields.iter_mut().zip(values) {
-                field.push(f64::from(value));
-            }
-        }
-        fields.into_iter().map(|field| field.repeat(4)).collect()
-    }
-
-    fn pull_back(&self, prediction: &[f64], gradients: &[&[f64]], gradient: &mut [f64]) {
-        let count = self.references.len();
-        for (place, deltas, predicted) in self.each(prediction) {
-            // The channels hold one number: what flows into them adds up.
-            #[expect(clippy::cast_possible_truncation, reason = "boxes are f32")]
-            let into = |field: &[f64]| {
-                let channels = (0..4).filter_map(|c| field.get(c * count + place));
-                channels.sum::<f64>() as f32
-            };
-            let [i, u, e] = [0, 1, 2].map(|k| into(gradients[k]) * self.scales[place]);
-            let mut corners = overlap_gradient(predicted, self.objects[place], i, u, e);
-            let [d, v] = [3, 4].map(|k| into(gradients[k]));
-            if (d, v) != (0.0, 0.0) {
-                let moved = offset_gradient(predicted, self.objects[place], d, v);
-                corners.iter_mut().zip(moved).for_each(|(c, g)| *c += g);
-            }
-            let pulled = decode_gradient(self.references[place], deltas, self.weights, corners);
-            for (channel, g) in pulled.into_iter().enumerate() {
-                gradient[channel * count + place] += f64::from(g);
-            }
-        }
-    }
+/// The derived inputs of deltas (1, 4, 1, boxes) by Burn, which differentiates them. Where corners of two boxes
+/// coincide one of them alone has the gradient.
+pub(super) fn on_device(pairs: &BoxPairs, deltas: &Tensor<4>) -> [Tensor<4>; 5] {
+    let (dims, device) = (deltas.dims(), deltas.device());
+    let row = |values: Vec<f32>| {
+        Tensor::<4>::from_data(TensorData::new(values, [1, 1, 1, dims[3]]), &device)
+    };
+    let corner = |boxes: &[Corners], k: usize| row(boxes.iter().map(|b| b[k]).collect());
+    let delta = |k: usize| deltas.clone().narrow(1, k, 1).div_scalar(pairs.weights[k]);
+    let axes = [0, 1].map(|axis| {
+        let low = corner(&pairs.references, axis);
+        let side = corner(&pairs.references, axis + 2) - low.clone();
+        let middle = low + side.clone() * 0.5 + delta(axis) * side.clone();
+        let side = side * delta(axis + 2).clamp_max(MAX_LOG_SIZE).exp();
+        let (half, object) = (side.clone() * 0.5, [axis, axis + 2]);
+        let [object_low, object_high] = object.map(|k| corner(&pairs.objects, k));
+        AxisOverlap::new(
+            [middle.clone() - half.clone(), middle + half],
+            [object_low, object_high],
+        )
+    });
+    let [x, y] = axes;
+    let area = |a: Tensor<4>, b: Tensor<4>| a.clamp_min(0.0) * b.clamp_min(0.0);
+    let intersection = area(x.inner, y.inner);
+    let own = area(x.own.clone(), y.own.clone()) + area(x.other, y.other);
+    let scale = row(pairs.scales.clone());
+    let squared = x.apart.square() + y.apart.square();
+    let diagonal = x.outer.clone().square() + y.outer.clone().square();
+    let angles = pairs.objects.iter().map(|object| angle(*object)).collect();
+    let turned = row(angles) - (x.own / y.own).atan();
+    [
+        intersection.clone() * scale.clone(),
+        (own - intersection) * scale.clone(),
+        area(x.outer, y.outer) * scale,
+        // Boxes that are one point are no distance apart.
+        squared / diagonal.clamp_min(f32::MIN_POSITIVE),
+        turned.square() * ASPECT,
+    ]
+    .map(|field| field.expand(dims))
 }
 
 /// Lengths along one axis of predicted boxes and their objects, shape (1, 1, 1, boxes) each.
@@ -203,6 +116,7 @@ impl AxisOverlap {
 mod tests {
     use std::sync::Arc;
 
+    use autoloss_boxes::{decode, iou};
     use autoloss_expr::{Tree, ZooLoss};
 
     use super::super::branches::specs;
@@ -216,7 +130,7 @@ mod tests {
     const DELTAS: [[f32; 4]; 2] = [[0.05, -0.02, 0.1, 0.2], [0.03, 0.1, -0.1, 0.05]];
 
     fn fields(deltas: &[[f32; 4]; 2], unit: AreaUnit) -> BranchFields {
-        let areas = BoxAreas::new(REFERENCES.to_vec(), OBJECTS.to_vec(), [1.0; 4], unit);
+        let areas = unit.pairs(REFERENCES.to_vec(), OBJECTS.to_vec(), [1.0; 4]);
         let positions = Positions::of_points(vec![0, 1], 4);
         box_fields(&positions, deltas, Arc::new(areas))
     }

@@ -1,7 +1,7 @@
 //! Assignment of objects to anchors and proposals, and the random sample of both for an update.
 
+use autoloss_boxes::{area, iou, overlap};
 use autoloss_data::Corners;
-use autoloss_nets::boxes::{area, iou, overlap};
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 

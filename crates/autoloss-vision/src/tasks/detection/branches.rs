@@ -80,9 +80,7 @@ pub(in crate::tasks) fn specs(masks: bool) -> Vec<BranchSpec> {
     };
     let boxes = || {
         let mut inputs = InputSpec::numbers_and_target();
-        inputs.extend(["i", "u", "e"].map(|name| InputSpec::new(name, Role::Derived)));
-        let others = ["d", "v"].map(|name| InputSpec::new(name, Role::Derived));
-        inputs.extend(others.map(InputSpec::not_searched));
+        inputs.extend(InputSpec::overlaps());
         inputs
     };
     let of_masks = || spec("mask", InputSpec::probabilities_and_target());

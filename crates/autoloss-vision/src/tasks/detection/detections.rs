@@ -1,8 +1,8 @@
 //! From class probabilities and deltas of regions to detections.
 
+use autoloss_boxes::{HEAD_WEIGHTS, batched_nms, clip, decode};
 use autoloss_data::Corners;
 use autoloss_metrics::coco::{Mask, Prediction};
-use autoloss_nets::boxes::{HEAD_WEIGHTS, batched_nms, clip, decode};
 
 use super::masks::pasted;
 use super::settings::DetectorSettings;

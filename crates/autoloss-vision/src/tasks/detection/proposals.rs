@@ -1,7 +1,7 @@
 //! The outputs of the region proposal network by anchor, and the proposals that they make.
 
+use autoloss_boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, nms};
 use autoloss_data::Corners;
-use autoloss_nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, nms};
 use autoloss_nets::{DetectionNet, RpnLevel};
 
 use super::output::Output;

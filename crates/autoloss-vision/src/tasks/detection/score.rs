@@ -1,10 +1,10 @@
 //! Scoring a network: its detections in images, as COCO results.
 
+use autoloss_boxes::Roi;
 use autoloss_data::PreparedScene;
 use autoloss_expr::{Shape, softmax_channels};
 use autoloss_metrics::coco::Prediction;
 use autoloss_nets::DetectionNet;
-use autoloss_nets::boxes::Roi;
 use burn::tensor::Tensor;
 
 use super::detections::{DetectedObject, ScoredRegion, detections};

@@ -6,12 +6,12 @@
 //! stored anchors make proposals, twice as many as there are objects; the stored region nearest to a
 //! proposal, if their IoU is a half or more, stands for it with its optimised classes, box and mask.
 
+use autoloss_boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou, nms};
 use autoloss_data::{Corners, PreparedScene};
 use autoloss_expr::softmax_channels;
 use autoloss_metrics::coco::{
     Annotations, Category, Image, Kind, Mask, Prediction, Region, Target,
 };
-use autoloss_nets::boxes::{PROPOSAL_WEIGHTS, by_falling_score, clip, decode, iou, nms};
 use autoloss_search::{BranchSample, BranchScorer, BranchSpec, Sample};
 
 use super::branches::ByBranch;

@@ -1,8 +1,8 @@
 //! One pass over a batch: the network's outputs, and the anchors and regions that are sampled from it.
 
+use autoloss_boxes::{Roi, clip};
 use autoloss_data::{Corners, PreparedScene, Purpose, stream};
 use autoloss_nets::DetectionNet;
-use autoloss_nets::boxes::{Roi, clip};
 use burn::tensor::Tensor;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::super::areas::BoxAreas;
+use autoloss_boxes::BoxPairs;
+
 use super::positions::Positions;
 use crate::loss::BranchFields;
 
@@ -37,11 +38,11 @@ pub(super) fn class_fields(
 pub(in crate::tasks::detection) fn box_fields(
     positions: &Positions,
     deltas: &[[f32; 4]],
-    areas: Arc<BoxAreas>,
+    areas: Arc<BoxPairs>,
 ) -> BranchFields {
     let prediction: Vec<f32> = positions.field(deltas);
     let wide: Vec<f64> = prediction.iter().map(|x| f64::from(*x)).collect();
-    let values = autoloss_search::Derived::values(&*areas, &wide).into_iter();
+    let values = areas.values(&wide).into_iter();
     #[expect(clippy::cast_possible_truncation, reason = "fields are f32")]
     let values = values.map(|field| field.iter().map(|x| *x as f32).collect());
     let mut inputs = vec![prediction, positions.field(&areas.targets())];
@@ -100,7 +101,7 @@ mod tests {
     fn smooth_l1_has_the_gradient_of_its_direct_computation() {
         let references = vec![[0.0, 0.0, 10.0, 10.0], [5.0, 5.0, 25.0, 15.0]];
         let objects = vec![[1.0, 2.0, 12.0, 9.0], [4.0, 6.0, 20.0, 18.0]];
-        let areas = BoxAreas::new(references, objects, [1.0; 4], AreaUnit::Object);
+        let areas = AreaUnit::Object.pairs(references, objects, [1.0; 4]);
         let deltas = [[0.05, -0.02, 0.1, 0.2], [0.03, 0.1, -0.1, 0.05]];
         let positions = Positions::of_points(vec![0, 1], 4);
         let fields = box_fields(&positions, &deltas, Arc::new(areas));

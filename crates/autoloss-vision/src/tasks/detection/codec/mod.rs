@@ -10,11 +10,11 @@ mod tests;
 
 use std::sync::Arc;
 
+use autoloss_boxes::{BoxPairs, HEAD_WEIGHTS, PROPOSAL_WEIGHTS, decode, iou};
 use autoloss_data::{Corners, PreparedScene};
-use autoloss_nets::boxes::{HEAD_WEIGHTS, PROPOSAL_WEIGHTS, decode, iou};
 use burn::tensor::{Tensor, TensorData};
 
-use super::areas::BoxAreas;
+use super::areas;
 use super::branches::ByBranch;
 use super::masks::mask_target;
 use super::output::{Output, OutputGradient, Place, Source};
@@ -69,7 +69,7 @@ pub(super) struct BranchCodec {
     /// The place there of each element of the prediction.
     places: Vec<Place>,
     /// The derived inputs of boxes as functions of the prediction.
-    areas: Option<Arc<BoxAreas>>,
+    areas: Option<Arc<BoxPairs>>,
 }
 
 impl BranchCodec {
@@ -108,7 +108,7 @@ impl BranchCodec {
         let (shape, output) = (self.fields.shape, pass.output(self.source));
         let prediction = output.gather(&self.places, shape);
         let derived = self.areas.as_ref();
-        let derived = derived.map(|areas| areas.on_device(&prediction));
+        let derived = derived.map(|pairs| areas::on_device(pairs, &prediction));
         let given = self.fields.inputs.len() - derived.as_ref().map_or(0, |fields| fields.len());
         let constant = |values: &Vec<f32>| {
             let dims = [shape.n, shape.c, shape.h, shape.w];
@@ -293,7 +293,7 @@ impl Encoder<'_> {
         let deltas: Vec<[f32; 4]> = deltas.collect();
         let references = rows.iter().map(|row| row.reference).collect();
         let objects = rows.iter().map(|row| row.object).collect();
-        let areas = BoxAreas::new(references, objects, weights, self.pass.area_unit);
+        let areas = self.pass.area_unit.pairs(references, objects, weights);
         let areas = Arc::new(areas);
         BranchCodec {
             fields: box_fields(&positions, &deltas, Arc::clone(&areas)),

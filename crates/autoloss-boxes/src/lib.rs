@@ -1,8 +1,26 @@
-//! Boxes: overlap, the coding of a box relative to a reference, and non-maximum
-//! suppression. Plain numbers on the host.
+//! Boxes: overlap, the coding of a box relative to a reference, and non-maximum suppression. Plain numbers on the
+//! host, without any dependency.
 //!
-//! A box is x1, y1, x2, y2 in pixels, its area (x2 - x1) · (y2 - y1). A box
-//! whose sides are in the wrong order has area 0.
+//! A box is x1, y1, x2, y2 in pixels, its area (x2 - x1) · (y2 - y1). A box whose sides are in the wrong order has area 0.
+//!
+//! ```
+//! use autoloss_boxes::{decode, encode, iou};
+//!
+//! let (reference, object) = ([0.0, 0.0, 10.0, 10.0], [2.0, 0.0, 12.0, 10.0]);
+//! assert!((iou(reference, object) - 80.0 / 120.0).abs() < 1e-6);
+//! let deltas = encode(reference, object, [1.0; 4]);
+//! assert!((iou(decode(reference, deltas, [1.0; 4]), object) - 1.0).abs() < 1e-6);
+//! ```
+
+#![warn(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the program alone prints"
+)]
+
+mod pairs;
+
+pub use pairs::BoxPairs;
 
 /// A box in pixels: x and y of its upper left corner, x and y of its lower right one.
 pub type Corners = [f32; 4];
