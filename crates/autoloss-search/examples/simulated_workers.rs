@@ -189,7 +189,7 @@ enum Happening {
 
 /// The course of a search.
 struct Course {
-    /// Share of the workers' time in which they trained.
+    /// Share of the workers' time in which they trained, until the last training was given out.
     busy: f64,
     /// Best score and seconds into the search after each evaluation.
     best: Vec<(f64, f64)>,
@@ -228,8 +228,8 @@ struct Simulation<'a> {
     idle: usize,
     /// Trials that wait for a worker.
     ready: usize,
-    /// Milliseconds of training.
-    busy: u64,
+    /// Begin and end of each training, in milliseconds.
+    trainings: Vec<(u64, u64)>,
     /// Best score and seconds into the search after each evaluation.
     best: Vec<(f64, f64)>,
 }
@@ -257,7 +257,7 @@ impl<'a> Simulation<'a> {
             idle: cores,
             // The task's usual loss is found by nobody.
             ready: 1,
-            busy: 0,
+            trainings: Vec::new(),
             best: Vec::new(),
         })
     }
@@ -266,10 +266,7 @@ impl<'a> Simulation<'a> {
         loop {
             self.hand_out()?;
             let Some(Reverse((moment, happening))) = self.happenings.pop() else {
-                return Ok(Course {
-                    busy: self.busy as f64 / (self.now * self.workers as u64) as f64,
-                    best: self.best,
-                });
+                return Ok(self.course());
             };
             self.now = moment;
             match happening {
@@ -289,6 +286,18 @@ impl<'a> Simulation<'a> {
                 }
             }
             self.study.drain();
+        }
+    }
+
+    fn course(self) -> Course {
+        let last = self.trainings.last().map_or(0, |(begin, _)| *begin);
+        let trained = self
+            .trainings
+            .iter()
+            .map(|(begin, end)| end.min(&last) - begin);
+        Course {
+            busy: trained.sum::<u64>() as f64 / (last * self.workers as u64) as f64,
+            best: self.best,
         }
     }
 
@@ -318,7 +327,8 @@ impl<'a> Simulation<'a> {
             if let TrialOutcome::Trained(trained) = &mut outcome {
                 trained.seconds = seconds;
             }
-            self.busy += (1e3 * seconds) as u64;
+            let end = self.now + (1e3 * seconds) as u64;
+            self.trainings.push((self.now, end));
             self.trials.push(Some((trial.id, outcome)));
             let number = self.trials.len() - 1;
             self.after(seconds, Happening::Trained { worker, number });
