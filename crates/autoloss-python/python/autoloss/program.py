@@ -23,9 +23,8 @@ class Program(Task):
     each process that trains.
 
     With `task`, the program is `autoloss` itself, or `command` is where it is, and the task is one of its own, such as
-    "voc" or "coco-detection". `metric`,
-    `data`, `classes`, `net`, `config` and `preset` are as in `autoloss search`, `settings` single ones by their names
-    in its file of settings.
+    "voc" or "coco-detection". `metric`, `data`, `classes`, `net`, `config` and `preset` are as in `autoloss search`,
+    `settings` single ones by their names in its file of settings.
 
     >>> Program("python3 rare_class.py").command
     ['python3', 'rare_class.py']
