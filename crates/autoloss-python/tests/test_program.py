@@ -155,9 +155,9 @@ class TestBuiltIn:
 
     def test_branches_of_boxes_have_their_overlaps(self, tmp_path):
         own = {"training.steps": 2, "full.training.steps": 2, "training.batch": 2, "search_images": 2, "val_images": 2}
-        settings = {**{f"task.{name}": value for name, value in own.items()}, **UNSCREENED}
+        settings = {**{f"task.{name}": value for name, value in own.items()}, **UNSCREENED, "search.start": ["zoo"]}
         task = al.Program(AUTOLOSS, task="digits-detection", settings=settings)
-        run = al.search(task, evaluations=4, run=tmp_path / "run", progress=False)
+        run = al.search(task, evaluations=2, run=tmp_path / "run", progress=False)
         assert run.info["metric"] == "ap"
         best = al.open(tmp_path / "run").best
         assert best.branches == ("rpn_class", "rpn_box", "rcnn_class", "rcnn_box")
