@@ -1,5 +1,5 @@
-//! A search on many workers in simulated time: the share of the time in which they train, and the evaluations that
-//! parents cost which are older, the more trainings run side by side.
+//! A search on many workers in simulated time: the share of the time in which they train, and the evaluations that it
+//! costs that parents are older, the more trainings run side by side.
 //!
 //! Durations are those of a recorded run, its trainings' times a factor; candidates are found on some cores of one
 //! machine, as in a search on a cluster. A score says how much like a hidden loss one is, which takes microseconds: one
@@ -216,9 +216,9 @@ struct Simulation<'a> {
     scratch: Scratch,
     durations: &'a Durations,
     rng: ChaCha8Rng,
-    /// Milliseconds; later ones first in order of the heap's end.
+    /// With their moments in milliseconds; the earliest comes first.
     happenings: BinaryHeap<Reverse<(u64, Happening)>>,
-    /// Trials in training, with their outcomes: by the number of the happening that courses each.
+    /// Trials by their numbers, with the outcomes of those that were not told yet.
     trials: Vec<Option<(u64, TrialOutcome)>>,
     now: u64,
     /// Workers without a trial.
@@ -345,7 +345,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Finds a candidate to train; false where the search courses.
+    /// Finds a candidate to train; false where the search ends.
     fn find(&mut self) -> Result<bool, Error> {
         let before = self.study.in_training();
         while self.study.in_training() == before {
