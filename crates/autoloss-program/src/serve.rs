@@ -296,3 +296,24 @@ fn read(predicted: &Predicted, branches: &[&BranchSample]) -> Result<Vec<Vec<f32
     };
     both.map(field).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use autoloss_search::toy::Toy;
+
+    use super::*;
+
+    #[test]
+    fn inputs_that_follow_from_predictions_in_another_way_are_refused() {
+        let task = Toy::new();
+        let sample = &task.samples(1, 0).unwrap()[0].branches[0];
+        let mut spec = task.branches()[0].clone();
+        spec.inputs.push(InputSpec::new("w", Role::Constant));
+        let about = described(&task, &spec, sample).unwrap();
+        assert_eq!((about.given, about.boxes), (vec!["w".to_owned()], false));
+        spec.inputs.push(InputSpec::new("i", Role::Derived));
+        let said = described(&task, &spec, sample).unwrap_err();
+        let expected = "the branch `class` of the task toy has the inputs `i`, which follow";
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
