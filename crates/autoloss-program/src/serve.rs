@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 
+use autoloss_boxes::{BoxPairs, Corners};
 use autoloss_expr::{Loss, ZooLoss};
 use autoloss_search::{
     BranchSample, BranchSpec, Further, InputSpec, Role, Sample, Schedule, Task, serve_with,
@@ -138,79 +139,54 @@ fn text((name, loss): &(String, Loss)) -> String {
     }
 }
 
-/// Name of a sample's file.
-fn file(kind: &str, sample: usize, branch: usize) -> PathBuf {
-    format!("{kind}-{sample}-{branch}.npy").into()
-}
-
-/// The files of a branch of a sample: the name of each, extents and values.
-struct Files {
+/// The files of a branch of a sample.
+struct Files<'a> {
+    folder: &'a Path,
     sample: usize,
     branch: usize,
-    arrays: Vec<(PathBuf, Vec<usize>, Vec<f32>)>,
 }
 
-impl Files {
-    /// Takes an array, and gives its file.
-    fn add(&mut self, kind: &str, extents: &[usize], values: Vec<f32>) -> PathBuf {
-        let file = file(kind, self.sample, self.branch);
-        self.arrays.push((file.clone(), extents.to_vec(), values));
-        file
+impl Files<'_> {
+    /// Writes an array, and gives the name of its file.
+    fn write(&self, kind: &str, extents: &[usize], values: &[f32]) -> Result<PathBuf, String> {
+        let name = format!("{kind}-{}-{}.npy", self.sample, self.branch);
+        let path = self.folder.join(&name);
+        File::create(&path)
+            .and_then(|mut file| npy::write(&mut file, extents, values))
+            .map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
+        Ok(name.into())
     }
 
-    fn of(
-        spec: &BranchSpec,
-        (sample, branch): (usize, usize),
-        stored: &BranchSample,
-    ) -> (Self, GivenBranch) {
-        let mut files = Self {
-            sample,
-            branch,
-            arrays: Vec::new(),
-        };
+    /// Writes all that the search is to know of the branch, and gives the part of the answer that names it.
+    fn give(&self, spec: &BranchSpec, stored: &BranchSample) -> Result<GivenBranch, String> {
         let extents = extents(stored);
-        let mut input =
-            |kind: &str, place: usize| files.add(kind, &extents, stored.inputs[place].clone());
-        let (prediction, target) = (
-            input("prediction", spec.prediction()),
-            input("target", spec.target()),
-        );
-        let constant = |(place, input): (usize, &InputSpec)| {
-            (input.role == Role::Constant).then(|| (place, input.name.clone()))
-        };
-        let constants = spec.inputs.iter().enumerate().filter_map(constant);
-        let given = constants
-            .map(|(place, name)| (name.clone(), input(&name, place)))
-            .collect();
-        let boxes = stored.derived.as_ref().and_then(|derived| derived.boxes());
-        let boxes = boxes.map(|pairs| GivenBoxes {
-            references: files.add(
-                "references",
-                &[pairs.references.len(), 4],
-                pairs.references.concat(),
-            ),
-            objects: files.add("objects", &[pairs.objects.len(), 4], pairs.objects.concat()),
-            scales: files.add("scales", &[pairs.scales.len()], pairs.scales.clone()),
-            weights: pairs.weights,
+        let input = |kind: &str, place: usize| self.write(kind, &extents, &stored.inputs[place]);
+        let inputs = spec.inputs.iter().enumerate();
+        let constants = inputs.filter(|(_, input)| input.role == Role::Constant);
+        let given = constants.map(|(place, constant)| {
+            let name = constant.name.clone();
+            input(&format!("given-{name}"), place).map(|file| (name, file))
         });
-        let given = GivenBranch {
-            prediction,
-            target,
+        let boxes = stored.derived.as_ref().and_then(|derived| derived.boxes());
+        Ok(GivenBranch {
+            prediction: input("prediction", spec.prediction())?,
+            target: input("target", spec.target())?,
             from_logits: false,
-            given,
-            boxes,
-        };
-        (files, given)
+            given: given.collect::<Result<_, _>>()?,
+            boxes: boxes.map(|pairs| self.give_boxes(pairs)).transpose()?,
+        })
     }
 
-    fn write(self, folder: &Path) -> Result<(), String> {
-        for (file, extents, values) in self.arrays {
-            let path = folder.join(file);
-            File::create(&path)
-                .and_then(|mut file| npy::write(&mut file, &extents, &values))
-                .map_err(|error| format!("{}: cannot be written: {error}", path.display()))?;
-        }
-        Ok(())
+    fn give_boxes(&self, pairs: &BoxPairs) -> Result<GivenBoxes, String> {
+        let extents = [pairs.references.len(), 4];
+        let corners =
+            |kind: &str, boxes: &[Corners]| self.write(kind, &extents, boxes.as_flattened());
+        Ok(GivenBoxes {
+            references: corners("references", &pairs.references)?,
+            objects: corners("objects", &pairs.objects)?,
+            scales: self.write("scales", &extents[..1], &pairs.scales)?,
+            weights: pairs.weights,
+        })
     }
 }
 
@@ -231,9 +207,12 @@ impl Desk {
             let mut branches = Vec::new();
             for (place, (spec, stored)) in task.branches().iter().zip(&sample.branches).enumerate()
             {
-                let (files, given) = Files::of(spec, (number, place), stored);
-                files.write(folder)?;
-                branches.push(given);
+                let files = Files {
+                    folder,
+                    sample: number,
+                    branch: place,
+                };
+                branches.push(files.give(spec, stored)?);
             }
             samples.push(GivenSample { branches });
         }

@@ -24,8 +24,8 @@ use autoloss_expr::{Loss, Program, Shape, Workspace};
 use autoloss_search::study::{Context, Plan, Study, TrialOutcome};
 use autoloss_search::toy::Toy;
 use autoloss_search::{
-    BranchSpec, Evaluation, Interrupt, Job, Outcome, Reporter, Sample, Scratch, Settings, Store,
-    Task, TaskError, key_value, parse_loss, set_key, train,
+    BranchSpec, Evaluation, Interrupt, Job, Reporter, Sample, Scratch, Settings, Store, Task,
+    TaskError, key_value, parse_loss, set_key, train,
 };
 use rand::SeedableRng;
 use rand::seq::IndexedRandom;
@@ -129,14 +129,8 @@ impl Task for Likeness {
         for (shape, inputs, hidden) in &self.pictures {
             score += cosine(&gradient(loss, *shape, inputs)?, hidden) / self.pictures.len() as f64;
         }
-        Ok(Evaluation {
-            score: if score.is_finite() { score } else { 0.0 },
-            outcome: Outcome::Finished,
-            seconds: 0.0,
-            curve: Vec::new(),
-            metrics: Vec::new(),
-            pictures: Vec::new(),
-        })
+        let score = if score.is_finite() { score } else { 0.0 };
+        Ok(Evaluation::finished(score, 0.0))
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {

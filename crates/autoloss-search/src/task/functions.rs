@@ -165,12 +165,9 @@ impl Task for FnTask {
             Err(error) => return Err(error),
         };
         Ok(Evaluation {
-            score,
             outcome,
             curve: criterion.curve,
-            metrics: Vec::new(),
-            pictures: Vec::new(),
-            seconds: start.elapsed().as_secs_f64(),
+            ..Evaluation::finished(score, start.elapsed().as_secs_f64())
         })
     }
 

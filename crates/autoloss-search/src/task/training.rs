@@ -136,6 +136,21 @@ pub struct Evaluation {
     pub seconds: f64,
 }
 
+impl Evaluation {
+    /// A training that made all its updates in some seconds, with a score and nothing beside it.
+    #[must_use]
+    pub const fn finished(score: f64, seconds: f64) -> Self {
+        Self {
+            score,
+            outcome: Outcome::Finished,
+            curve: Vec::new(),
+            metrics: Vec::new(),
+            pictures: Vec::new(),
+            seconds,
+        }
+    }
+}
+
 /// News of a training before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

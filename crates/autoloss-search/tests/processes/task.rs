@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use autoloss_expr::Loss;
 use autoloss_search::toy::Toy;
-use autoloss_search::{
-    BranchSpec, Evaluation, Interrupt, Job, Outcome, Reporter, Sample, Task, TaskError,
-};
+use autoloss_search::{BranchSpec, Evaluation, Interrupt, Job, Reporter, Sample, Task, TaskError};
 use serde::{Deserialize, Serialize};
 
 /// The behaviour of a worker process; numbers count its trainings, 0 is never.
@@ -106,14 +104,8 @@ impl Task for Trivial {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(Evaluation {
-            score: score(&loss.to_string()),
-            outcome: Outcome::Finished,
-            curve: Vec::new(),
-            metrics: Vec::new(),
-            pictures: Vec::new(),
-            seconds: start.elapsed().as_secs_f64(),
-        })
+        let score = score(&loss.to_string());
+        Ok(Evaluation::finished(score, start.elapsed().as_secs_f64()))
     }
 
     fn baselines(&self) -> Vec<(String, Loss)> {
