@@ -1,10 +1,11 @@
 //! The Gaussian process behind predictions: covariances, the choice of their parameters, and its conclusions.
 //!
 //! With distances d_b of two losses in each of B branches, a length l and a share a, the covariance of their
-//! scores is (1 − n) · (a · mean_b exp(−d_b / l) + (1 − a) · exp(−Σ_b d_b / (l·B))): the first part knows
+//! scores is (1 − n) · (a · mean_b k(d_b / l) + (1 − a) · k(Σ_b d_b / (l·B))): the first part knows
 //! that a branch's loss is good whatever the others are, the second that losses alike in all branches score
-//! alike. Scores of an earlier run have a correlation k with those of this one. The noise n of one training is
-//! divided by the number of trainings that a score is the mean of.
+//! alike. k(x) = 1 / (1 + x) is the rational quadratic covariance with α = 1, as distances are halves of squares
+//! (Rasmussen and Williams 2006, equation 4.19). Scores of an earlier run have a correlation r with those of this
+//! one. The noise n of one training is divided by the number of trainings that a score is the mean of.
 
 use std::sync::Arc;
 
@@ -57,8 +58,10 @@ impl Parameters {
     fn covariance(&self, distances: &[f64]) -> f64 {
         let branches = distances.len() as f64;
         let sum: f64 = distances.iter().sum();
-        let joint = (-sum / (self.length * branches)).exp();
-        let parts = distances.iter().map(|d| (-d / self.length).exp());
+        // Single lengths of scale, as in an exponential, are too sure of losses far away.
+        let decay = |distance: f64| 1.0 / (1.0 + distance / self.length);
+        let joint = decay(sum / branches);
+        let parts = distances.iter().map(|d| decay(*d));
         let additive = match self.additive > 0.0 {
             true => parts.sum::<f64>() / branches,
             false => 0.0,

@@ -2,15 +2,16 @@
 //! this train networks alike, whatever their formulas, and so their scores can be predicted from
 //! each other. (ours)
 //!
-//! Gradients are taken at the stored predictions and at two places between them and the targets,
-//! and their directions put into count sketches (Charikar, Chen and Farach-Colton 2002), which keep
-//! inner products up to a few percent.
+//! Gradients are taken at some places that predictions come by, those of probabilities as gradients of their logits:
+//! the network sees no others, so that `yhat` as a summand changes nothing. Their directions are put into count
+//! sketches (Charikar, Chen and Farach-Colton 2002), which keep inner products up to a few percent; of their lengths
+//! the ratios count, since the optimiser takes no notice of a loss's scale.
 
-use autoloss_expr::Loss;
+use autoloss_expr::{Loss, Program, softmax_channels_gradient};
 
 use super::fingerprint::mixed;
 use super::gradient::gradient_at;
-use super::on_the_way::{OnTheWay, PLACES, towards_target};
+use super::on_the_way::{OnTheWay, PLACES, inputs_at};
 use super::scratch::Scratch;
 use super::screener::Screener;
 use super::whole::Screening;
@@ -19,10 +20,24 @@ use crate::task::BranchSpec;
 /// Numbers of a sketch.
 const SKETCH: usize = 512;
 
-/// A loss's gradients in short: one unit vector a place and branch, or zeros where the gradient is
-/// zero or not finite.
+/// Distance of losses whose gradients are longer by a factor of e at one of the places, with the same directions.
+const BY_LENGTH: f64 = 0.03;
+
+/// Largest difference of lengths that counts, as a logarithm.
+const LONGEST: f64 = 3.0;
+
+/// A loss's gradients in short, one a place and branch.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Signature(Vec<[f32; SKETCH]>);
+pub(crate) struct Signature(Vec<Pull>);
+
+/// A gradient in short.
+#[derive(Clone, Debug, PartialEq)]
+struct Pull {
+    /// Unit vector, or zeros where the gradient is zero or not finite.
+    direction: [f32; SKETCH],
+    /// Logarithm of the length, relative to that of the branch's first gradient.
+    length: f64,
+}
 
 impl Signature {
     /// The sum of the distances of all branches.
@@ -31,13 +46,12 @@ impl Signature {
     }
 
     /// Distance of each branch: 0 for losses that pull alike, 1 for those that have nothing in common, 2 for
-    /// opposites.
+    /// opposites, and a little for lengths.
     pub(crate) fn distances(&self, other: &Self) -> impl Iterator<Item = f64> {
         let branches = self.0.chunks_exact(PLACES.len());
         let pairs = branches.zip(other.0.chunks_exact(PLACES.len()));
         pairs.map(|(a, b)| {
-            let places = a.iter().zip(b);
-            let apart: f64 = places.map(|(a, b)| 1.0 - f64::from(dot(a, b))).sum();
+            let apart: f64 = a.iter().zip(b).map(|(a, b)| a.distance(b)).sum();
             (apart / PLACES.len() as f64).max(0.0)
         })
     }
@@ -52,9 +66,22 @@ impl Signature {
         let of_branch = |numbers: &&[f32]| {
             let mut sketch = Sketch::default();
             sketch.add(numbers);
-            vec![sketch.direction(); PLACES.len()]
+            vec![sketch.pull(); PLACES.len()]
         };
         Self(branches.iter().flat_map(of_branch).collect())
+    }
+}
+
+impl Pull {
+    /// The gradient of a loss that has none.
+    const NONE: Self = Self {
+        direction: [0.0; SKETCH],
+        length: 0.0,
+    };
+
+    fn distance(&self, other: &Self) -> f64 {
+        let length = (self.length - other.length).abs().min(LONGEST);
+        1.0 - f64::from(dot(&self.direction, &other.direction)) + BY_LENGTH * length
     }
 }
 
@@ -95,14 +122,17 @@ impl Sketch {
         }
     }
 
-    /// Scaled to length 1; zeros where it has none.
-    fn direction(&self) -> [f32; SKETCH] {
+    /// The sketch as a direction and a length.
+    fn pull(&self) -> Pull {
         let squares = self.numbers.iter().map(|x| f64::from(*x).powi(2));
         let length = squares.sum::<f64>().sqrt();
         match length > 0.0 && length.is_finite() {
             #[expect(clippy::cast_possible_truncation, reason = "at most 1")]
-            true => self.numbers.map(|x| (f64::from(x) / length) as f32),
-            false => [0.0; SKETCH],
+            true => Pull {
+                direction: self.numbers.map(|x| (f64::from(x) / length) as f32),
+                length: length.ln(),
+            },
+            false => Pull::NONE,
         }
     }
 }
@@ -111,43 +141,59 @@ impl Screening {
     /// The signature of a loss that passed.
     pub(crate) fn signature(&self, loss: &Loss, scratch: &mut Scratch) -> Signature {
         let parts = self.judges();
-        Signature(
-            parts
-                .flat_map(|part| part.sketches(loss, scratch))
-                .collect(),
-        )
+        Signature(parts.flat_map(|part| part.pulls(loss, scratch)).collect())
     }
 }
 
 impl Screener {
-    /// A sketch for each branch and place.
-    fn sketches(&self, loss: &Loss, scratch: &mut Scratch) -> Vec<[f32; SKETCH]> {
+    /// A gradient in short for each branch and place.
+    fn pulls(&self, loss: &Loss, scratch: &mut Scratch) -> Vec<Pull> {
         let Ok(flat) = self.programs(loss) else {
-            return vec![[0.0; SKETCH]; PLACES.len() * self.branches.len()];
+            return vec![Pull::NONE; PLACES.len() * self.branches.len()];
         };
         let on_the_way = self.on_the_way.get_or_init(|| self.on_the_way());
-        let mut sketches = Vec::with_capacity(PLACES.len() * self.branches.len());
+        let mut pulls = Vec::with_capacity(PLACES.len() * self.branches.len());
         for (branch, (program, places)) in flat.programs.iter().zip(on_the_way).enumerate() {
-            let spec = &self.branches[branch];
-            for samples in places {
-                let mut sketch = Sketch::default();
-                for (sample, inputs) in self.samples.iter().zip(samples) {
-                    let stored = &sample.branches[branch];
-                    let (_, gradient) = gradient_at(program, spec, stored, inputs, scratch);
-                    sketch.add(gradient);
-                }
-                sketches.push(sketch.direction());
-            }
+            let mut of_branch = places
+                .each_ref()
+                .map(|samples| self.pull_at(branch, program, samples, scratch));
+            let first = of_branch[0].length;
+            of_branch.iter_mut().for_each(|pull| pull.length -= first);
+            pulls.extend(of_branch);
         }
-        sketches
+        pulls
+    }
+
+    /// Gradient of a branch over all samples with these inputs.
+    fn pull_at(
+        &self,
+        branch: usize,
+        program: &Program,
+        samples: &[Vec<Vec<f32>>],
+        scratch: &mut Scratch,
+    ) -> Pull {
+        let spec = &self.branches[branch];
+        let prediction = spec.prediction();
+        let mut sketch = Sketch::default();
+        for (sample, inputs) in self.samples.iter().zip(samples) {
+            let stored = &sample.branches[branch];
+            gradient_at(program, spec, stored, inputs, scratch);
+            let gradient = &mut scratch.gradients[prediction];
+            // It is empty where a loss does not depend on the prediction.
+            if spec.inputs[prediction].is_softmax() && !gradient.is_empty() {
+                softmax_channels_gradient(&inputs[prediction], gradient, stored.shape);
+            }
+            sketch.add(gradient);
+        }
+        sketch.pull()
     }
 
     fn on_the_way(&self) -> OnTheWay {
         let of_branch = |(branch, spec): (usize, &BranchSpec)| {
-            PLACES.map(|share| {
+            PLACES.each_ref().map(|place| {
                 let samples = self.samples.iter();
                 samples
-                    .map(|sample| towards_target(&sample.branches[branch], spec, share))
+                    .map(|sample| inputs_at(&sample.branches[branch], spec, place))
                     .collect()
             })
         };
@@ -178,5 +224,22 @@ mod tests {
         assert!((squares.distance(&opposite) - 2.0).abs() < 1e-5);
         let apart = squares.distance(&entropy);
         assert!(0.05 < apart && apart < 1.0, "{apart}");
+    }
+
+    #[test]
+    fn losses_whose_gradients_for_logits_are_the_same_are_the_same() {
+        let toy = Toy::new();
+        let screening = Screening::new(&toy, &Settings::default()).unwrap();
+        let mut scratch = Scratch::default();
+        let mut signature = |text: &str| {
+            let loss = parse_loss(&toy, text).unwrap();
+            screening.signature(&loss, &mut scratch)
+        };
+        let entropy = signature("-(y * log(yhat))");
+        let scaled = signature("square(1 + 1) * (1 + yhat - y * log(yhat))");
+        assert!(entropy.distance(&scaled) < 1e-5);
+        // The same direction at each place, other lengths.
+        let other = signature("yhat - y * log(yhat) * exp(mean_nhw(y * yhat))");
+        assert!(entropy.distance(&other) > 1e-4);
     }
 }
