@@ -10,6 +10,7 @@ use crate::error::SearchError;
 use crate::event::{Ended, Event, FinalStage};
 use crate::executor::{News, Workers, train_all};
 use crate::record::stored_loss;
+use crate::screening::{Scratch, Screening, Signature};
 use crate::seed::{final_seeds, finalist_seeds};
 use crate::settings::Settings;
 use crate::store::{CandidateRow, Recorder};
@@ -17,6 +18,9 @@ use crate::task::{EvaluationSet, Interrupt, Job, Schedule, Task};
 
 /// Pictures of each loss that the final comparison keeps.
 const PICTURES: usize = 4;
+
+/// Distance of signatures from which on two finalists are different losses (docs/results.md).
+const APART: f64 = 0.03;
 
 /// The surroundings of the full trainings.
 pub(crate) struct Finals<'a> {
@@ -36,12 +40,7 @@ impl Finals<'_> {
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Option<Vec<Comparison>>, SearchError> {
         let search = &self.settings.search;
-        let rows = best_found(search.final_losses, recorder)?;
-        let mut finalists = Vec::new();
-        for row in &rows {
-            let loss = stored_loss(self.task, recorder.store(), row)?;
-            finalists.push((format!("#{}", row.candidate.id), loss));
-        }
+        let finalists = self.finalists(recorder)?;
         if finalists.len() > 1 && search.finalist_seeds > 0 {
             let seeds = finalist_seeds(search.seed, search.finalist_seeds);
             let base = self.job(EvaluationSet::Search);
@@ -67,6 +66,52 @@ impl Finals<'_> {
         );
         let ended = self.train(FinalStage::Comparison, &wanted, recorder, on_event)?;
         Ok(ended.map(summarise))
+    }
+
+    /// The best losses by the scores that the search saw, of which no two train alike as long as there are others: full
+    /// training is to find out what the proxy cannot tell, and relatives differ by the noise of their scores.
+    fn finalists(&self, recorder: &Recorder) -> Result<Vec<(String, Loss)>, SearchError> {
+        let count = self.settings.search.final_losses;
+        let rows = best_found(usize::MAX, recorder)?;
+        if rows.len() <= count || count < 2 {
+            let rows = rows.iter().take(count);
+            return rows.map(|row| self.named(row, recorder)).collect();
+        }
+        let screening = Screening::new(self.task, self.settings)?;
+        let mut scratch = Scratch::default();
+        let mut apart: Vec<(String, Loss)> = Vec::new();
+        let mut signatures: Vec<Signature> = Vec::new();
+        let mut relatives = Vec::new();
+        for row in &rows {
+            if apart.len() == count {
+                break;
+            }
+            let named = self.named(row, recorder)?;
+            let signature = screening.signature(&named.1, &mut scratch);
+            match signatures
+                .iter()
+                .all(|other| signature.distance(other) >= APART)
+            {
+                true => {
+                    apart.push(named);
+                    signatures.push(signature);
+                }
+                false => relatives.push(named),
+            }
+        }
+        apart.extend(relatives);
+        apart.truncate(count);
+        Ok(apart)
+    }
+
+    /// A candidate's loss by its number.
+    fn named(
+        &self,
+        row: &CandidateRow,
+        recorder: &Recorder,
+    ) -> Result<(String, Loss), SearchError> {
+        let loss = stored_loss(self.task, recorder.store(), row)?;
+        Ok((format!("#{}", row.candidate.id), loss))
     }
 
     fn job(&self, set: EvaluationSet) -> Job {

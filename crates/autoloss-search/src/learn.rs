@@ -9,7 +9,7 @@ use crate::event::{Event, Fate, Origin};
 use crate::fidelity::{Pair, spearman};
 use crate::predictor::Predictor;
 use crate::record::stored_loss;
-use crate::screening::{Scratch, Screening};
+use crate::screening::{Scratch, Screening, Signature};
 use crate::store::{CandidateRow, Recorder, Store};
 use crate::task::{Task, parse_loss};
 
@@ -103,27 +103,85 @@ pub fn prediction_quality(
     task: &dyn Task,
     store: &Store,
 ) -> Result<Option<PredictionQuality>, SearchError> {
-    let settings = store.info()?.settings;
-    let screening = Screening::new(task, &settings)?;
-    let mut scratch = Scratch::default();
-    let mut predictor = Predictor::default();
-    let mut scores = Vec::new();
-    for row in trained(store)? {
-        let loss = stored_loss(task, store, &row)?;
-        let signature = Arc::new(screening.signature(&loss, &mut scratch));
-        let Some(score) = row.score else { continue };
-        predictor.add(row.candidate.id, signature, score, row.trainings as f64);
-        scores.push(score);
-    }
-    let Some(process) = predictor.fit(&[]).filter(|_| scores.len() >= FEWEST) else {
+    let (predictor, scores) = predictor_of(store, &mut Signer::new(task, store)?)?;
+    let Some(process) = predictor.fit(&[]) else {
         return Ok(None);
     };
     let predicted = process.leave_one_out(&predictor);
     // The newest ones, where there are more than predictions are made from.
-    let scores = &scores[scores.len() - predicted.len()..];
-    let pairs: Vec<Pair> = predicted.into_iter().zip(scores.iter().copied()).collect();
-    Ok(spearman(&pairs).map(|spearman| PredictionQuality {
+    let scores = scores[scores.len() - predicted.len()..].iter().copied();
+    let pairs: Vec<Pair> = predicted.into_iter().zip(scores).collect();
+    Ok(quality(&pairs))
+}
+
+/// Quality of the predictions of another run's scores that a run's trainings allow, as a search makes them that learns
+/// from it; `None` of fewer than eight trainings, or where all scores are equal.
+///
+/// # Errors
+/// If a run cannot be read or does not fit the task.
+pub fn prediction_quality_of(
+    task: &dyn Task,
+    store: &Store,
+    other: &Store,
+) -> Result<Option<PredictionQuality>, SearchError> {
+    let mut signer = Signer::new(task, store)?;
+    let (predictor, _) = predictor_of(store, &mut signer)?;
+    let Some(process) = predictor.fit(&[]) else {
+        return Ok(None);
+    };
+    let mut pairs = Vec::new();
+    for row in trained(other)? {
+        let signature = signer.signature(other, &row)?;
+        let score = row.score.map(|score| (process.mean(&signature), score));
+        pairs.extend(score);
+    }
+    Ok(quality(&pairs))
+}
+
+/// Computes the signatures of trained losses.
+struct Signer<'a> {
+    task: &'a dyn Task,
+    screening: Screening,
+    scratch: Scratch,
+}
+
+impl<'a> Signer<'a> {
+    /// With the samples of a run.
+    fn new(task: &'a dyn Task, store: &Store) -> Result<Self, SearchError> {
+        Ok(Self {
+            task,
+            screening: Screening::new(task, &store.info()?.settings)?,
+            scratch: Scratch::default(),
+        })
+    }
+
+    fn signature(&mut self, store: &Store, row: &CandidateRow) -> Result<Signature, SearchError> {
+        let loss = stored_loss(self.task, store, row)?;
+        Ok(self.screening.signature(&loss, &mut self.scratch))
+    }
+}
+
+/// A predictor that knows a run's trained losses, and their scores.
+fn predictor_of(
+    store: &Store,
+    signer: &mut Signer<'_>,
+) -> Result<(Predictor, Vec<f64>), SearchError> {
+    let mut predictor = Predictor::default();
+    let mut scores = Vec::new();
+    for row in trained(store)? {
+        let signature = Arc::new(signer.signature(store, &row)?);
+        let Some(score) = row.score else { continue };
+        predictor.add(row.candidate.id, signature, score, row.trainings as f64);
+        scores.push(score);
+    }
+    Ok((predictor, scores))
+}
+
+fn quality(pairs: &[Pair]) -> Option<PredictionQuality> {
+    let enough = pairs.len() >= FEWEST;
+    let spearman = enough.then(|| spearman(pairs)).flatten()?;
+    Some(PredictionQuality {
         spearman,
         losses: pairs.len(),
-    }))
+    })
 }

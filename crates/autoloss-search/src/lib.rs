@@ -120,7 +120,7 @@ pub use executor::{
     Ear, LastLines, News, PipedProcess, ProcessSettings, Processes, WORKER_VERSION, Worker,
     WorkerSettings, Workers, Workplace, hello, train, train_all,
 };
-pub use learn::{Earlier, PredictionQuality, prediction_quality};
+pub use learn::{Earlier, PredictionQuality, prediction_quality, prediction_quality_of};
 pub use mutation::{Mutation, mutate};
 pub use population::{Member, Population};
 pub use random::{MAX_NODES, Space};

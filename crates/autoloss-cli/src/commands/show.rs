@@ -1,11 +1,11 @@
 //! `autoloss show`: the results of a run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
-use autoloss_search::{PredictionQuality, Store, prediction_quality};
+use autoloss_search::{PredictionQuality, Store, prediction_quality, prediction_quality_of};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::output::{print, print_json};
@@ -24,6 +24,10 @@ pub(crate) struct Arguments {
     /// Tell, too, how well the scores of trained losses are predicted from each other; needs the task's data.
     #[arg(long)]
     prediction: bool,
+    /// Tell, too, how well the scores of another run are predicted from the trainings of this one, as `search
+    /// --learn-from` makes use of them; the losses of both have the same branches.
+    #[arg(long, value_name = "RUN")]
+    prediction_of: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -31,35 +35,80 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let store = Store::open(&arguments.dir)?;
-    if arguments.json {
-        let mut json = as_json(&store, arguments.top)?;
-        if arguments.prediction {
-            let quality = quality_of_prediction(&arguments.dir, &store)?;
-            json["prediction"] = match quality {
-                Some(PredictionQuality { spearman, losses }) => {
-                    json!({"spearman": spearman, "losses": losses})
-                }
-                None => serde_json::Value::Null,
-            };
+    let qualities = Qualities::of(arguments, &store)?;
+    match arguments.json {
+        true => {
+            let mut json = as_json(&store, arguments.top)?;
+            qualities.add_to(&mut json);
+            print_json(&json)
         }
-        return print_json(&json);
+        false => print(&(as_text(&store, arguments.top)? + &qualities.as_text())),
     }
-    let mut text = as_text(&store, arguments.top)?;
-    if arguments.prediction {
-        let quality = quality_of_prediction(&arguments.dir, &store)?;
-        text.push_str(&match quality {
-            Some(PredictionQuality { spearman, losses }) => format!(
-                "\nprediction of scores: Spearman's correlation {spearman:.2}, leaving one out of {losses} \
-                 trained losses\n"
-            ),
-            None => "\nprediction of scores: fewer than eight trained losses, or all alike\n".to_owned(),
-        });
-    }
-    print(&text)
 }
 
-/// Quality of the predictions of a run's scores from each other.
-fn quality_of_prediction(dir: &Path, store: &Store) -> Result<Option<PredictionQuality>> {
-    let config = Config::of_run(dir, &store.info()?)?;
-    Ok(prediction_quality(&*config.open_task()?, store)?)
+/// Qualities of predictions that are asked for.
+struct Qualities {
+    /// Of a run's scores from each other.
+    own: Option<Quality>,
+    /// Of another run's, and its folder.
+    other: Option<(PathBuf, Quality)>,
+}
+
+/// `None` where there is no order to tell.
+type Quality = Option<PredictionQuality>;
+
+impl Qualities {
+    fn of(arguments: &Arguments, store: &Store) -> Result<Self> {
+        let mut qualities = Self {
+            own: None,
+            other: None,
+        };
+        if !arguments.prediction && arguments.prediction_of.is_none() {
+            return Ok(qualities);
+        }
+        let task = Config::of_run(&arguments.dir, &store.info()?)?.open_task()?;
+        if arguments.prediction {
+            qualities.own = Some(prediction_quality(&*task, store)?);
+        }
+        if let Some(dir) = &arguments.prediction_of {
+            let quality = prediction_quality_of(&*task, store, &Store::open(dir)?)?;
+            qualities.other = Some((dir.clone(), quality));
+        }
+        Ok(qualities)
+    }
+
+    fn as_text(&self) -> String {
+        let mut text = String::new();
+        let none = "fewer than eight trained losses, or all alike";
+        if let Some(own) = self.own {
+            let found = own.map_or(none.to_owned(), |PredictionQuality { spearman, losses }| {
+                format!("Spearman's correlation {spearman:.2}, leaving one out of {losses} trained losses")
+            });
+            text.push_str(&format!("\nprediction of scores: {found}\n"));
+        }
+        if let Some((dir, other)) = &self.other {
+            let found = other.map_or(none.to_owned(), |PredictionQuality { spearman, losses }| {
+                format!("Spearman's correlation {spearman:.2} over {losses} trained losses")
+            });
+            text.push_str(&format!(
+                "\nprediction of the scores of {}: {found}\n",
+                dir.display()
+            ));
+        }
+        text
+    }
+
+    fn add_to(&self, json: &mut Value) {
+        let of = |quality: &Quality| {
+            quality.map(|PredictionQuality { spearman, losses }| {
+                json!({"spearman": spearman, "losses": losses})
+            })
+        };
+        if let Some(own) = &self.own {
+            json["prediction"] = of(own).into();
+        }
+        if let Some((_, other)) = &self.other {
+            json["prediction_of"] = of(other).into();
+        }
+    }
 }

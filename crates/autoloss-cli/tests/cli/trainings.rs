@@ -198,7 +198,7 @@ fn a_search_learns_from_an_earlier_one_and_leaders_are_trained_again() {
         );
         all
     };
-    dir.ok(&borrowed(&search("first", &["--evaluations", "11"])));
+    dir.ok(&borrowed(&search("first", &["--evaluations", "20"])));
     let shown = dir.ok(&["show", "first", "--prediction"]);
     assert!(shown.contains("leaders trained again"), "{shown}");
     assert!(shown.contains("prediction of scores: "), "{shown}");
@@ -213,6 +213,14 @@ fn a_search_learns_from_an_earlier_one_and_leaders_are_trained_again() {
     assert!(stderr(&output).contains("predictions begin with"));
     let learned = Store::open(&dir.path("second")).unwrap().learned().unwrap();
     assert!(learned.len() >= 5);
+    let told = dir.json(&["show", "second", "--prediction-of", "first", "--json"]);
+    assert_eq!(told["prediction_of"]["losses"], learned.len());
+    assert!(told["prediction"].is_null());
+    let told = dir.ok(&["show", "second", "--prediction-of", "first"]);
+    assert!(
+        told.contains("prediction of the scores of first: Spearman's correlation"),
+        "{told}"
+    );
 
     // An earlier run that says nothing of this task, and none at all.
     let other = [

@@ -141,6 +141,11 @@ impl Process {
         (mean, (1.0 - noise - explained).max(1e-12).sqrt())
     }
 
+    /// Expected score of a loss, in units of the known ones.
+    pub(crate) fn mean(&self, signature: &Signature) -> f64 {
+        self.predict(signature).0
+    }
+
     /// Expected improvement of a loss over the best so far.
     pub(crate) fn expected_improvement(&self, signature: &Signature) -> f64 {
         let (mean, deviation) = self.predict(signature);

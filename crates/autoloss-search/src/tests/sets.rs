@@ -164,6 +164,41 @@ fn the_loss_that_a_run_gives_is_chosen_by_full_training_on_the_search_set() {
 }
 
 #[test]
+fn finalists_are_no_relatives_of_each_other_as_long_as_there_are_others() {
+    let formulas = [
+        "-(y * log(yhat))",
+        "yhat - y * log(yhat)",
+        "square(yhat - y)",
+    ];
+    let finalists = |losses: &[&str]| {
+        let dir = TempDir::new().unwrap();
+        let mut settings = settings(losses.len() as u64);
+        settings.search.start = losses.iter().map(|loss| (*loss).to_owned()).collect();
+        settings.search.start_screened = false;
+        let mut recorder = create(dir.path(), &settings);
+        run(
+            &Toy::new(),
+            &mut recorder,
+            &Interrupt::default(),
+            &mut |_| {},
+        )
+        .unwrap();
+        assert_eq!(recorder.store().top(9).unwrap().len(), losses.len());
+        let finalists = recorder.store().finalists().unwrap().into_iter();
+        finalists.map(|c| c.formula).collect::<Vec<_>>()
+    };
+    let of_three = finalists(&formulas);
+    assert_eq!(of_three.len(), 2);
+    assert!(
+        of_three.iter().any(|f| f.contains("square")),
+        "{of_three:?}"
+    );
+    assert_eq!(finalists(&formulas[..2]).len(), 2);
+    let relatives = [formulas[0], formulas[1], "yhat + yhat - y * log(yhat)"];
+    assert_eq!(finalists(&relatives).len(), 2);
+}
+
+#[test]
 fn a_limit_of_time_that_holds_no_evaluation_is_refused_before_anything_is_trained() {
     struct Slow(Noting);
     impl Task for Slow {
