@@ -81,7 +81,7 @@ impl SegmentationSettings {
         .map_err(TaskSettingsError)?;
         common.check_data()?;
         let own = match self.name {
-            TaskName::Digits => Some(11),
+            name if name.is_embedded() => Some(11),
             TaskName::Cityscapes => Some(19),
             _ => None,
         };
