@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use autoloss_expr::Loss;
+
 use crate::error::SearchError;
 use crate::event::{Event, Fate, Origin};
 use crate::fidelity::{Pair, spearman};
@@ -118,24 +120,23 @@ pub fn prediction_quality(
 /// from it; `None` of fewer than eight trainings, or where all scores are equal.
 ///
 /// # Errors
-/// If a run cannot be read or does not fit the task.
+/// If the run cannot be read or does not fit the task.
 pub fn prediction_quality_of(
     task: &dyn Task,
     store: &Store,
-    other: &Store,
+    other: &Earlier,
 ) -> Result<Option<PredictionQuality>, SearchError> {
     let mut signer = Signer::new(task, store)?;
     let (predictor, _) = predictor_of(store, &mut signer)?;
     let Some(process) = predictor.fit(&[]) else {
         return Ok(None);
     };
-    let mut pairs = Vec::new();
-    for row in trained(other)? {
-        let signature = signer.signature(other, &row)?;
-        let score = row.score.map(|score| (process.mean(&signature), score));
-        pairs.extend(score);
-    }
-    Ok(quality(&pairs))
+    let known = other.losses.iter().filter_map(|(formula, score)| {
+        // A loss of another task was refused when the run was read.
+        let loss = parse_loss(task, formula).ok()?;
+        Some((process.mean(&signer.of(&loss)), *score))
+    });
+    Ok(quality(&known.collect::<Vec<Pair>>()))
 }
 
 /// Computes the signatures of trained losses.
@@ -155,9 +156,8 @@ impl<'a> Signer<'a> {
         })
     }
 
-    fn signature(&mut self, store: &Store, row: &CandidateRow) -> Result<Signature, SearchError> {
-        let loss = stored_loss(self.task, store, row)?;
-        Ok(self.screening.signature(&loss, &mut self.scratch))
+    fn of(&mut self, loss: &Loss) -> Signature {
+        self.screening.signature(loss, &mut self.scratch)
     }
 }
 
@@ -169,7 +169,8 @@ fn predictor_of(
     let mut predictor = Predictor::default();
     let mut scores = Vec::new();
     for row in trained(store)? {
-        let signature = Arc::new(signer.signature(store, &row)?);
+        let loss = stored_loss(signer.task, store, &row)?;
+        let signature = Arc::new(signer.of(&loss));
         let Some(score) = row.score else { continue };
         predictor.add(row.candidate.id, signature, score, row.trainings as f64);
         scores.push(score);

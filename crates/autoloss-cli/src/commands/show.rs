@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use autoloss_search::{PredictionQuality, Store, prediction_quality, prediction_quality_of};
+use autoloss_search::{
+    Earlier, PredictionQuality, Store, prediction_quality, prediction_quality_of,
+};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -71,7 +73,8 @@ impl Qualities {
             qualities.own = Some(prediction_quality(&*task, store)?);
         }
         if let Some(dir) = &arguments.prediction_of {
-            let quality = prediction_quality_of(&*task, store, &Store::open(dir)?)?;
+            let other = Earlier::of_run(dir, &*task)?;
+            let quality = prediction_quality_of(&*task, store, &other)?;
             qualities.other = Some((dir.clone(), quality));
         }
         Ok(qualities)
