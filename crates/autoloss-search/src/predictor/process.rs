@@ -6,10 +6,6 @@
 //! alike. k(x) = 1 / (1 + x) is the rational quadratic covariance with α = 1, as distances are halves of squares
 //! (Rasmussen and Williams 2006, equation 4.19). Scores of an earlier run have a correlation r with those of this
 //! one. The noise n of one training is divided by the number of trainings that a score is the mean of.
-//!
-//! The expected score of a loss unlike all known ones is estimated, too, by generalised least squares (Rasmussen and
-//! Williams 2006, section 2.7): most of the known ones are relatives of the best, and their plain mean would promise far too
-//! much of strange losses.
 
 use std::sync::Arc;
 
@@ -80,9 +76,7 @@ pub(crate) struct Process {
     /// Number of losses of an earlier run among them.
     earlier: usize,
     factor: Cholesky<f64, Dyn>,
-    /// Expected score of a loss unlike all known ones.
-    mean: f64,
-    /// The scores' differences from it divided by their covariance.
+    /// The scores divided by their covariance.
     weights: DVector<f64>,
     /// Highest expected score among the losses of this run; of an earlier one before there are any.
     best: f64,
@@ -138,7 +132,7 @@ impl Process {
             }
         });
         let covariance = DVector::from_iterator(self.signatures.len(), covariance);
-        let mean = self.mean + covariance.dot(&self.weights);
+        let mean = covariance.dot(&self.weights);
         let explained = self
             .factor
             .l_dirty()
@@ -160,8 +154,8 @@ impl Process {
         deviation * (gain * normal.cdf(gain) + normal.pdf(gain))
     }
 
-    /// The score of each loss of this run, predicted from all others and the mean of all. (Rasmussen and Williams
-    /// 2006, equation 5.12)
+    /// The score of each loss of this run, predicted from all others. (Rasmussen and Williams 2006,
+    /// equation 5.12)
     pub(crate) fn leave_one_out(&self, known: &Predictor) -> Vec<f64> {
         let inverse = self.factor.inverse();
         let targets = known.targets();
@@ -175,7 +169,6 @@ impl Process {
 struct Fitted {
     parameters: Parameters,
     factor: Cholesky<f64, Dyn>,
-    mean: f64,
     weights: DVector<f64>,
     /// Logarithm of how likely it makes the scores, up to a constant.
     likelihood: f64,
@@ -185,18 +178,13 @@ impl Fitted {
     /// The process with these parameters; `None` where it cannot be computed.
     fn new(known: &Predictor, parameters: Parameters, targets: &DVector<f64>) -> Option<Self> {
         let factor = Cholesky::new(covariances(known, &parameters))?;
-        let ones = DVector::from_element(targets.len(), 1.0);
-        let inverse = factor.solve(&ones);
-        let mean = inverse.dot(targets) / inverse.sum();
-        let differences = targets.add_scalar(-mean);
-        let weights = factor.solve(&differences);
+        let weights = factor.solve(targets);
         let diagonal = factor.l_dirty().diagonal();
         let logs: f64 = diagonal.iter().map(|d| d.ln()).sum();
         Some(Self {
-            likelihood: -0.5 * differences.dot(&weights) - logs,
+            likelihood: -0.5 * targets.dot(&weights) - logs,
             parameters,
             factor,
-            mean,
             weights,
         })
     }
@@ -207,7 +195,6 @@ impl Fitted {
             signatures: signatures.map(|known| known.signature.clone()).collect(),
             earlier: known.earlier,
             factor: self.factor,
-            mean: self.mean,
             weights: self.weights,
             best: f64::NEG_INFINITY,
             parameters: self.parameters,
@@ -275,8 +262,7 @@ mod tests {
         for (n, left_out) in process.leave_one_out(&known).into_iter().enumerate() {
             let factor = Cholesky::new(full.clone().remove_row(n).remove_column(n)).unwrap();
             let between = full.column(n).remove_row(n);
-            let others = targets.add_scalar(-process.mean).remove_row(n);
-            let predicted = process.mean + between.dot(&factor.solve(&others));
+            let predicted = between.dot(&factor.solve(&targets.clone().remove_row(n)));
             assert!((predicted - left_out).abs() < 1e-9, "{n}");
         }
     }
