@@ -71,9 +71,11 @@ impl Finals<'_> {
     /// The best losses by the scores that the search saw, of which no two train alike as long as there are others: full
     /// training is to find out what the proxy cannot tell, and relatives differ by the noise of their scores.
     fn finalists(&self, recorder: &Recorder) -> Result<Vec<(String, Loss)>, SearchError> {
-        let count = self.settings.search.final_losses;
+        let search = &self.settings.search;
+        let count = search.final_losses;
         let rows = best_found(usize::MAX, recorder)?;
-        if rows.len() <= count || count < 2 {
+        if rows.len() <= count || count < 2 || search.finalist_seeds == 0 {
+            // All of them, or the best one by the proxy goes on.
             let rows = rows.iter().take(count);
             return rows.map(|row| self.named(row, recorder)).collect();
         }

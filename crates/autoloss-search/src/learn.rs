@@ -4,14 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use autoloss_expr::Loss;
-
 use crate::error::SearchError;
 use crate::event::{Event, Fate, Origin};
 use crate::fidelity::{Pair, spearman};
 use crate::predictor::Predictor;
 use crate::record::stored_loss;
-use crate::screening::{Scratch, Screening, Signature};
+use crate::screening::{Scratch, Screening};
 use crate::store::{CandidateRow, Recorder, Store};
 use crate::task::{Task, parse_loss};
 
@@ -105,7 +103,8 @@ pub fn prediction_quality(
     task: &dyn Task,
     store: &Store,
 ) -> Result<Option<PredictionQuality>, SearchError> {
-    let (predictor, scores) = predictor_of(store, &mut Signer::new(task, store)?)?;
+    let screening = Screening::new(task, &store.info()?.settings)?;
+    let (predictor, scores) = predictor_of(task, store, &screening)?;
     let Some(process) = predictor.fit(&[]) else {
         return Ok(None);
     };
@@ -126,51 +125,35 @@ pub fn prediction_quality_of(
     store: &Store,
     other: &Earlier,
 ) -> Result<Option<PredictionQuality>, SearchError> {
-    let mut signer = Signer::new(task, store)?;
-    let (predictor, _) = predictor_of(store, &mut signer)?;
+    let screening = Screening::new(task, &store.info()?.settings)?;
+    let (predictor, _) = predictor_of(task, store, &screening)?;
     let Some(process) = predictor.fit(&[]) else {
         return Ok(None);
     };
+    let mut scratch = Scratch::default();
     let known = other.losses.iter().filter_map(|(formula, score)| {
         // A loss of another task was refused when the run was read.
         let loss = parse_loss(task, formula).ok()?;
-        Some((process.mean(&signer.of(&loss)), *score))
+        Some((
+            process.mean(&screening.signature(&loss, &mut scratch)),
+            *score,
+        ))
     });
     Ok(quality(&known.collect::<Vec<Pair>>()))
 }
 
-/// Computes the signatures of trained losses.
-struct Signer<'a> {
-    task: &'a dyn Task,
-    screening: Screening,
-    scratch: Scratch,
-}
-
-impl<'a> Signer<'a> {
-    /// With the samples of a run.
-    fn new(task: &'a dyn Task, store: &Store) -> Result<Self, SearchError> {
-        Ok(Self {
-            task,
-            screening: Screening::new(task, &store.info()?.settings)?,
-            scratch: Scratch::default(),
-        })
-    }
-
-    fn of(&mut self, loss: &Loss) -> Signature {
-        self.screening.signature(loss, &mut self.scratch)
-    }
-}
-
 /// A predictor that knows a run's trained losses, and their scores.
 fn predictor_of(
+    task: &dyn Task,
     store: &Store,
-    signer: &mut Signer<'_>,
+    screening: &Screening,
 ) -> Result<(Predictor, Vec<f64>), SearchError> {
+    let mut scratch = Scratch::default();
     let mut predictor = Predictor::default();
     let mut scores = Vec::new();
     for row in trained(store)? {
-        let loss = stored_loss(signer.task, store, &row)?;
-        let signature = Arc::new(signer.of(&loss));
+        let loss = stored_loss(task, store, &row)?;
+        let signature = Arc::new(screening.signature(&loss, &mut scratch));
         let Some(score) = row.score else { continue };
         predictor.add(row.candidate.id, signature, score, row.trainings as f64);
         scores.push(score);

@@ -203,7 +203,7 @@ impl Fitted {
             true => &process.signatures[known.earlier..],
             false => &process.signatures[..],
         };
-        let means = own.iter().map(|signature| process.predict(signature).0);
+        let means = own.iter().map(|signature| process.mean(signature));
         process.best = means.fold(f64::NEG_INFINITY, f64::max);
         process
     }

@@ -207,15 +207,15 @@ mod tests {
     use crate::toy::Toy;
     use crate::{Scratch, Screening, parse_loss};
 
-    #[test]
-    fn losses_that_pull_alike_are_near() {
+    fn signature(text: &str) -> super::Signature {
         let toy = Toy::new();
         let screening = Screening::new(&toy, &Settings::default()).unwrap();
-        let mut scratch = Scratch::default();
-        let mut signature = |text: &str| {
-            let loss = parse_loss(&toy, text).unwrap();
-            screening.signature(&loss, &mut scratch)
-        };
+        let loss = parse_loss(&toy, text).unwrap();
+        screening.signature(&loss, &mut Scratch::default())
+    }
+
+    #[test]
+    fn losses_that_pull_alike_are_near() {
         let squares = signature("square(yhat - y)");
         let twice = signature("square(y - yhat) + square(y - yhat)");
         let opposite = signature("-square(yhat - y)");
@@ -228,13 +228,6 @@ mod tests {
 
     #[test]
     fn losses_whose_gradients_for_logits_are_the_same_are_the_same() {
-        let toy = Toy::new();
-        let screening = Screening::new(&toy, &Settings::default()).unwrap();
-        let mut scratch = Scratch::default();
-        let mut signature = |text: &str| {
-            let loss = parse_loss(&toy, text).unwrap();
-            screening.signature(&loss, &mut scratch)
-        };
         let entropy = signature("-(y * log(yhat))");
         let scaled = signature("square(1 + 1) * (1 + yhat - y * log(yhat))");
         assert!(entropy.distance(&scaled) < 1e-5);
