@@ -1,6 +1,7 @@
 //! Comparison of two trees by loss value and gradients on made-up fields.
 
 use crate::exact::Exact;
+use crate::operator::EPSILON;
 use crate::program::Program;
 use crate::shape::Shape;
 use crate::tree::Tree;
@@ -10,6 +11,21 @@ const TOLERANCE: f64 = 2e-6;
 
 /// Differences below are rounding.
 const ROUNDING: f64 = 1e-11;
+
+/// The same for the gradient of a value v at an element x, relative to |v / x|: where v / x and -v / x cancel, as in
+/// `yhat / yhat`, a rounding error of their size is left.
+const ROUNDING_OF_QUOTIENTS: f64 = 8.0 * f64::EPSILON;
+
+/// The input nearby: moved by twice the rounding of a constant and by the epsilon of protected operators. Two trees
+/// may differ by the effect of such a move, which is large near a pole, as of `1 / (yhat - erf(1))` and
+/// `1 / (yhat - 0.8427008)`, and where terms cancel. 0 stays, where protections are to be the same.
+fn nearby(x: f64) -> f64 {
+    if x == 0.0 {
+        x
+    } else {
+        x * (1.0 + 1e-6) + EPSILON
+    }
+}
 
 /// Shapes of the fields.
 const SHAPES: [Shape; 3] = [
@@ -39,31 +55,87 @@ struct At {
 }
 
 impl At {
+    /// Computes a tree on fields, one an input. None if it is no loss of the inputs.
+    fn of(tree: &Tree, inputs: &[String], shape: Shape, fields: &[Vec<f64>]) -> Option<Self> {
+        let named: Vec<(&str, bool)> = inputs.iter().map(|name| (name.as_str(), true)).collect();
+        let program = Program::new(tree, &named).ok()?;
+        let mut exact = Exact::new(&program, shape);
+        let value = exact.descend(fields);
+        let gradient = |input| match exact.gradient(input) {
+            Some(gradient) => gradient.to_vec(),
+            None => vec![0.0; shape.len()],
+        };
+        Some(Self {
+            value,
+            gradients: (0..inputs.len()).map(gradient).collect(),
+        })
+    }
+
     fn is_finite(&self) -> bool {
         self.value.is_finite() && self.gradients.iter().flatten().all(|g| g.is_finite())
     }
 
-    /// Whether another value and its gradients agree, gradients relative to the largest element of each. Numbers that
-    /// are not finite must be so in both.
-    fn agrees(&self, other: &Self, tolerance: f64) -> bool {
-        let close = |a: f64, b: f64, scale: f64| match a.is_finite() {
-            true => (a - b).abs() <= tolerance * scale + ROUNDING,
-            false => !b.is_finite(),
-        };
-        let mut gradients = self.gradients.iter().zip(&other.gradients);
-        close(self.value, other.value, self.value.abs())
-            && gradients.all(|(mine, others)| {
-                let finite = mine.iter().filter(|g| g.is_finite());
-                let scale = finite.fold(0.0_f64, |m, g| m.max(g.abs()));
-                mine.iter().zip(others).all(|(a, b)| close(*a, *b, scale))
-            })
+    /// The value and all gradients, each number with the size that its errors are relative to.
+    fn numbers(&self) -> impl Iterator<Item = (f64, f64)> {
+        let gradients = self.gradients.iter().flat_map(|gradient| {
+            let finite = gradient.iter().filter(|g| g.is_finite());
+            let size = finite.fold(0.0_f64, |m, g| m.max(g.abs()));
+            gradient.iter().map(move |g| (*g, size))
+        });
+        std::iter::once((self.value, self.value.abs())).chain(gradients)
     }
 }
 
-/// Made-up fields, with value and gradients of the original tree on them.
+/// Made-up fields, one an input, with value and gradients of the original tree on them.
+struct Sample {
+    shape: Shape,
+    fields: Vec<Vec<f64>>,
+    at: At,
+    /// Difference from each number of `at` that is allowed on top of the relative one: rounding, and the largest
+    /// difference on fields nearby.
+    slack: Vec<f64>,
+}
+
+impl Sample {
+    fn of(tree: &Tree, inputs: &[String], shape: Shape, fields: Vec<Vec<f64>>) -> Option<Self> {
+        let at = At::of(tree, inputs, shape, &fields)?;
+        let elements = fields.iter().flatten();
+        let quotients = ROUNDING_OF_QUOTIENTS * at.value.abs().max(1.0);
+        let rounding = elements.map(|x| ROUNDING.max(quotients / x.abs()));
+        let mut slack: Vec<f64> = std::iter::once(ROUNDING).chain(rounding).collect();
+        for input in 0..inputs.len() {
+            let mut moved = fields.clone();
+            moved[input].iter_mut().for_each(|x| *x = nearby(*x));
+            let other = At::of(tree, inputs, shape, &moved)?;
+            for ((slack, (a, _)), (b, _)) in slack.iter_mut().zip(at.numbers()).zip(other.numbers())
+            {
+                // The maximum with a number that is none is the other one.
+                *slack = f64::max(*slack, (a - b).abs());
+            }
+        }
+        Some(Self {
+            shape,
+            fields,
+            at,
+            slack,
+        })
+    }
+
+    /// Whether the value and gradients of another tree agree, gradients relative to the largest element of each.
+    /// Numbers that are not finite must be so in both.
+    fn agrees(&self, other: &At, tolerance: f64) -> bool {
+        let mut numbers = self.at.numbers().zip(other.numbers()).zip(&self.slack);
+        numbers.all(|(((a, size), (b, _)), slack)| match a.is_finite() {
+            true => (a - b).abs() <= tolerance * size + slack,
+            false => !b.is_finite(),
+        })
+    }
+}
+
+/// Made-up fields of several kinds and shapes, with value and gradients of the original tree on them.
 pub(super) struct Samples {
     inputs: Vec<String>,
-    samples: Vec<(Shape, Vec<Vec<f64>>, At)>,
+    samples: Vec<Sample>,
 }
 
 impl Samples {
@@ -76,9 +148,7 @@ impl Samples {
             for shape in SHAPES {
                 let field = |name: &String| kind.field(name, shape, &mut numbers);
                 let fields: Vec<Vec<f64>> = inputs.iter().map(field).collect();
-                if let Some(at) = at(tree, &inputs, shape, &fields) {
-                    samples.push((shape, fields, at));
-                }
+                samples.extend(Sample::of(tree, &inputs, shape, fields));
             }
         }
         Self { inputs, samples }
@@ -86,7 +156,7 @@ impl Samples {
 
     /// Whether the original is finite on some of the fields, without which agreement means nothing.
     pub(super) fn tell(&self) -> bool {
-        self.samples.iter().any(|(_, _, at)| at.is_finite())
+        self.samples.iter().any(|sample| sample.at.is_finite())
     }
 
     /// Whether a tree agrees with the original on all fields.
@@ -96,26 +166,11 @@ impl Samples {
 
     /// Whether a tree agrees with the original on all fields within a tolerance.
     pub(super) fn agree_within(&self, tree: &Tree, tolerance: f64) -> bool {
-        self.samples.iter().all(|(shape, fields, want)| {
-            at(tree, &self.inputs, *shape, fields).is_some_and(|got| want.agrees(&got, tolerance))
+        self.samples.iter().all(|sample| {
+            At::of(tree, &self.inputs, sample.shape, &sample.fields)
+                .is_some_and(|other| sample.agrees(&other, tolerance))
         })
     }
-}
-
-/// Value and gradients of a tree on fields, one an input.
-fn at(tree: &Tree, inputs: &[String], shape: Shape, fields: &[Vec<f64>]) -> Option<At> {
-    let named: Vec<(&str, bool)> = inputs.iter().map(|name| (name.as_str(), true)).collect();
-    let program = Program::new(tree, &named).ok()?;
-    let mut exact = Exact::new(&program, shape);
-    let value = exact.descend(fields);
-    let gradient = |input| match exact.gradient(input) {
-        Some(gradient) => gradient.to_vec(),
-        None => vec![0.0; shape.len()],
-    };
-    Some(At {
-        value,
-        gradients: (0..inputs.len()).map(gradient).collect(),
-    })
 }
 
 impl Kind {
