@@ -16,16 +16,11 @@ const ROUNDING: f64 = 1e-11;
 /// `yhat / yhat`, a rounding error of their size is left.
 const ROUNDING_OF_QUOTIENTS: f64 = 8.0 * f64::EPSILON;
 
-/// The input nearby: moved by twice the rounding of a constant and by the epsilon of protected operators. Two trees
-/// may differ by the effect of such a move, which is large near a pole, as of `1 / (yhat - erf(1))` and
-/// `1 / (yhat - 0.8427008)`, and where terms cancel. 0 stays, where protections are to be the same.
-fn nearby(x: f64) -> f64 {
-    if x == 0.0 {
-        x
-    } else {
-        x * (1.0 + 1e-6) + EPSILON
-    }
-}
+/// Epsilons by which two trees may differ at a place: their operators add one each.
+const EPSILONS: f64 = 4.0;
+
+/// Largest relative change of a constant that is rounded to seven digits.
+const ROUNDED: f64 = 5e-7;
 
 /// Shapes of the fields.
 const SHAPES: [Shape; 3] = [
@@ -91,8 +86,8 @@ struct Sample {
     shape: Shape,
     fields: Vec<Vec<f64>>,
     at: At,
-    /// Difference from each number of `at` that is allowed on top of the relative one: rounding, and the largest
-    /// difference on fields nearby.
+    /// Difference from each number of `at` that is allowed on top of the relative one: rounding, and the effect of
+    /// some epsilons, which is large near a pole.
     slack: Vec<f64>,
 }
 
@@ -101,17 +96,17 @@ impl Sample {
         let at = At::of(tree, inputs, shape, &fields)?;
         let elements = fields.iter().flatten();
         let quotients = ROUNDING_OF_QUOTIENTS * at.value.abs().max(1.0);
-        let rounding = elements.map(|x| ROUNDING.max(quotients / x.abs()));
+        let rounding = elements.map(|x| match *x == 0.0 {
+            true => ROUNDING,
+            false => ROUNDING.max(quotients / x.abs()),
+        });
         let mut slack: Vec<f64> = std::iter::once(ROUNDING).chain(rounding).collect();
         for input in 0..inputs.len() {
             let mut moved = fields.clone();
-            moved[input].iter_mut().for_each(|x| *x = nearby(*x));
-            let other = At::of(tree, inputs, shape, &moved)?;
-            for ((slack, (a, _)), (b, _)) in slack.iter_mut().zip(at.numbers()).zip(other.numbers())
-            {
-                // The maximum with a number that is none is the other one.
-                *slack = f64::max(*slack, (a - b).abs());
-            }
+            // Trees have to agree on the protection of 0 itself.
+            let nonzero = moved[input].iter_mut().filter(|x| **x != 0.0);
+            nonzero.for_each(|x| *x += EPSILONS * EPSILON);
+            widen(&mut slack, &at, &At::of(tree, inputs, shape, &moved)?);
         }
         Some(Self {
             shape,
@@ -121,14 +116,45 @@ impl Sample {
         })
     }
 
-    /// Whether the value and gradients of another tree agree, gradients relative to the largest element of each.
-    /// Numbers that are not finite must be so in both.
-    fn agrees(&self, other: &At, tolerance: f64) -> bool {
-        let mut numbers = self.at.numbers().zip(other.numbers()).zip(&self.slack);
-        numbers.all(|(((a, size), (b, _)), slack)| match a.is_finite() {
-            true => (a - b).abs() <= tolerance * size + slack,
-            false => !b.is_finite(),
-        })
+    /// Whether the value and gradients of another tree agree, gradients relative to the largest element of each, but
+    /// for the effect of its rounded constants. Numbers that are not finite must be so in both.
+    fn agrees(&self, inputs: &[String], tree: &Tree, tolerance: f64) -> Option<bool> {
+        let at = |tree| At::of(tree, inputs, self.shape, &self.fields);
+        let (other, moved) = (at(tree)?, at(&with_moved_constants(tree))?);
+        let mut slack = vec![0.0; self.slack.len()];
+        widen(&mut slack, &other, &moved);
+        let slack = self.slack.iter().zip(&slack).map(|(a, b)| a + b);
+        let mut numbers = self.at.numbers().zip(other.numbers()).zip(slack);
+        Some(
+            numbers.all(|(((a, size), (b, _)), slack)| match a.is_finite() {
+                true => (a - b).abs() <= tolerance * size + slack,
+                false => !b.is_finite(),
+            }),
+        )
+    }
+}
+
+/// Raises allowed differences to those between two results, where these are finite.
+fn widen(slack: &mut [f64], one: &At, other: &At) {
+    let differences = one
+        .numbers()
+        .zip(other.numbers())
+        .map(|((a, _), (b, _))| (a - b).abs());
+    for (slack, difference) in slack.iter_mut().zip(differences) {
+        // The maximum with a number that is none is the other one.
+        *slack = slack.max(difference);
+    }
+}
+
+/// The tree with constants that differ by as much as rounding can change them; whole numbers are exact.
+fn with_moved_constants(tree: &Tree) -> Tree {
+    match tree {
+        Tree::Constant(c) if c.fract() != 0.0 => Tree::Constant(c * (1.0 + ROUNDED)),
+        Tree::Apply(operator, operands) => Tree::apply(
+            *operator,
+            operands.iter().map(with_moved_constants).collect(),
+        ),
+        Tree::Constant(_) | Tree::Input(_) | Tree::Native(_) => tree.clone(),
     }
 }
 
@@ -166,10 +192,10 @@ impl Samples {
 
     /// Whether a tree agrees with the original on all fields within a tolerance.
     pub(super) fn agree_within(&self, tree: &Tree, tolerance: f64) -> bool {
-        self.samples.iter().all(|sample| {
-            At::of(tree, &self.inputs, sample.shape, &sample.fields)
-                .is_some_and(|other| sample.agrees(&other, tolerance))
-        })
+        let agrees = |sample: &Sample| sample.agrees(&self.inputs, tree, tolerance);
+        self.samples
+            .iter()
+            .all(|sample| agrees(sample) == Some(true))
     }
 }
 

@@ -81,6 +81,7 @@ impl SearchSettings {
             ("search.crossover", self.crossover),
             ("search.constants", self.constants),
             ("search.tuning", self.tuning),
+            ("search.local_search", self.local_search),
         ] {
             check((0.0..=1.0).contains(&value), key, value, SHARE)?;
         }

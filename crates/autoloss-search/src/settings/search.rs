@@ -85,6 +85,7 @@ pub struct SearchSettings {
     pub operators: Vec<String>,
     pub patience: usize,
     pub choices: usize,
+    pub local_search: f64,
     pub max_draws: u64,
     pub policy_samples: usize,
     pub equivalence: bool,
@@ -107,6 +108,23 @@ impl SearchSettings {
         match self.final_losses {
             0 => Self::default().final_losses,
             n => n,
+        }
+    }
+
+    /// Whether candidates to choose from come from a local search.
+    pub(crate) fn searches_locally(&self) -> bool {
+        self.choices_from_trained() < self.choices
+    }
+
+    /// Number of candidates to choose from that come from trained losses or are random; the others come from a local
+    /// search.
+    pub(crate) fn choices_from_trained(&self) -> usize {
+        match self.strategy {
+            Strategy::Evolution | Strategy::Cse => {
+                (self.choices as f64 * (1.0 - self.local_search)).ceil() as usize
+            }
+            // All candidates are random.
+            Strategy::Random | Strategy::Asl => self.choices,
         }
     }
 

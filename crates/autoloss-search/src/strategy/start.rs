@@ -18,6 +18,13 @@ pub(crate) enum Start {
         /// A second member for crossover, where there is any.
         mate: Option<Box<Member>>,
     },
+    /// Mutations of a candidate are drawn that is not trained, until one passes screening.
+    Found {
+        /// The candidate's loss.
+        loss: Loss,
+        /// Number of the trained loss that it descends from; `None` for a random loss.
+        ancestor: Option<u64>,
+    },
     /// This loss, of that origin, is evaluated as it is.
     Loss(Loss, Origin),
     /// This loss is screened, then fresh random ones until one passes.

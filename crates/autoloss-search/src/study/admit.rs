@@ -64,7 +64,11 @@ impl Study {
                 self.rejected(Rejected::new(contender.candidate, Fate::Equivalent, reason));
                 self.considered(finder);
             }
-            None => self.finders.push_front(finder.sign(contender)),
+            None => {
+                let lacks_prediction = self.search.searches_locally() && !finder.round.predicts();
+                let prospects = lacks_prediction.then(|| self.prospects());
+                self.finders.push_front(finder.sign(contender, prospects));
+            }
         }
     }
 
@@ -76,22 +80,28 @@ impl Study {
     }
 
     fn choose(&mut self, finder: Finder) {
+        let prospects = self.prospects();
+        self.finders.push_front(finder.choose(prospects));
+    }
+
+    /// The scores to choose by.
+    fn prospects(&self) -> Prospects {
         let running = self.running.values();
         let signatures = running.filter_map(|running| match &running.subject {
             Subject::Reference(..) | Subject::Leader(_) => None,
             Subject::Candidate(contender) => contender.signature.clone(),
         });
-        let prospects = Prospects {
+        Prospects {
             predictor: self.predictor.clone(),
             in_training: signatures.collect(),
-        };
-        self.finders.push_front(finder.choose(prospects));
+        }
     }
 
     fn another_parent(&mut self, mut finder: Finder) {
-        finder
-            .proposal
-            .begin_again(&mut *self.sampler, &self.search);
+        let Finder {
+            proposal, round, ..
+        } = &mut finder;
+        proposal.begin_again(round, &mut *self.sampler, &self.search);
         self.finders.push_front(finder);
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Contender {
     pub(crate) loss: Loss,
     /// Its signature, where scores are predicted.
     pub(crate) signature: Option<Arc<Signature>>,
+    /// Its expected improvement, as the local search of its round counts it.
+    pub(crate) promise: f64,
     /// State of its screening, where that is not at its end.
     pub(crate) open: Option<Box<Open>>,
 }
@@ -24,6 +26,7 @@ impl Contender {
             candidate,
             loss,
             signature: None,
+            promise: 0.0,
             open: None,
         }
     }

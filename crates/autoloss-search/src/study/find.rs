@@ -33,7 +33,7 @@ enum Work {
     /// Draws until a candidate passes.
     Draw,
     /// Computes the signature of a candidate that is new.
-    Sign(Box<Contender>),
+    Sign(Box<Contender>, Option<Prospects>),
     /// Chooses one of the round.
     Choose(Prospects),
 }
@@ -104,9 +104,10 @@ impl Finder {
         }
     }
 
-    /// The signature of a candidate comes next.
-    pub(crate) fn sign(mut self, contender: Box<Contender>) -> Self {
-        self.work = Work::Sign(contender);
+    /// The signature of a candidate comes next, after the prediction that the local search goes by, where scores
+    /// for one are given.
+    pub(crate) fn sign(mut self, contender: Box<Contender>, prospects: Option<Prospects>) -> Self {
+        self.work = Work::Sign(contender, prospects);
         self
     }
 
@@ -120,7 +121,7 @@ impl Finder {
     pub(crate) fn span(&self) -> Span {
         let part = match &self.work {
             Work::Draw => "draw",
-            Work::Sign(_) => "sign",
+            Work::Sign(..) => "sign",
             Work::Choose(_) => "choose",
         };
         tracing::debug_span!(
@@ -142,8 +143,12 @@ impl Finder {
         let mut rejected = Vec::new();
         let step = match std::mem::replace(&mut self.work, Work::Draw) {
             Work::Draw => self.draw_until_found(context, scratch, interrupt, &mut rejected),
-            Work::Sign(mut contender) => {
+            Work::Sign(mut contender, prospects) => {
+                if let Some(prospects) = prospects {
+                    self.round.predict(&prospects);
+                }
                 let signature = context.screening.signature(&contender.loss, scratch);
+                contender.promise = self.round.promise(&signature);
                 contender.signature = Some(Arc::new(signature));
                 Step::Signed(contender)
             }

@@ -34,6 +34,7 @@ pub use rungs::Decision;
 pub use trial::{ATTEMPTS, Failure, Told, Trained, Trial, TrialId, TrialOutcome};
 
 use self::budget::Budget;
+use self::choose::Round;
 use self::contender::Contender;
 use self::ledger::Ledger;
 use self::proposal::Proposal;
@@ -285,7 +286,7 @@ impl Study {
             && !proposal.is_given()
             && !proposal.is_settled();
         if chooses {
-            proposal.begin_again(&mut *self.sampler, &self.search);
+            proposal.begin_again(&Round::default(), &mut *self.sampler, &self.search);
         }
         Finder::new(proposal, worker, chooses)
     }

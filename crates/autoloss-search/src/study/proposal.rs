@@ -7,6 +7,7 @@ use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::choose::Round;
 use crate::crossover::cross;
 use crate::event::Origin;
 use crate::mutation::{Mutation, mutate, scaled};
@@ -75,15 +76,28 @@ impl Proposal {
         }
     }
 
-    /// Begins once more, for a further candidate, with a parent of its own. Its kind is drawn here and not
+    /// Begins once more, for a further candidate, with a parent of its own: one of the candidates found, where it is
+    /// the turn of the local search, else a trained loss or none. Its kind is drawn here and not
     /// for each offspring: mutations of a good parent pass so much more often than fresh random losses that
     /// hardly any of those would be among several. (ours)
-    pub(crate) fn begin_again(&mut self, sampler: &mut dyn Sampler, settings: &SearchSettings) {
+    pub(crate) fn begin_again(
+        &mut self,
+        round: &Round,
+        sampler: &mut dyn Sampler,
+        settings: &SearchSettings,
+    ) {
         if !self.tuned.is_empty() {
             return;
         }
-        self.start = sampler.start(self.number, &mut self.rng);
         self.draft.clear();
+        if let Some(found) = round.parent(settings, &mut self.rng) {
+            self.start = Start::Found {
+                loss: found.loss.clone(),
+                ancestor: found.candidate.parent,
+            };
+            return;
+        }
+        self.start = sampler.start(self.number, &mut self.rng);
         self.restart = Some(self.rng.random_bool(settings.restart));
     }
 
@@ -101,6 +115,15 @@ impl Proposal {
             return offspring;
         }
         let rng = &mut self.rng;
+        if let Start::Found { loss, ancestor } = &self.start
+            && let Some((loss, mutation)) = mutate(loss, space, rng)
+        {
+            return Offspring {
+                loss,
+                origin: Origin::Mutation(mutation),
+                parent: *ancestor,
+            };
+        }
         if let Some(parent) = self.tuned.choose(rng) {
             return Offspring {
                 loss: scaled(&parent.loss, space, rng),
@@ -109,7 +132,7 @@ impl Proposal {
             };
         }
         let (parent, mate) = match &self.start {
-            Start::Random | Start::Given(_) => (None, None),
+            Start::Random | Start::Given(_) | Start::Found { .. } => (None, None),
             Start::Parent { parent, mate } => (Some(parent), mate.as_ref()),
             Start::Loss(loss, origin) => {
                 return Offspring {
@@ -284,7 +307,7 @@ mod tests {
         for _ in 0..2000 {
             let mut proposal = proposer.propose();
             if choices > 1 && !proposal.is_copy() {
-                proposal.begin_again(&mut *proposer.sampler, &settings);
+                proposal.begin_again(&Round::default(), &mut *proposer.sampler, &settings);
             }
             counts[match proposal.draw(&space, &settings).origin {
                 Origin::Copy => 0,

@@ -224,6 +224,29 @@ fn of_several_candidates_one_is_trained() {
 }
 
 #[test]
+fn the_local_search_mutates_candidates_that_are_not_trained() {
+    let dir = TempDir::new().unwrap();
+    for share in [0.0, 0.6, 1.0] {
+        let mut settings = settings(25);
+        settings.search.depth = 2;
+        settings.search.choices = 10;
+        settings.search.local_search = share;
+        // All others are random.
+        (settings.search.copy, settings.search.restart) = (0.0, 1.0);
+        let dir = dir.path().join(share.to_string());
+        whole(&Toy::new(), &settings, &dir);
+        let rows = contents(&dir).0;
+        let mutated = |row: &&CandidateRow| matches!(row.candidate.origin, Origin::Mutation(_));
+        let mutated: Vec<&CandidateRow> = rows.iter().filter(mutated).collect();
+        assert_eq!(mutated.is_empty(), share == 0.0, "{share}");
+        // They descend from random losses.
+        assert!(mutated.iter().all(|row| row.candidate.parent.is_none()));
+        let trained = mutated.iter().filter(|row| row.fate == Fate::Scored);
+        assert_eq!(trained.count() == 0, share == 0.0, "{share}");
+    }
+}
+
+#[test]
 fn copies_and_restarts_have_their_shares_whether_there_is_a_choice_or_not() {
     let dir = TempDir::new().unwrap();
     let strategies = [Strategy::Evolution, Strategy::Random];
@@ -238,6 +261,7 @@ fn copies_and_restarts_have_their_shares_whether_there_is_a_choice_or_not() {
             settings.search.max_draws = 300;
             settings.search.strategy = strategy;
             settings.search.choices = choices;
+            settings.search.local_search = 0.0;
             (settings.search.copy, settings.search.restart) = (copy, restart);
             let dir = dir.path().join(format!("{number}-{choices}"));
             let (report, _) = whole(&Toy::new(), &settings, &dir);

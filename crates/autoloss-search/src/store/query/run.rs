@@ -201,6 +201,10 @@ fn with_older_meaning(text: &str) -> String {
     if let Some(search) = table.get_mut("search").and_then(toml::Value::as_table_mut) {
         // Before there was a choice, the first candidate that passed was trained.
         search.entry("choices").or_insert(toml::Value::Integer(1));
+        // Mutations were of trained losses alone.
+        search
+            .entry("local_search")
+            .or_insert(toml::Value::Float(0.0));
         // There never was one among the losses of a policy.
         if search.get("strategy").and_then(toml::Value::as_str) == Some("asl") {
             search.insert("choices".to_owned(), toml::Value::Integer(1));
