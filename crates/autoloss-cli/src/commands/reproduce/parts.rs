@@ -63,6 +63,11 @@ const ARMS: &[Arm] = &[
     arm("random", "random search", &["search.strategy=random"]),
     arm("unpredicted", "without predictions", &["search.choices=1"]),
     arm(
+        "unsearched",
+        "without the local search among the choices",
+        &["search.local_search=0"],
+    ),
+    arm(
         "unending",
         "in a single climb, without end",
         &["search.patience=0"],
