@@ -30,7 +30,8 @@ const DIGITS: usize = 7;
 const SMALLEST: f64 = 1e-9;
 
 impl Tree {
-    /// The shortest tree found whose loss value and gradients agree with those of this tree within 1e-5.
+    /// The shortest tree found whose loss value and gradients agree with those of this tree within 1e-5, but for the
+    /// effect of constants rounded to seven digits and of a few of the operators' epsilons next to a pole.
     ///
     /// ```
     /// # use autoloss_expr::Tree;

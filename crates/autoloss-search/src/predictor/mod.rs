@@ -110,6 +110,28 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_the_losses_predicts_as_if_there_were_no_others() {
+        let both = |x: f64| {
+            let direction = |x: f64| [x.cos() as f32, x.sin() as f32];
+            let (one, other) = (direction(x), direction(3.0 * x));
+            Arc::new(Signature::of_directions(&[&one, &other]))
+        };
+        let earlier = || (0..3).map(|n| (both(0.1 + f64::from(n)), f64::from(n)));
+        let (mut all, mut odd) = (Predictor::after(earlier()), Predictor::after(earlier()));
+        for n in 0..12_u32 {
+            let (signature, score) = (both(f64::from(n) / 12.0), f64::from(n % 5));
+            if n % 2 == 1 {
+                odd.add(n.into(), signature.clone(), score, 1.0);
+            }
+            all.add(n.into(), signature, score, 1.0);
+        }
+        let part = all.only(|id| id % 2 == 1);
+        assert_eq!((part.earlier, part.branches()), (3, 2));
+        assert_eq!(part.distances, odd.distances);
+        assert_eq!(part.targets(), odd.targets());
+    }
+
+    #[test]
     fn a_corrected_score_replaces_the_first() {
         let mut predictor = trained(|x| x, 5);
         predictor.correct(4, -1.0, 3.0);

@@ -65,6 +65,30 @@ impl Predictor {
         }
     }
 
+    /// The predictor that knows, of the losses of this run, some alone.
+    pub(crate) fn only(&self, knows: impl Fn(u64) -> bool) -> Self {
+        let is_kept = |known: &Observation| known.id.is_none_or(&knows);
+        let places: Vec<usize> = (0..self.observations.len())
+            .filter(|place| is_kept(&self.observations[*place]))
+            .collect();
+        let branches = self.branches();
+        let row = |end: usize| {
+            let kept = places[..end].iter();
+            let row = &self.distances[places[end]];
+            kept.flat_map(|place| &row[place * branches..(place + 1) * branches])
+                .copied()
+                .collect()
+        };
+        Self {
+            observations: places
+                .iter()
+                .map(|p| self.observations[*p].clone())
+                .collect(),
+            earlier: self.earlier,
+            distances: (0..places.len()).map(row).collect(),
+        }
+    }
+
     /// Learns the mean score of a candidate that was trained again.
     pub(crate) fn correct(&mut self, id: u64, mean: f64, trainings: f64) {
         let mut known = self.observations.iter_mut();

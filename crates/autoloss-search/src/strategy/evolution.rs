@@ -9,11 +9,15 @@ use crate::population::{Member, Population};
 use crate::settings::SearchSettings;
 
 /// Random search: the paper's ablation.
-pub(super) struct RandomSearch;
+pub(super) struct RandomSearch(pub(super) u64);
 
 impl Sampler for RandomSearch {
     fn start(&mut self, _: u64, _: &mut ChaCha8Rng) -> Start {
         Start::Random
+    }
+
+    fn is_beginning(&self, number: u64) -> bool {
+        number < self.0
     }
 
     fn join(&mut self, _: Member) {}
@@ -28,21 +32,27 @@ pub(super) struct AgeingEvolution {
     initial: u64,
     tournament: f64,
     climb: Climb,
+    /// Numbers of the members of earlier climbs.
+    forgotten: HashSet<u64>,
     /// Whether parents have mates.
     crosses: bool,
 }
 
 impl AgeingEvolution {
     pub(super) fn new(settings: &SearchSettings) -> Self {
+        let patience = match settings.patience {
+            0 => 0,
+            // Given losses are what all others are to come from.
+            _ if !settings.start.is_empty() => 0,
+            // Losses that were chosen before the best one had its score tell nothing of the climb.
+            patience => patience.max(2 * settings.training_count()),
+        };
         Self {
             population: Population::new(settings.population),
             initial: settings.initial as u64,
             tournament: settings.tournament,
-            // Given losses are what all others are to come from.
-            climb: Climb::new(match settings.start.is_empty() {
-                true => settings.patience,
-                false => 0,
-            }),
+            climb: Climb::new(patience, settings.initial),
+            forgotten: HashSet::new(),
             crosses: settings.crossover > 0.0,
         }
     }
@@ -58,7 +68,7 @@ impl Sampler for AgeingEvolution {
     /// The first ones have no parent; neither has a later one that is made before anybody joined,
     /// which happens only with several workers.
     fn start(&mut self, number: u64, rng: &mut ChaCha8Rng) -> Start {
-        if number < self.initial {
+        if self.is_beginning(number) {
             return Start::Random;
         }
         let Some(parent) = self.winner(rng) else {
@@ -70,13 +80,25 @@ impl Sampler for AgeingEvolution {
 
     fn join(&mut self, member: Member) {
         if !self.climb.takes(&member) {
+            self.forgotten.insert(member.id);
             return;
         }
         self.population.join(member);
         if self.climb.has_ended() {
             self.population.clear();
-            self.climb = Climb::new(self.climb.patience);
+            let next = Climb::new(self.climb.patience, self.climb.initial);
+            let ended = std::mem::replace(&mut self.climb, next);
+            self.forgotten.extend(ended.members);
         }
+    }
+
+    fn is_beginning(&self, number: u64) -> bool {
+        let is_later_climb = !self.forgotten.is_empty();
+        number < self.initial || is_later_climb && (self.climb.members.len() as u64) < self.initial
+    }
+
+    fn knows(&self, id: u64) -> bool {
+        !self.forgotten.contains(&id)
     }
 
     fn correct(&mut self, trained: u64, score: f64) {
@@ -85,13 +107,15 @@ impl Sampler for AgeingEvolution {
 }
 
 /// Share of the distance between the median and the best score by which another score has to be above the best.
-const STEP: f64 = 0.05;
+const STEP: f64 = 0.15;
 
 /// The evolution from fresh random losses until no better score is found for a while, as in hill climbing with
 /// restarts. All parents are of one climb: tournaments would else choose the leader of the first one for ever. (ours)
 struct Climb {
     /// Trainings without a better score that end it; 0: any number.
     patience: usize,
+    /// Its first trainings, which are not expected to be better.
+    initial: usize,
     /// Numbers of its members.
     members: HashSet<u64>,
     /// The scores of its trainings, in ascending order.
@@ -103,9 +127,10 @@ struct Climb {
 }
 
 impl Climb {
-    fn new(patience: usize) -> Self {
+    fn new(patience: usize, initial: usize) -> Self {
         Self {
             patience,
+            initial,
             members: HashSet::new(),
             scores: Vec::new(),
             best: f64::NEG_INFINITY,
@@ -134,7 +159,7 @@ impl Climb {
         let step = median.map_or(0.0, |median| STEP * (self.best - median).max(0.0));
         if score > self.best + step {
             (self.best, self.fruitless) = (score, 0);
-        } else {
+        } else if self.scores.len() >= self.initial {
             self.fruitless += 1;
         }
         let place = self.scores.partition_point(|other| *other < score);
@@ -168,6 +193,7 @@ mod tests {
         AgeingEvolution::new(&SearchSettings {
             initial: 1,
             tournament: 1.0,
+            workers: settings.workers.max(1),
             ..settings.clone()
         })
     }
@@ -199,13 +225,31 @@ mod tests {
         });
         evolution.join(member(7, Some(6), 0.5));
         assert_eq!(parent(&mut evolution), Some(4));
+        assert!(!evolution.is_beginning(9) && (1..=7).all(|id| evolution.knows(id)));
         evolution.join(member(8, Some(6), 0.5));
         assert_eq!(parent(&mut evolution), None);
         evolution.join(member(9, Some(4), 0.9));
         assert_eq!(parent(&mut evolution), None);
+        assert!(evolution.is_beginning(9) && !(1..=9).any(|id| evolution.knows(id)));
         evolution.join(member(10, None, 0.1));
+        assert!(!evolution.is_beginning(9) && evolution.knows(10));
         evolution.join(member(11, Some(10), 0.3));
         assert_eq!(parent(&mut evolution), Some(11));
+    }
+
+    #[test]
+    fn a_climb_of_many_workers_has_twice_as_many_trainings_to_become_better() {
+        let mut evolution = evolution(&SearchSettings {
+            patience: 3,
+            workers: 4,
+            ..SearchSettings::default()
+        });
+        for id in 1..=8 {
+            evolution.join(member(id, None, 1.0 / id as f64));
+            assert!(parent(&mut evolution).is_some(), "{id}");
+        }
+        evolution.join(member(9, None, 0.1));
+        assert_eq!(parent(&mut evolution), None);
     }
 
     #[test]

@@ -94,6 +94,14 @@ impl Sampler for Given {
         self.sampler.join(member);
     }
 
+    fn is_beginning(&self, number: u64) -> bool {
+        self.sampler.is_beginning(number)
+    }
+
+    fn knows(&self, id: u64) -> bool {
+        self.sampler.knows(id)
+    }
+
     fn correct(&mut self, trained: u64, score: f64) {
         self.sampler.correct(trained, score);
     }

@@ -39,6 +39,15 @@ pub(crate) trait Sampler: Send {
     /// A loss has a score.
     fn join(&mut self, member: Member);
 
+    /// Whether the next trainings are to be of random losses, none of them chosen: predictions need scores of
+    /// ordinary losses first.
+    fn is_beginning(&self, number: u64) -> bool;
+
+    /// Whether predictions are made from the score of this candidate.
+    fn knows(&self, _id: u64) -> bool {
+        true
+    }
+
     /// A loss, and all that are equivalent to it, have another score after further trainings.
     fn correct(&mut self, trained: u64, score: f64);
 }

@@ -1,5 +1,7 @@
 //! Findings: candidates that were drawn and screened, and the choice among them.
 
+use std::sync::Arc;
+
 use super::choose::Prospects;
 use super::contender::{Contender, Rejected};
 use super::find::{Draws, Finder, Finding, Step};
@@ -92,7 +94,7 @@ impl Study {
             Subject::Candidate(contender) => contender.signature.clone(),
         });
         Prospects {
-            predictor: self.predictor.clone(),
+            predictor: Arc::new(self.predictor.only(|id| self.sampler.knows(id))),
             in_training: signatures.collect(),
         }
     }

@@ -281,7 +281,7 @@ impl Study {
             false => Proposal::tuning(number, tuned, &self.search),
         };
         let chooses = self.search.choices > 1
-            && number >= self.search.initial as u64
+            && !self.sampler.is_beginning(number)
             && !proposal.is_copy()
             && !proposal.is_given()
             && !proposal.is_settled();

@@ -78,10 +78,16 @@ impl Log {
                 } => self.row(candidate, fate, None, None),
                 Event::Equivalent {
                     candidate,
+                    to,
                     score,
                     joined,
-                    ..
-                } => self.row(candidate, Fate::Equivalent, Some(score), Some(joined)),
+                } => {
+                    let id = candidate.id;
+                    self.row(candidate, Fate::Equivalent, Some(score), Some(joined));
+                    if let Some(row) = self.rows.get_mut(&id) {
+                        row.equivalent_to = Some(to);
+                    }
+                }
                 Event::Evaluated {
                     candidate,
                     fate,

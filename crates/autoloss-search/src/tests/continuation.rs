@@ -21,6 +21,21 @@ fn a_run_cut_anywhere_goes_on_as_if_it_had_not_been() {
 }
 
 #[test]
+fn climbs_end_and_a_cut_run_goes_on_as_if_it_had_not_been() {
+    let mut settings = settings(40);
+    settings.search.depth = 2;
+    settings.search.choices = 4;
+    settings.search.initial = 4;
+    settings.search.patience = 5;
+    let (rows, ..) = cut_every(9, &Toy::new(), &settings, 1);
+    let trained: Vec<_> = rows.iter().filter(|row| row.fate == Fate::Scored).collect();
+    // Each climb begins with random losses that are not chosen.
+    let is_random = |row: &&&CandidateRow| row.candidate.origin == Origin::Random;
+    let random = trained[4..].iter().filter(is_random).count();
+    assert!(random >= 8, "{random} of {}", trained.len());
+}
+
+#[test]
 fn trainings_end_at_rungs_and_a_cut_run_goes_on_as_if_it_had_not_been() {
     for choices in [1, 4] {
         let mut settings = settings(30);
