@@ -8,7 +8,7 @@ use super::start::{Sampler, Start};
 use crate::population::{Member, Population};
 use crate::settings::SearchSettings;
 
-/// Random search: the paper's ablation.
+/// Random search, with its number of first losses: the paper's ablation.
 pub(super) struct RandomSearch(pub(super) u64);
 
 impl Sampler for RandomSearch {
