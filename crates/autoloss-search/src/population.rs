@@ -62,13 +62,7 @@ impl Population {
     /// The best of a `share` of the members (at least one), drawn uniformly without replacement;
     /// of equal scores the older member. `None` while nobody has joined.
     pub fn tournament(&self, share: f64, rng: &mut ChaCha8Rng) -> Option<&Member> {
-        let size = self.members.len();
-        if size == 0 {
-            return None;
-        }
-        let drawn = ((size as f64 * share).round() as usize).clamp(1, size);
-        index::sample(rng, size, drawn)
-            .into_iter()
+        drawn(self.members.len(), share, rng)
             // The smaller place wins among equal scores, whatever the order of the draws.
             .max_by(|&a, &b| {
                 let scores = self.members[a].score.total_cmp(&self.members[b].score);
@@ -81,6 +75,16 @@ impl Population {
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.iter()
     }
+}
+
+/// The places that a tournament draws of so many, uniformly without replacement: a `share`, at least one.
+pub(crate) fn drawn(
+    size: usize,
+    share: f64,
+    rng: &mut ChaCha8Rng,
+) -> impl Iterator<Item = usize> + use<> {
+    let count = (size as f64 * share).round() as usize;
+    index::sample(rng, size, count.max(1).min(size)).into_iter()
 }
 
 #[cfg(test)]

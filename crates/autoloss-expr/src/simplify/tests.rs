@@ -170,7 +170,7 @@ proptest! {
     }
 }
 
-/// A few trees in ten thousand do not: chaotic ones, such as the sine of a pole, and ties of pooling.
+/// Always the same trees: about one in 15,000 differs, a chaotic one, such as the sine of a pole, or a tie of pooling.
 #[test]
 fn simplified_trees_agree_on_other_fields() {
     let mut runner = TestRunner::deterministic();
@@ -187,7 +187,7 @@ fn simplified_trees_agree_on_other_fields() {
         }
     }
     assert!(changed > 200, "{changed}");
-    assert!(others.len() <= 1, "{others:#?}");
+    assert!(others.is_empty(), "{others:#?}");
 }
 
 #[test]

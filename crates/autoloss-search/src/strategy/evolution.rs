@@ -8,16 +8,12 @@ use super::start::{Sampler, Start};
 use crate::population::{Member, Population};
 use crate::settings::SearchSettings;
 
-/// Random search, with its number of first losses: the paper's ablation.
-pub(super) struct RandomSearch(pub(super) u64);
+/// Random search: the paper's ablation.
+pub(super) struct RandomSearch;
 
 impl Sampler for RandomSearch {
     fn start(&mut self, _: u64, _: &mut ChaCha8Rng) -> Start {
         Start::Random
-    }
-
-    fn is_beginning(&self, number: u64) -> bool {
-        number < self.0
     }
 
     fn join(&mut self, _: Member) {}
@@ -68,7 +64,7 @@ impl Sampler for AgeingEvolution {
     /// The first ones have no parent; neither has a later one that is made before anybody joined,
     /// which happens only with several workers.
     fn start(&mut self, number: u64, rng: &mut ChaCha8Rng) -> Start {
-        if self.is_beginning(number) {
+        if number < self.initial || self.begins_anew() {
             return Start::Random;
         }
         let Some(parent) = self.winner(rng) else {
@@ -92,9 +88,9 @@ impl Sampler for AgeingEvolution {
         }
     }
 
-    fn is_beginning(&self, number: u64) -> bool {
+    fn begins_anew(&self) -> bool {
         let is_later_climb = !self.forgotten.is_empty();
-        number < self.initial || is_later_climb && (self.climb.members.len() as u64) < self.initial
+        is_later_climb && (self.climb.members.len() as u64) < self.initial
     }
 
     fn knows(&self, id: u64) -> bool {
@@ -225,14 +221,14 @@ mod tests {
         });
         evolution.join(member(7, Some(6), 0.5));
         assert_eq!(parent(&mut evolution), Some(4));
-        assert!(!evolution.is_beginning(9) && (1..=7).all(|id| evolution.knows(id)));
+        assert!(!evolution.begins_anew() && (1..=7).all(|id| evolution.knows(id)));
         evolution.join(member(8, Some(6), 0.5));
         assert_eq!(parent(&mut evolution), None);
         evolution.join(member(9, Some(4), 0.9));
         assert_eq!(parent(&mut evolution), None);
-        assert!(evolution.is_beginning(9) && !(1..=9).any(|id| evolution.knows(id)));
+        assert!(evolution.begins_anew() && !(1..=9).any(|id| evolution.knows(id)));
         evolution.join(member(10, None, 0.1));
-        assert!(!evolution.is_beginning(9) && evolution.knows(10));
+        assert!(!evolution.begins_anew() && evolution.knows(10));
         evolution.join(member(11, Some(10), 0.3));
         assert_eq!(parent(&mut evolution), Some(11));
     }

@@ -94,8 +94,8 @@ impl Sampler for Given {
         self.sampler.join(member);
     }
 
-    fn is_beginning(&self, number: u64) -> bool {
-        self.sampler.is_beginning(number)
+    fn begins_anew(&self) -> bool {
+        self.sampler.begins_anew()
     }
 
     fn knows(&self, id: u64) -> bool {

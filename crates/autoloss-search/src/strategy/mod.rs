@@ -25,7 +25,7 @@ pub(crate) fn sampler(
     task: &dyn Task,
 ) -> Result<Box<dyn Sampler>, SearchError> {
     let sampler: Box<dyn Sampler> = match settings.strategy {
-        Strategy::Random => Box::new(RandomSearch(settings.initial as u64)),
+        Strategy::Random => Box::new(RandomSearch),
         // CSE differs from evolution by its screening alone.
         Strategy::Evolution | Strategy::Cse => Box::new(AgeingEvolution::new(settings)),
         Strategy::Asl => Box::new(SurrogatePolicy::new(settings, task)?),

@@ -106,10 +106,6 @@ impl Sampler for SurrogatePolicy {
         Start::Loss(loss, Origin::Policy)
     }
 
-    fn is_beginning(&self, _: u64) -> bool {
-        false
-    }
-
     fn join(&mut self, member: Member) {
         let loss = member.loss.branches.first().and_then(|b| b.tree.native());
         let Some(loss) = loss else { return };

@@ -39,9 +39,11 @@ pub(crate) trait Sampler: Send {
     /// A loss has a score.
     fn join(&mut self, member: Member);
 
-    /// Whether the next trainings are to be of random losses, none of them chosen: predictions need scores of
-    /// ordinary losses first.
-    fn is_beginning(&self, number: u64) -> bool;
+    /// Whether the strategy has begun anew, so that the next trainings are of random losses, none of them chosen, as the
+    /// first ones (`search.initial`) were: predictions need scores of ordinary losses.
+    fn begins_anew(&self) -> bool {
+        false
+    }
 
     /// Whether predictions are made from the score of this candidate.
     fn knows(&self, _id: u64) -> bool {

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use super::contender::{Contender, Rejected};
 use super::context::Context;
 use crate::event::Fate;
+use crate::population::drawn;
 use crate::predictor::{Predictor, Process};
 use crate::screening::{Judgement, Scratch, Signature};
 use crate::settings::SearchSettings;
@@ -56,12 +56,10 @@ impl Round {
         rng: &mut ChaCha8Rng,
     ) -> Option<&Contender> {
         let is_local = self.found >= settings.choices_from_trained();
-        if !is_local || !self.predicts() || self.is_empty() {
+        if !is_local || !self.predicts() {
             return None;
         }
-        let size = self.contenders.len();
-        let drawn = ((size as f64 * TOURNAMENT).round() as usize).clamp(1, size);
-        let places = index::sample(rng, size, drawn).into_iter();
+        let places = drawn(self.contenders.len(), TOURNAMENT, rng);
         let contenders = places.map(|place| &self.contenders[place]);
         contenders.max_by(|a, b| a.promise.total_cmp(&b.promise))
     }

@@ -281,7 +281,8 @@ impl Study {
             false => Proposal::tuning(number, tuned, &self.search),
         };
         let chooses = self.search.choices > 1
-            && !self.sampler.is_beginning(number)
+            && number >= self.search.initial as u64
+            && !self.sampler.begins_anew()
             && !proposal.is_copy()
             && !proposal.is_given()
             && !proposal.is_settled();
